@@ -1,0 +1,55 @@
+package cdc
+
+import "context"
+
+// Epoch names the source that a log's positions count: the system identifier,
+// the timeline and the slot, and the base that is added to the source's LSNs to
+// give those of the log. After a restore or failover a new epoch's base lies
+// above every position of the log.
+type Epoch struct {
+	SystemID string
+	Timeline int32
+	Slot     string
+	Base     LSN
+}
+
+// Log is the durable log of changes, as a capture uses it.
+type Log interface {
+	// Partitions is how many partitions the log has, fixed when it was made.
+	Partitions() int
+	// Epoch tells which source the log belongs to; ok is false if no capture has
+	// used it yet.
+	Epoch(ctx context.Context) (e Epoch, ok bool, err error)
+	SetEpoch(ctx context.Context, e Epoch) error
+	// DurableMark is the source LSN up to which the log was known to hold
+	// everything durably; ok is false if there is no mark. A log that lost
+	// entries has lost its newer marks too.
+	DurableMark(ctx context.Context) (lsn LSN, ok bool, err error)
+	SetDurableMark(ctx context.Context, lsn LSN) error
+	// Empty tells whether no stream ever had an entry.
+	Empty(ctx context.Context) (bool, error)
+	// NewAppender gives an appender that goes on where the streams end.
+	NewAppender(ctx context.Context) (Appender, error)
+}
+
+// Appender appends entries in the order they are passed, and skips those that
+// the log holds already (I2). Append, AppendAll, Mark and Full are for one
+// goroutine and do not block.
+type Appender interface {
+	// Append takes an entry for one stream; e is not kept.
+	Append(s Stream, e *Entry)
+	// AppendAll takes an entry without a key for every stream.
+	AppendAll(e *Entry)
+	// Mark says that everything up to the source LSN end was passed.
+	Mark(end LSN)
+	// Full tells that nothing more should be passed until Space fires.
+	Full() bool
+	Space() <-chan struct{}
+	// Appended and Durable are the source LSNs up to which the log holds
+	// everything, and holds it durably.
+	Appended() LSN
+	Durable() LSN
+	// Run does the work until ctx ends, or until the log is found to have lost
+	// entries, which is an error.
+	Run(ctx context.Context) error
+}

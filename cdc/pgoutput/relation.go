@@ -1,0 +1,119 @@
+package pgoutput
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/walbridge/walbridge/cdc"
+)
+
+// Identity is the replica identity of a table, as the server writes it.
+type Identity byte
+
+// The replica identities.
+const (
+	IdentityDefault Identity = 'd'
+	IdentityNothing Identity = 'n'
+	IdentityFull    Identity = 'f'
+	IdentityIndex   Identity = 'i'
+)
+
+// Column is a column of a Relation.
+type Column struct {
+	Name string
+	OID  uint32
+	Type Type
+	// Key tells whether it belongs to the key of the table's entries.
+	Key bool
+	// name is the column's name as JSON with its colon.
+	name []byte
+}
+
+// Relation is a table as PostgreSQL last described it in the stream.
+type Relation struct {
+	OID      uint32
+	Table    cdc.Table
+	Identity Identity
+	Columns  []Column
+	// Name is Table.String, as entries have it.
+	Name string
+	keys int
+}
+
+// Catalog answers what the stream itself does not tell.
+type Catalog interface {
+	// Type gives the type of an OID that is not the server's own.
+	Type(oid uint32) (Type, error)
+	// PrimaryKey names the primary key's columns of a table. It is asked for
+	// tables with REPLICA IDENTITY FULL, where the stream calls every column
+	// part of the key.
+	PrimaryKey(relation uint32) ([]string, error)
+}
+
+func readRelation(r *reader, cat Catalog) (*Relation, error) {
+	rel := &Relation{OID: r.uint32()}
+	rel.Table.Schema = r.string()
+	if rel.Table.Schema == "" {
+		rel.Table.Schema = "pg_catalog"
+	}
+	rel.Table.Name = r.string()
+	rel.Name = rel.Table.String()
+	rel.Identity = Identity(r.byte())
+	n := int(r.uint16())
+	for range n {
+		var c Column
+		c.Key = r.byte()&1 != 0
+		c.Name = r.string()
+		c.OID = r.uint32()
+		r.uint32() // type modifier
+		if r.err != nil {
+			return nil, r.err
+		}
+		c.name = append(appendString(nil, []byte(c.Name)), ':')
+		var ok bool
+		if c.Type, ok = Builtin(c.OID); !ok {
+			var err error
+			if c.Type, err = cat.Type(c.OID); err != nil {
+				return nil, fmt.Errorf("find type %d of column %s of %s: %w", c.OID, c.Name, rel.Name, err)
+			}
+		}
+		rel.Columns = append(rel.Columns, c)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return rel, rel.findKey(cat)
+}
+
+func (rel *Relation) findKey(cat Catalog) error {
+	if rel.Identity == IdentityFull {
+		names, err := cat.PrimaryKey(rel.OID)
+		if err != nil {
+			return fmt.Errorf("find primary key of %s: %w", rel.Name, err)
+		}
+		for i := range rel.Columns {
+			rel.Columns[i].Key = slices.Contains(names, rel.Columns[i].Name)
+		}
+	}
+	for i := range rel.Columns {
+		if rel.Columns[i].Key {
+			rel.keys++
+		}
+	}
+	if rel.keys == 0 {
+		return &KeylessError{Table: rel.Table, Identity: rel.Identity}
+	}
+	return nil
+}
+
+// KeylessError says that a published table has nothing to tell its rows apart.
+type KeylessError struct {
+	Table    cdc.Table
+	Identity Identity
+}
+
+func (e *KeylessError) Error() string {
+	return fmt.Sprintf("table %s has no primary key or other usable replica identity; "+
+		"run ALTER TABLE %s ADD PRIMARY KEY (…), or ALTER TABLE %s REPLICA IDENTITY USING INDEX … with a unique index of NOT NULL columns",
+		e.Table, e.Table, e.Table)
+}

@@ -1,0 +1,46 @@
+package redislog
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/walbridge/walbridge/cdc"
+)
+
+// appender is a Writer and the Barrier that follows it.
+type appender struct {
+	*Writer
+	*Barrier
+}
+
+// NewAppender gives a writer that goes on where the streams end, and a barrier
+// that finds out what of it is durable.
+func (l *Log) NewAppender(ctx context.Context) (cdc.Appender, error) {
+	if err := l.checkWhole(ctx); err != nil {
+		return nil, err
+	}
+	w, err := l.NewWriter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := l.NewBarrier(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	if b.Mode() == DurableNone {
+		l.logger.Warn("redis keeps nothing over a restart: changes are confirmed to postgres when they are appended",
+			"hint", "set appendonly yes in redis.conf")
+	} else {
+		l.logger.Info("durability of the log", "mode", string(b.Mode()))
+	}
+	return appender{Writer: w, Barrier: b}, nil
+}
+
+// Run runs both until ctx ends or the writer finds that the log lost entries.
+func (a appender) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.Writer.Run(ctx) })
+	g.Go(func() error { return a.Barrier.Run(ctx) })
+	return g.Wait()
+}

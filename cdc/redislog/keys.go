@@ -1,0 +1,39 @@
+package redislog
+
+import (
+	"fmt"
+
+	"github.com/walbridge/walbridge/cdc"
+)
+
+// Keys names the Redis keys of a bridge. Everything of a partition carries the
+// same hash tag, {NAME:PARTITION}, so that it shares a slot on Redis Cluster.
+type Keys struct{ Name string }
+
+// Meta is the hash that describes the log.
+func (k Keys) Meta() string { return fmt.Sprintf("walbridge:{%s}:meta", k.Name) }
+
+// Durable is the key that the durability barrier writes: the source LSN up to
+// which the log held everything when it was written.
+func (k Keys) Durable() string { return fmt.Sprintf("walbridge:{%s}:durable", k.Name) }
+
+// Stream is the Redis stream of a lane and partition.
+func (k Keys) Stream(s cdc.Stream) string { return k.of(s.Partition, "log", s.Lane) }
+
+// State is the hash of seen and delivered state of a target's partition.
+func (k Keys) State(target string, partition int) string { return k.of(partition, "state", target) }
+
+// Lease is the key that the owner of a target's partition holds.
+func (k Keys) Lease(target string, partition int) string { return k.of(partition, "lease", target) }
+
+// Fence is the counter that the fencing tokens of a lease come from.
+func (k Keys) Fence(target string, partition int) string { return k.of(partition, "fence", target) }
+
+// DeadLetters is the stream of parked records of a target's partition.
+func (k Keys) DeadLetters(target string, partition int) string {
+	return k.of(partition, "dead", target)
+}
+
+func (k Keys) of(partition int, kind, name string) string {
+	return fmt.Sprintf("walbridge:{%s:%d}:%s:%s", k.Name, partition, kind, name)
+}

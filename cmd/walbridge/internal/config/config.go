@@ -1,0 +1,134 @@
+package config
+
+import (
+	"slices"
+	"time"
+)
+
+// Config is the configuration of the process.
+type Config struct {
+	// Name names the slot, the publication and the keys in Redis.
+	Name     string
+	Postgres Postgres
+	Redis    Redis
+	// Mappings are patterns of mapping files, relative to Dir.
+	Mappings []string
+	// Targets are in the order of the file.
+	Targets  []Target
+	Delivery Delivery
+	// Listen is the address of console, metrics and health; "" switches it off.
+	Listen string
+	Log    Log
+	// Dir is the directory of the configuration file; "" stands for the working
+	// directory.
+	Dir string
+}
+
+// Postgres is the source.
+type Postgres struct {
+	URL         Secret
+	Slot        string // walbridge_<name> if empty
+	Publication string // walbridge_<name> if empty
+	// Heartbeat is how often an idle database gets a message, so that the slot
+	// moves on.
+	Heartbeat time.Duration
+}
+
+// Redis is the log and the state of delivery.
+type Redis struct {
+	URL Secret
+	// Partitions is the number of partitions of a log that is made anew.
+	Partitions int
+	// BulkAfter is the number of rows of one transaction after which the rest
+	// travels in the bulk lane.
+	BulkAfter int
+}
+
+// Target is an external system.
+type Target struct {
+	Name string
+	Type string // one of TargetTypes
+	URL  Secret
+	// Headers are sent with every request, in the order of the file.
+	Headers []Header
+	// Timeout bounds one request.
+	Timeout time.Duration
+	// MaxBatch is the greatest number of records in a request.
+	MaxBatch int
+	// MaxInFlight is the greatest number of requests under way at once.
+	MaxInFlight int
+}
+
+// Header is one header of a target's requests.
+type Header struct {
+	Name  string
+	Value Secret
+}
+
+// Delivery bounds the delivery engine.
+type Delivery struct {
+	// Lease is how long a worker owns a partition without renewing.
+	Lease time.Duration
+	// QueueEntries and QueueBytes bound what one target holds in memory.
+	QueueEntries int
+	QueueBytes   int64
+	// Shutdown is how long requests under way may take when the process ends.
+	Shutdown time.Duration
+}
+
+// Log is the process's own log.
+type Log struct {
+	Level  string // debug, info, warn, error
+	Format string // text, json
+}
+
+// TargetTypes are the types that a target can have.
+func TargetTypes() []string { return []string{"http"} }
+
+// Default gives the configuration that holds where a file says nothing. It has
+// no addresses and is therefore not valid by itself.
+func Default() *Config {
+	c := &Config{
+		Name:     "walbridge",
+		Postgres: Postgres{Heartbeat: 10 * time.Second},
+		Redis:    Redis{Partitions: 8, BulkAfter: 1000},
+		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Shutdown: 15 * time.Second},
+		Listen:   "127.0.0.1:8642",
+		Log:      Log{Level: "info", Format: "text"},
+	}
+	c.derive()
+	return c
+}
+
+// DefaultTarget gives the limits of a target that says nothing of its own.
+func DefaultTarget() Target {
+	return Target{Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4}
+}
+
+// derive fills in what follows from the name.
+func (c *Config) derive() {
+	if c.Postgres.Slot == "" {
+		c.Postgres.Slot = "walbridge_" + c.Name
+	}
+	if c.Postgres.Publication == "" {
+		c.Postgres.Publication = "walbridge_" + c.Name
+	}
+}
+
+// Target gives the target of a name.
+func (c *Config) Target(name string) (Target, bool) {
+	i := slices.IndexFunc(c.Targets, func(t Target) bool { return t.Name == name })
+	if i < 0 {
+		return Target{}, false
+	}
+	return c.Targets[i], true
+}
+
+// TargetNames gives the names of all targets in the order of the file.
+func (c *Config) TargetNames() []string {
+	names := make([]string, len(c.Targets))
+	for i, t := range c.Targets {
+		names[i] = t.Name
+	}
+	return names
+}

@@ -1,0 +1,262 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func env(m map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v, ok := m[name]
+		return v, ok
+	}
+}
+
+var testEnv = env(map[string]string{
+	"DATABASE_URL": "postgres://app:s3cret@db.example.com:5433/sales?sslmode=require", "CRM_TOKEN": "s3cret-token",
+	"PARTITIONS": "16", "STAGE": "", "BROKEN": "s3cret\nX",
+})
+
+const (
+	postgresExample = "write postgres://user:password@host:5432/database, ${DATABASE_URL} or file:/run/secrets/pg"
+	redisExample    = "write redis://host:6379/0, or rediss:// for TLS"
+)
+
+// badFiles has, for each file with one mistake, the whole error text after the
+// file's name.
+var badFiles = map[string]string{
+	"empty":              `1:1: the file is empty; a configuration needs postgres, redis, mappings and targets`,
+	"env-dollar":         `1:17: postgres.url: a single $; write ${NAME} for a variable, or $$ for a dollar`,
+	"env-name":           `1:17: postgres.url: not the name of an environment variable within ${}; write ${NAME} or ${NAME:-default}`,
+	"env-number":         `2:43: redis.partitions: want a whole number, not a text "${CRM_TOKEN}"; write digits only, without quotes`,
+	"env-open":           `1:17: postgres.url: a reference ${ without its }; write ${NAME}, or $$ for a dollar`,
+	"env-unset":          `1:17: postgres.url: the environment variable is not set: "NOT_SET"; set it, or write ${NOT_SET:-default}`,
+	"file-empty":         `1:17: postgres.url: the file is empty: "testdata/secrets/empty"; put the value into it`,
+	"file-missing":       `1:17: postgres.url: the file cannot be read (no such file or directory): "testdata/secrets/none"; check the path, which is relative to the configuration file, and its permissions`,
+	"header-break":       `5:60: targets.crm.headers.X-Key: the value has a line break "${BROKEN}"; a header is one line: look at the variable or file it comes from`,
+	"header-name":        `5:62: targets.crm.headers.X Key: not a valid name "X Key"; write a header's name, such as Authorization`,
+	"header-type":        `5:60: targets.crm.headers.X-Key: want a text, not a number; put it in quotes`,
+	"heartbeat":          `1:51: postgres.heartbeat: not a duration "10"; write a number with a unit, such as 200ms, 2s, 1m30s`,
+	"heartbeat-range":    `1:51: postgres.heartbeat: out of range "1ms"; write a duration from 100ms to 1h0m0s`,
+	"lease":              `6:19: delivery.lease: out of range "10ms"; write a duration from 1s to 10m0s`,
+	"list":               `1:1: want a section of keys, not a list; its keys are name, postgres, redis, mappings, targets, delivery, listen, log`,
+	"listen":             `6:9: listen: want a text, not a number "8642"; put it in quotes`,
+	"listen-port":        `6:9: listen: not an address to listen on "127.0.0.1:http"; write host:port, such as 127.0.0.1:8642, or "" to switch it off`,
+	"log-format":         `6:15: log.format: unknown value "xml"; write one of text, json`,
+	"log-level":          `6:14: log.level: unknown value "warning"; did you mean warn?`,
+	"mappings-type":      `3:11: mappings: want a list of texts, not a text "m.yaml"; write [m.yaml]`,
+	"name":               `6:7: name: not a valid name "Sales-EU"; write 1 to 40 lower-case letters, digits and _`,
+	"name-type":          `6:7: name: want a text, not a number "5"; put it in quotes`,
+	"no-mappings":        `1:1: mappings: no mapping files; add mappings: [mappings/*.yaml]`,
+	"no-postgres":        `1:1: postgres.url: no address of the database; ` + postgresExample,
+	"no-targets":         `1:1: targets: no target; add one, such as targets: {crm: {type: http, url: https://crm.example.com/batch}}`,
+	"partitions":         `2:43: redis.partitions: out of range "0"; write a number from 1 to 256`,
+	"partitions-type":    `2:43: redis.partitions: want a whole number, not a text "eight"; write digits only, without quotes`,
+	"postgres-escape":    `1:17: postgres.url: not an address; write special characters of user and password as %XX; ` + postgresExample,
+	"postgres-scheme":    `1:17: postgres.url: the address does not begin with postgres:// or postgresql://; ` + postgresExample,
+	"postgres-words":     `1:17: postgres.url: not an address of a PostgreSQL database; ` + postgresExample,
+	"queue-bytes":        `6:25: delivery.queue_bytes: not a size "128M"; write a number with a unit, such as 128MiB`,
+	"redis-scheme":       `2:14: redis.url: the address does not begin with redis:// or rediss://; ` + redisExample,
+	"repeated-key":       `6:1: mappings: repeated key "mappings"; it is already given in line 3: keep one`,
+	"slot":               `1:46: postgres.slot: not a valid name "My-Slot"; write 1 to 63 lower-case letters, digits and _`,
+	"syntax":             `6:6: not YAML: could not find flow mapping end token '}'; check indentation, quotes and colons here and in the line above`,
+	"target-batch":       `5:54: targets.crm.max_batch: out of range "0"; write a number from 1 to 10000`,
+	"target-list":        `4:10: targets: want a section of named targets, not a list; write crm: {type: http, url: …} below it`,
+	"target-name":        `5:11: targets.CRM EU: not a valid name "CRM EU"; name the target with lower-case letters, digits, - and _`,
+	"target-no-type":     `5:8: targets.crm.type: missing; write one of http`,
+	"target-type":        `5:15: targets.crm.type: unknown value "htpp"; did you mean http?`,
+	"target-url":         `5:26: targets.crm.url: the address does not begin with http:// or https://; write an address such as https://crm.example.com/batch`,
+	"unknown-key":        `6:1: delivry: unknown key "delivry"; did you mean delivery?`,
+	"unknown-nested-key": `6:12: delivery.leese: unknown key "leese"; did you mean lease?`,
+	"url-type":           `2:14: redis.url: want a text, not a list; put it in quotes`,
+}
+
+func TestBadFiles(t *testing.T) {
+	paths, err := filepath.Glob("testdata/*.bad.yml")
+	if err != nil || len(paths) != len(badFiles) {
+		t.Fatalf("%d bad files for %d texts (%v)", len(paths), len(badFiles), err)
+	}
+	for name, want := range badFiles {
+		path := filepath.Join("testdata", name+".bad.yml")
+		_, err := Load(path, testEnv)
+		var errs Errors
+		if !errors.As(err, &errs) {
+			t.Errorf("%s: got %v, want Errors", name, err)
+			continue
+		}
+		if want = path + ":" + want; errs.Error() != want {
+			t.Errorf("%s:\n got %s\nwant %s", name, errs, want)
+		}
+		if strings.Contains(strings.ToLower(errs.Detail()), "s3cret") {
+			t.Errorf("%s shows a secret: %s", name, errs.Detail())
+		}
+	}
+}
+
+func load(t *testing.T, name string) *Config {
+	t.Helper()
+	c, err := Load(filepath.Join("testdata", name), testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestFullFile(t *testing.T) {
+	want := &Config{
+		Name: "sales",
+		Postgres: Postgres{
+			URL: "postgres://app:s3cret@db.example.com:5433/sales?sslmode=require", Slot: "my_slot", Publication: "my_publication", Heartbeat: 5 * time.Second,
+		},
+		Redis:    Redis{URL: "rediss://:nopass@redis.example.com:6380/1", Partitions: 16, BulkAfter: 500},
+		Mappings: []string{"mappings/*.yaml", "more/dev/*.yaml"},
+		Targets: []Target{
+			{
+				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2,
+				Headers: []Header{{"Authorization", "Bearer s3cret-token"}, {"X-Price", "5$"}},
+			},
+			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4},
+		},
+		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Shutdown: 5 * time.Second},
+		Log:      Log{Level: "debug", Format: "json"},
+		Dir:      "testdata",
+	}
+	got := load(t, "full.good.yml")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
+	}
+	if got.Postgres.URL.Reveal() != want.Postgres.URL.Reveal() || got.Targets[0].Headers[0].Value.Reveal() != "Bearer s3cret-token" {
+		t.Error("secrets differ")
+	}
+	if names := got.TargetNames(); !reflect.DeepEqual(names, []string{"crm", "forecast"}) {
+		t.Errorf("targets %v", names)
+	}
+	if _, ok := got.Target("hubspot"); ok {
+		t.Error("found a target that is not there")
+	}
+	if c, ok := got.Target("forecast"); !ok || c.Name != "forecast" {
+		t.Error("a target was not found")
+	}
+}
+
+// What is not written, and what is written empty, keeps its default.
+func TestDefaultsHold(t *testing.T) {
+	for _, name := range []string{"minimal.good.yml", "empty-sections.good.yml"} {
+		c, want := load(t, name), Default()
+		want.Postgres.URL, want.Redis.URL, want.Mappings, want.Dir = c.Postgres.URL, "redis://127.0.0.1:6379/0", []string{"mappings/*.yaml"}, "testdata"
+		crm := DefaultTarget()
+		crm.Name, crm.Type, crm.URL = "crm", "http", "https://crm.example.com/batch"
+		want.Targets = []Target{crm}
+		if !reflect.DeepEqual(c, want) {
+			t.Errorf("%s: got\n%+v\nwant\n%+v", name, c, want)
+		}
+	}
+	if c := load(t, "minimal.good.yml"); c.Postgres.URL.Reveal() != "postgres://app:s3cret-file@db.example.com/sales" || c.Postgres.Slot != "walbridge_walbridge" {
+		t.Errorf("got slot %q", c.Postgres.Slot)
+	}
+}
+
+func TestAllMistakesAreTold(t *testing.T) {
+	_, err := parse("w.yml", []byte("name: A\nredis: {partitions: 999, url: 'x'}\nlog: {level: loud}\nnmae: b\n"), testEnv)
+	var errs Errors
+	if !errors.As(err, &errs) || len(errs) != 8 {
+		t.Errorf("want 8 mistakes, got\n%v", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	err := Default().Validate()
+	for _, want := range []string{"postgres.url: no address", "redis.url: no address", "mappings: no mapping files", "targets: no target"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v lacks %q", err, want)
+		}
+	}
+	if err := load(t, "full.good.yml").Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	_, err := Load("testdata/none.yml", testEnv)
+	if err == nil || err.Error() != "testdata/none.yml: cannot be read: no such file or directory; name the configuration with -c" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSecretHides(t *testing.T) {
+	const s = Secret("s3cret")
+	asJSON, err := json.Marshal(map[string]any{"a": s, "b": Target{URL: s, Headers: []Header{{"X", s}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "url", s, "target", Target{URL: s})
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "url", s, "target", Target{URL: s})
+	texts := []string{string(asJSON), log.String()}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%10s"} {
+		texts = append(texts, fmt.Sprintf(verb, s), fmt.Sprintf(verb, Target{URL: s}), fmt.Sprintf(verb, &Config{Postgres: Postgres{URL: s}}))
+	}
+	for _, text := range texts {
+		if strings.Contains(text, "s3cret") || strings.Contains(strings.ToLower(text), "733363726574") {
+			t.Errorf("shown in %s", text)
+		}
+	}
+	if s.Reveal() != "s3cret" || s.String() != "[hidden]" || Secret("").String() != "" {
+		t.Error("Reveal or String is wrong")
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	for in, want := range map[Secret]string{
+		"postgres://app:s3cret@db:5432/sales?sslpassword=s3cret": "postgres://app:xxxxx@db:5432/sales",
+		"postgres://app@db/sales":                                "postgres://app:xxxxx@db/sales",
+		"redis://:s3cret@cache:6379/0":                           "redis://xxxxx@cache:6379/0",
+		"redis://cache:6379/0":                                   "redis://cache:6379/0",
+		"https://hooks.example.com/T0/s3cret?key=s3cret":         "https://hooks.example.com/…",
+		"https://s3cret@api.example.com/":                        "https://xxxxx@api.example.com/",
+		"postgres://app:s3cret%zz@db/sales":                      "[hidden]",
+		"host=db port=5432 user=app password=s3cret dbname=x":    "host=db port=5432 user=app dbname=x",
+		"host=db password='host=s3cret x'":                       "[hidden]",
+		"s3cret":                                                 "[hidden]",
+		"":                                                       "",
+	} {
+		if got := in.Redacted(); got != want {
+			t.Errorf("Redacted(%s) = %s, want %s", in.Reveal(), got, want)
+		}
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for in, want := range map[string]int64{"128MiB": 128 << 20, "1 GiB": 1 << 30, "5KB": 5000, "7B": 7, "2GB": 2e9} {
+		if got, err := ParseSize(in); err != nil || got != want {
+			t.Errorf("ParseSize(%q) = %d, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "128", "128M", "-1MiB", "1.5MiB", "99999999999GiB", "MiB"} {
+		if got, err := ParseSize(in); err == nil {
+			t.Errorf("ParseSize(%q) = %d, want an error", in, got)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, s := range []string{"name: ${A:-b}", "postgres: {url: '$$'}", "targets: {a: {headers: {X: '${'}}}", "delivery:\n  queue_bytes: 9GiB\n"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parse("w.yml", data, testEnv)
+		if err == nil && c.Validate() != nil {
+			t.Fatalf("%q was taken but is not valid: %v", data, c.Validate())
+		}
+		if err != nil && strings.Contains(err.Error(), "s3cret") && !strings.Contains(string(data), "s3cret") {
+			t.Fatalf("%q shows a secret: %v", data, err)
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package console
+
+import (
+	"encoding/json"
+	"math"
+	"time"
+)
+
+// Source is asked at every request. Both methods are called from many
+// goroutines at once and must not wait for a server.
+type Source interface {
+	// Status is what the process knows of itself now.
+	Status() Status
+	// Ready is nil while the process makes progress, or says why it does not.
+	// Its text is shown to everybody who may ask, so it holds no secrets.
+	Ready() error
+}
+
+// Status is what the process knows of itself at one moment.
+type Status struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Now     time.Time `json:"now"`
+	Capture *Capture  `json:"capture"` // nil where this process does not capture
+	Targets []Target  `json:"targets"`
+}
+
+// Capture is the way from PostgreSQL into the log.
+type Capture struct {
+	Connected     bool      `json:"connected"`
+	Slot          string    `json:"slot"`
+	Publication   string    `json:"publication"`
+	Rows          uint64    `json:"rows"`
+	Transactions  uint64    `json:"transactions"`
+	Bytes         uint64    `json:"bytes"`   // of WAL messages received
+	Entries       uint64    `json:"entries"` // appended to the log
+	RowsPerSecond float64   `json:"rows_per_second"`
+	Appended      string    `json:"appended"` // LSNs as PostgreSQL writes them
+	Confirmed     string    `json:"confirmed"`
+	ServerEnd     string    `json:"server_end"`
+	LagBytes      uint64    `json:"lag_bytes"` // ServerEnd - Confirmed
+	Durability    string    `json:"durability"`
+	Progress      time.Time `json:"progress,omitzero"` // when something last arrived
+}
+
+// Target is one configured external system.
+type Target struct {
+	Name        string    `json:"name"`
+	Type        string    `json:"type"`
+	State       string    `json:"state"` // running, waiting (for a lease), paused, stopped
+	PausedUntil time.Time `json:"paused_until,omitzero"`
+	LastError   string    `json:"last_error"`
+	InFlight    int       `json:"in_flight"`
+	Pending     int       `json:"pending"`
+	Requests    uint64    `json:"requests"`
+	Retries     uint64    `json:"retries"`
+	Parked      uint64    `json:"parked"`
+	Lanes       []Lane    `json:"lanes"`
+}
+
+// Lane is the work of one priority class for one target. In JSON the durations
+// are milliseconds: p50_ms, p95_ms, p99_ms.
+type Lane struct {
+	Name             string
+	Changes          uint64 // read from the log
+	Records          uint64 // sent to the target and accepted
+	ChangesPerSecond float64
+	RecordsPerSecond float64
+	Lag              int           // entries read but not released + unread, as known
+	P50, P95, P99    time.Duration // commit → accepted
+}
+
+// MarshalJSON writes durations as milliseconds.
+func (l Lane) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Name             string  `json:"name"`
+		Changes          uint64  `json:"changes"`
+		Records          uint64  `json:"records"`
+		ChangesPerSecond float64 `json:"changes_per_second"`
+		RecordsPerSecond float64 `json:"records_per_second"`
+		Lag              int     `json:"lag"`
+		P50              float64 `json:"p50_ms"`
+		P95              float64 `json:"p95_ms"`
+		P99              float64 `json:"p99_ms"`
+	}{
+		l.Name, l.Changes, l.Records, finite(l.ChangesPerSecond), finite(l.RecordsPerSecond), l.Lag,
+		milliseconds(l.P50), milliseconds(l.P95), milliseconds(l.P99),
+	})
+}
+
+// answer is the JSON of /api/status and of each event: the Status and whether
+// the process is ready, so that the page need not ask twice.
+type answer struct {
+	Status
+	Ready    bool   `json:"ready"`
+	NotReady string `json:"not_ready"`
+}
+
+// ask reads the source and makes its answer fit for JSON: lists are never null,
+// times are in UTC, rates are finite. It copies what it changes, as a source may
+// give the same slices to several requests.
+func ask(source Source) ([]byte, error) {
+	a := answer{Status: source.Status(), Ready: true}
+	if err := source.Ready(); err != nil {
+		a.Ready, a.NotReady = false, err.Error()
+	}
+	a.Started, a.Now = a.Started.UTC(), a.Now.UTC()
+	if a.Capture != nil {
+		c := *a.Capture
+		c.RowsPerSecond, c.Progress = finite(c.RowsPerSecond), c.Progress.UTC()
+		a.Capture = &c
+	}
+	a.Targets = append([]Target{}, a.Targets...)
+	for i := range a.Targets {
+		t := &a.Targets[i]
+		t.PausedUntil = t.PausedUntil.UTC()
+		if t.Lanes == nil {
+			t.Lanes = []Lane{}
+		}
+	}
+	return json.Marshal(a)
+}
+
+// finite gives 0 for what JSON cannot write: a rate over no time at all.
+func finite(f float64) float64 {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0
+	}
+	return f
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,0 +1,71 @@
+package wire
+
+import (
+	"context"
+	"errors"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/cdc/pgsource"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
+	"github.com/walbridge/walbridge/mapping"
+)
+
+// loadMappings reads the mapping files and compiles them against the database.
+func loadMappings(ctx context.Context, cfg *config.Config, src *pgsource.Source) ([]*mapping.Mapping, error) {
+	files, err := mapping.LoadGlob(cfg.Mappings, cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	cat, err := readCatalog(ctx, cfg, src)
+	if err != nil {
+		return nil, err
+	}
+	var out []*mapping.Mapping
+	var errs mapping.Errors
+	for _, f := range files {
+		m, err := mapping.Compile(f, cat)
+		var mistakes mapping.Errors
+		switch {
+		case err == nil:
+			out = append(out, m)
+		case errors.As(err, &mistakes):
+			errs = append(errs, mistakes...)
+		default:
+			return nil, err
+		}
+	}
+	return out, errs.Err()
+}
+
+// readCatalog reads the tables of the source in the form that mappings want.
+func readCatalog(ctx context.Context, cfg *config.Config, src *pgsource.Source) (*mapping.MemoryCatalog, error) {
+	tables, err := src.Catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cat := &mapping.MemoryCatalog{TableColumns: map[cdc.Table][]mapping.Column{}, TargetNames: cfg.TargetNames()}
+	for _, t := range tables {
+		var cols []mapping.Column
+		for _, c := range t.Columns {
+			cols = append(cols, mapping.Column{Name: c.Name, Type: c.Type, TypeOID: c.TypeOID, NotNull: c.NotNull, Key: c.Key && t.Keyed()})
+		}
+		cat.TableColumns[t.Table] = cols
+	}
+	return cat, nil
+}
+
+// lanes says in which lane the changes of each table travel: the most urgent
+// that a mapping of the table asks for.
+func lanes(mappings []*mapping.Mapping) map[cdc.Table]string {
+	rank := map[string]int{}
+	for i, l := range cdc.Lanes() {
+		rank[l] = i
+	}
+	out := map[cdc.Table]string{}
+	for _, m := range mappings {
+		if have, ok := out[m.Table()]; !ok || rank[m.Lane()] < rank[have] {
+			out[m.Table()] = m.Lane()
+		}
+	}
+	return out
+}

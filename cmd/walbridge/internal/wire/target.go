@@ -1,0 +1,196 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/cdc/redislog"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
+	"github.com/walbridge/walbridge/mapping"
+	"github.com/walbridge/walbridge/sinks/deliver"
+	"github.com/walbridge/walbridge/sinks/httpapi"
+	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/state"
+)
+
+// target is the delivery to one target with all that belongs to it.
+type target struct {
+	name, kind string
+	engine     *deliver.Engine
+	store      *state.Store
+	reader     *redislog.Reader
+	client     *httpapi.Client
+}
+
+func (t *target) close() error {
+	t.client.Close()
+	return errors.Join(t.reader.Close(), t.store.Close())
+}
+
+// openTarget makes the delivery to a target; nil if no mapping leads there.
+func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*mapping.Mapping) (*target, error) {
+	var mappers []deliver.Mapper
+	for _, m := range mappings {
+		if m.Target() == cfg.Name {
+			mappers = append(mappers, m)
+		}
+	}
+	if len(mappers) == 0 {
+		b.logger.Warn("no mapping leads to the target", "target", cfg.Name)
+		return nil, nil
+	}
+	client, err := newClient(cfg)
+	if err != nil {
+		return nil, &cdc.SetupError{What: fmt.Sprintf("targets.%s", cfg.Name), Err: err, Hint: "correct it in the configuration"}
+	}
+	t := &target{
+		name: cfg.Name, kind: cfg.Type, client: client,
+		reader: b.log.NewReader(b.log.Partitions()),
+		store: state.New(state.Options{Client: b.log.Client(), Keys: b.log.Keys(), Target: cfg.Name,
+			Partitions: b.log.Partitions(), Owner: owner(), TTL: b.cfg.Delivery.Lease}),
+	}
+	if err := b.firstContact(ctx, t); err != nil {
+		return nil, errors.Join(err, t.close())
+	}
+	lanes := len(cdc.Lanes())
+	t.engine, err = deliver.New(deliver.Options{
+		Name: cfg.Name, Target: client, Mappers: mappers, Reader: t.reader, State: t.store,
+		Partitions: b.log.Partitions(), Completer: b.completer, Logger: b.logger, Registerer: b.registry,
+		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes)},
+		DrainTimeout: b.cfg.Delivery.Shutdown,
+	})
+	if err != nil {
+		return nil, errors.Join(err, t.close())
+	}
+	return t, nil
+}
+
+func newClient(cfg config.Target) (*httpapi.Client, error) {
+	headers := map[string]httpapi.Secret{}
+	for _, h := range cfg.Headers {
+		headers[h.Name] = httpapi.Secret(h.Value.Reveal())
+	}
+	return httpapi.New(httpapi.Options{URL: cfg.URL.Reveal(), Headers: headers, Timeout: cfg.Timeout,
+		MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight})
+}
+
+// owner names this process among all that may ask for a lease.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return fmt.Sprintf("%s pid %d since %s", host, os.Getpid(), time.Now().UTC().Format(time.RFC3339Nano))
+}
+
+// probeTimeout bounds the look whether a target is there.
+const probeTimeout = 5 * time.Second
+
+// firstContact looks whether a target can be reached. One that never took
+// anything and cannot be reached is a mistake in the configuration, and ends the
+// start; one that did is only away, which must not keep the capture and the
+// other targets from running (I7).
+func (b *Bridge) firstContact(ctx context.Context, t *target) error {
+	probe, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	err := t.client.Probe(probe)
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	began, stateErr := b.log.GroupBegan(ctx, t.name)
+	if stateErr != nil {
+		return stateErr
+	}
+	if began {
+		b.logger.Warn("target cannot be reached now; changes wait in the log", "target", t.name, "error", err)
+		return nil
+	}
+	return &cdc.SetupError{What: fmt.Sprintf("target %s cannot be reached", t.name), Err: err,
+		Hint: fmt.Sprintf("check targets.%s.url, and that the target runs; nothing is lost: changes are captured once it starts", t.name)}
+}
+
+// ready tells why nothing is delivered; nil if all is well.
+func (t *target) ready() error {
+	s := t.engine.Stats()
+	if d := time.Until(s.PausedUntil); d > stallAfter {
+		return fmt.Errorf("paused for %s: %s", d.Round(time.Second), s.LastError)
+	}
+	return nil
+}
+
+func (t *target) status(r *rates, now time.Time) console.Target {
+	s := t.engine.Stats()
+	out := console.Target{
+		Name: t.name, Type: t.kind, State: "running", LastError: s.LastError,
+		InFlight: s.InFlight, Pending: s.Pending, Requests: s.Requests, Retries: s.Retries, Parked: s.Parked,
+	}
+	switch {
+	case !s.Owner:
+		out.State = "waiting"
+	case s.PausedUntil.After(now):
+		out.State, out.PausedUntil = "paused", s.PausedUntil
+	}
+	for _, l := range s.Lanes {
+		key := t.name + "/" + l.Lane
+		out.Lanes = append(out.Lanes, console.Lane{
+			Name: l.Lane, Changes: l.Folded, Records: uint64(l.Delivered),
+			ChangesPerSecond: r.of(key+"/changes", l.Folded, now),
+			RecordsPerSecond: r.of(key+"/records", uint64(l.Delivered), now),
+			Lag:              l.Open, P50: l.P50, P95: l.P95, P99: l.P99,
+		})
+	}
+	return out
+}
+
+// Drain waits until the log holds everything that was committed up to an LSN of
+// the source, and every target of this process has dealt with all of it.
+func (b *Bridge) Drain(ctx context.Context, lsn string) error {
+	end, err := cdc.ParseLSN(lsn)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	for {
+		left := b.undrained(end)
+		if left == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("drain: %s", left)
+		case <-tick.C:
+		}
+	}
+}
+
+// drainEvery is how often Drain looks; what it looks at has no event.
+const drainEvery = 20 * time.Millisecond
+
+func (b *Bridge) undrained(end cdc.LSN) string {
+	if b.capture != nil {
+		if a := b.capture.Stats().Appended; a < end {
+			return fmt.Sprintf("the capture is at %v of %v", a, end)
+		}
+	}
+	entries := b.log.Stats().Entries
+	for _, t := range b.targets {
+		s := t.engine.Stats()
+		open := 0
+		for _, l := range s.Lanes {
+			open += l.Open
+		}
+		if s.Read < entries || open > 0 || s.Pending > 0 || s.InFlight > 0 {
+			return fmt.Sprintf("target %s has read %d of %d entries, %d of them not dealt with", t.name, s.Read, entries, open)
+		}
+	}
+	return ""
+}
+
+// Close closes a bridge that was never run.
+func (b *Bridge) Close() error { return b.close() }

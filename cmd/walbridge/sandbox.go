@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/walbridge/walbridge/sinks/sandbox"
+)
+
+func sandboxCommand() *cobra.Command {
+	listen := "127.0.0.1:8650"
+	c := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Serve simulated targets to try mappings against",
+		Long: `Serve simulated targets: crm, forecast and commission, each at /NAME/batch, and
+a page that shows what they hold. They keep everything in memory.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := net.Listen("tcp", listen)
+			if err != nil {
+				return fmt.Errorf("listen on --listen %s: %w; choose another address", listen, err)
+			}
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "sandbox targets: http://%s/crm/batch, …/forecast/batch, …/commission/batch\nwhat they hold:  http://%[1]s/\n", l.Addr()); err != nil {
+				return err
+			}
+			return serve(cmd.Context(), l, sandbox.New(sandbox.Options{}))
+		},
+	}
+	c.Flags().StringVar(&listen, "listen", listen, "the address to serve on; it asks for no password, so keep it on this machine")
+	return c
+}
+
+// serve serves until ctx ends.
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	stop := context.AfterFunc(ctx, func() {
+		end, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if s.Shutdown(end) != nil {
+			_ = s.Close() // what did not end in time is cut off
+		}
+	})
+	defer stop()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package mapping
+
+import (
+	"slices"
+
+	"github.com/walbridge/walbridge/cdc"
+)
+
+// Column is what the source's catalog says of a column.
+type Column struct {
+	Name string
+	// Type is what format_type gives, such as numeric(12,2); of a domain, its
+	// base type.
+	Type    string
+	TypeOID uint32
+	NotNull bool
+	// Key tells that the column is part of the replica identity.
+	Key bool
+}
+
+// Catalog knows the tables of the source. It may also have Tables and Targets,
+// which make errors more helpful and find unknown targets.
+type Catalog interface {
+	// Columns gives the columns of a table in their order; false if there is no
+	// such table.
+	Columns(t cdc.Table) ([]Column, bool)
+}
+
+// tableLister is the ability to name all tables, for hints.
+type tableLister interface{ Tables() []cdc.Table }
+
+// targetLister is the ability to name the configured targets.
+type targetLister interface{ Targets() []string }
+
+// MemoryCatalog is a Catalog that is filled by hand, for tests and for work
+// without a database.
+type MemoryCatalog struct {
+	// TableColumns has the columns of each table.
+	TableColumns map[cdc.Table][]Column
+	// TargetNames are the configured targets; nil if they are not known.
+	TargetNames []string
+}
+
+// Columns gives the columns of a table.
+func (c *MemoryCatalog) Columns(t cdc.Table) ([]Column, bool) {
+	cols, ok := c.TableColumns[t]
+	return cols, ok
+}
+
+// Tables gives all tables by name.
+func (c *MemoryCatalog) Tables() []cdc.Table {
+	tables := make([]cdc.Table, 0, len(c.TableColumns))
+	for t := range c.TableColumns {
+		tables = append(tables, t)
+	}
+	slices.SortFunc(tables, func(a, b cdc.Table) int {
+		if a.String() < b.String() {
+			return -1
+		}
+		return 1
+	})
+	return tables
+}
+
+// Targets gives the configured targets.
+func (c *MemoryCatalog) Targets() []string { return c.TargetNames }

@@ -1,0 +1,128 @@
+package deliver
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/queue"
+)
+
+const (
+	// completeTimeout bounds one read of the source, completeBudget those of a job:
+	// its other records are not committed before.
+	completeTimeout = 2 * time.Second
+	completeBudget  = 3 * completeTimeout
+	// sourceFresh is how long an answer of the source counts as proof that it is
+	// there.
+	sourceFresh = time.Minute
+)
+
+// complete reads the rows of items from the source and fills their absent columns.
+// One key that the source cannot answer for holds up neither the others nor the
+// target; what could not be completed goes back with a back-off of its own.
+func (j *job) complete(ctx context.Context, items []*item) {
+	if j.s.e.o.Completer == nil {
+		for _, it := range items {
+			j.parkUnresolved(it)
+		}
+		return
+	}
+	for _, it := range items {
+		it.fate, it.after = again, backOff(recordWaits, max(2, it.entry.Attempts))
+	}
+	whole, cancel := context.WithTimeout(ctx, completeBudget)
+	defer cancel()
+	rand.Shuffle(len(items), func(a, b int) { items[a], items[b] = items[b], items[a] })
+	var alone []*item
+	j.readRows(whole, items, &alone)
+	// Of a source that is away nobody is to blame.
+	if ctx.Err() != nil || time.Now().UnixNano()-j.s.e.sourceAt.Load() > int64(sourceFresh) {
+		return
+	}
+	for _, it := range alone {
+		if it.entry.Attempts+1 >= j.s.e.o.MaxAttempts {
+			j.parkUnresolved(it)
+		} else {
+			it.counted = true
+		}
+	}
+}
+
+// readRows completes items, and halves of them where the source does not answer
+// for all. Those that it does not answer for one by one go to alone; two of them
+// without any answer end the search.
+func (j *job) readRows(ctx context.Context, items []*item, alone *[]*item) {
+	if ctx.Err() != nil || len(*alone) > 1 && !j.completed {
+		return
+	}
+	const what = "complete rows from the source"
+	keys, xids := make([]string, len(items)), make([]uint64, len(items))
+	for i, it := range items {
+		keys[i], xids[i] = it.change.Key, it.change.XID
+	}
+	once, cancel := context.WithTimeout(ctx, completeTimeout)
+	rows, err := j.s.e.o.Completer.Complete(once, j.mapper.Table(), keys, xids)
+	cancel()
+	if err == nil {
+		j.completed = true
+		j.s.e.sourceAt.Store(time.Now().UnixNano())
+		j.s.e.log.works(what)
+		for _, it := range items {
+			it.fate = undecided
+			j.completeOne(it, rows[it.change.Key])
+		}
+		return
+	}
+	if j.s.ctx.Err() == nil {
+		j.s.e.log.fails(what, err)
+	}
+	if len(items) == 1 {
+		*alone = append(*alone, items[0])
+		return
+	}
+	half := len(items) / 2
+	j.readRows(ctx, items[:half], alone)
+	j.readRows(ctx, items[half:], alone)
+}
+
+// completeOne fills the absent columns of an item from its row, and maps it.
+func (j *job) completeOne(it *item, row string) {
+	if row == "" {
+		// The row is gone, its delete follows. Until then nothing absent may be
+		// taken for known.
+		if !it.known.Seen.Before(it.change.Position) {
+			it.fate = stale
+			return
+		}
+		it.filter()
+		it.write.Lacking = true
+		return
+	}
+	if it.change.After == "" {
+		it.change.After = row
+	} else {
+		values := map[string]string{}
+		err := cdc.EachColumn(row, func(name string, v cdc.Value) bool {
+			values[name] = v.JSON()
+			return true
+		})
+		if err != nil {
+			j.parkUnmapped(it, err)
+			return
+		}
+		// All that the newest change did not send is filled: what older ones gave
+		// may have been overtaken.
+		it.change = queue.Fill(it.row.Newest(), values)
+	}
+	it.completed = true
+	if !j.mapOne(it) {
+		j.parkUnresolved(it)
+	}
+}
+
+func (j *job) parkUnresolved(it *item) {
+	j.park(time.Now(), it, "unresolved", &sinks.Unresolved{Columns: it.change.Absent})
+}

@@ -1,0 +1,30 @@
+// Package deliver runs the delivery to one target: it reads the log from the
+// checkpoint, folds changes in a queue, maps what is taken from it, sends
+// batches, and writes state and checkpoint.
+//
+// A session lasts as long as the lease of the target's partitions. In it, one
+// goroutine, the loop, owns the queue and the watermarks and decides; reads,
+// batches and commits each run in a goroutine of their own and post an event to
+// the loop when they end. A lost lease ends the session: everything pending is
+// dropped and the next one starts from the checkpoint.
+//
+// What holds, and where:
+//
+//   - The checkpoint never passes an entry that is not dealt with, because it is
+//     written together with the state of the entries it passes (I1, I11;
+//     commit.go). A key stays in flight until that is done, so that a later batch
+//     never reads a state older than what the target has.
+//   - Before a batch is sent, the Positions up to which entries may reach the
+//     target are written (map.go). A session that starts sends nothing until it
+//     has read that far again, unless the queue has become too small for it, and
+//     until the requests sent before have outlived their timeout (I4; read.go).
+//     After an unknown outcome a key waits as long.
+//   - A key's first write, and its delete, are noted before they are made, so that
+//     a record whose outcome is not known is neither forgotten nor taken for whole
+//     (I5, I11; map.go).
+//   - A change not above what was seen is dropped (I4), unless the target may
+//     lack columns that it has: then the row is read from the source (I5).
+//   - One record's failure is its own; a batch refused as a whole is halved (I6).
+//     The target's failure pauses the target (I7); the queue goes on folding
+//     until it is full, and then the lane is not read on (I8).
+package deliver

@@ -1,0 +1,176 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/state"
+)
+
+// Engine delivers to one target.
+type Engine struct {
+	o      Options
+	logger *slog.Logger
+	leases leases
+	routes map[cdc.Table][]Mapper
+	byName map[string]Mapper
+	stats  *recorder
+	log    *journal
+
+	// Of the goroutine of Run alone: the end of the last pause of the target and its
+	// faults in a row, over all sessions.
+	pausedUntil time.Time
+	faults      int
+
+	maxCommit int          // entries of one commit
+	sourceAt  atomic.Int64 // when the source last answered, in Unix nanoseconds
+
+	// mu covers handed: up to where entries were handed to the target, over all
+	// sessions. The server may forget that; this process does not.
+	mu     sync.Mutex
+	handed [][laneCount]cdc.Position
+
+	// hard ends everything at once, unlike the context of Run.
+	hard context.Context
+	kill context.CancelCauseFunc
+}
+
+// New makes an engine. It starts nothing.
+func New(o Options) (*Engine, error) {
+	if o.State == nil {
+		return nil, fmt.Errorf("make delivery to %s: a state store is needed", o.Name)
+	}
+	return newEngine(o, leasesOf(o.State))
+}
+
+func newEngine(o Options, l leases) (*Engine, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	o.defaults()
+	e := &Engine{
+		o: o, logger: o.Logger.With("target", o.Name), leases: l,
+		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, maxCommit: maxCommit,
+		handed: make([][laneCount]cdc.Position, o.Partitions),
+	}
+	e.hard, e.kill = context.WithCancelCause(context.Background())
+	for _, m := range o.Mappers {
+		e.routes[m.Table()] = append(e.routes[m.Table()], m)
+		e.byName[m.Name()] = m
+	}
+	e.stats = newRecorder()
+	e.log = newJournal(e.logger, e.stats)
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(newCollector(o.Name, e)); err != nil {
+			return nil, fmt.Errorf("register metrics of target %s: %w", o.Name, err)
+		}
+	}
+	return e, nil
+}
+
+// errKilled ends a session as a killed process would: nothing is written or
+// given back. Tests use it.
+var errKilled = errors.New("killed")
+
+// Run delivers until ctx ends; it is for one call. Then it reads and sends no more, waits for the
+// requests under way up to the drain timeout, writes what they came to, and
+// returns nil. What it cannot reach it tries again for as long as it takes; no
+// error of the log, the state or the target ends it.
+func (e *Engine) Run(ctx context.Context) error {
+	defer e.kill(nil)
+	for failures := 0; ; failures++ {
+		c, claimed, err := e.claim(ctx)
+		if err != nil {
+			return nil // ctx has ended
+		}
+		s := newSession(e, c, claimed)
+		began := time.Now()
+		err = s.run(ctx, e.hard)
+		if ctx.Err() != nil || e.hard.Err() != nil {
+			return nil
+		}
+		if time.Since(began) > time.Minute {
+			failures = 0
+		}
+		wait := backOff(restartWaits, failures)
+		e.logger.Warn("delivery starts over from the checkpoint", "error", err, "retry_in", wait)
+		if sleep(ctx, wait) != nil {
+			return nil
+		}
+	}
+}
+
+// claim waits for the lease of the target's partitions, and tells from when its
+// time counts: from before it was asked for. Its only error is that ctx has ended.
+func (e *Engine) claim(ctx context.Context) (claim, time.Time, error) {
+	const what = "take lease"
+	holder := ""
+	for failures := 0; ; failures++ {
+		asked := time.Now()
+		c, err := e.leases.take(ctx)
+		if err == nil {
+			e.log.works(what)
+			e.logger.Info("delivery started", "partitions", e.o.Partitions, "mappings", len(e.o.Mappers))
+			return c, asked, nil
+		}
+		wait := backOff(redisWaits, failures)
+		var held *state.HeldError
+		if errors.As(err, &held) {
+			wait, failures = e.leases.ttl/10, 0
+			if held.Owner != holder {
+				holder = held.Owner
+				e.logger.Info("waiting for the owner of the target to end", "owner", held.Owner, "partition", held.Partition)
+			}
+		} else if ctx.Err() == nil {
+			e.log.fails(what, err)
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, time.Time{}, err
+		}
+	}
+}
+
+// waits are the bounds of an exponential back-off.
+type waits struct{ initial, max time.Duration }
+
+var (
+	recordWaits  = waits{500 * time.Millisecond, time.Minute}
+	targetWaits  = waits{500 * time.Millisecond, time.Minute}
+	settingWaits = waits{5 * time.Second, 5 * time.Minute}
+	redisWaits   = waits{100 * time.Millisecond, 5 * time.Second}
+	restartWaits = waits{200 * time.Millisecond, 10 * time.Second}
+)
+
+// backOff gives a wait after some failures before this one: exponential, with
+// full jitter, that is, anything from zero to the bound, so that those who failed
+// together do not come back together.
+func backOff(w waits, failures int) time.Duration {
+	bound := w.max
+	if failures < 30 && w.initial<<failures < w.max {
+		bound = w.initial << failures
+	}
+	// The library spreads a wait to both sides: half the bound, spread by all of it.
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(bound/2), backoff.WithRandomizationFactor(1),
+		backoff.WithMaxInterval(w.max), backoff.WithMaxElapsedTime(0),
+	).NextBackOff()
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,249 @@
+package deliver
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/state"
+)
+
+// job is a batch on its way through a sender: load, guard, map, complete, note,
+// send. It touches nothing of the loop; what came of it is in its items.
+type job struct {
+	s      *session
+	mapper Mapper
+	items  []*item
+	// read is how far each partition was read when the batch was taken.
+	read map[int][laneCount]cdc.Position
+
+	faults int // of the target when the batch was taken
+
+	answered  bool      // a request was answered record by record
+	completed bool      // the source gave a row
+	asked     bool      // the target said something of a single record
+	suspects  []suspect // records with which alone a request failed
+	refusals  []suspect // records that were refused alone
+	halt      *fault    // what keeps the target from taking more
+}
+
+// fault is a failure that is not a record's own.
+type fault struct {
+	what  string // for the log
+	err   error
+	after time.Duration // as the target asked, or zero
+	waits waits
+	mend  bool // a person has to
+	// throttled: the target asked for fewer requests.
+	throttled bool
+}
+
+// fate is what became of an item.
+type fate uint8
+
+const (
+	undecided fate = iota
+	delivered
+	filtered // nothing to send
+	stale    // dealt with before
+	parked
+	again // to be tried later
+)
+
+// item is one entry of a job.
+type item struct {
+	entry  *queue.Entry
+	row    queue.Folded // the entry's, less what was seen before
+	change cdc.Change   // what row comes to
+	known  state.Known
+	text   string // of known, as it is stored
+	rec    sinks.Record
+
+	// completed tells that the absent columns were read from the source.
+	completed bool
+
+	fate    fate
+	write   state.Known       // if delivered, filtered or parked
+	dead    *state.DeadLetter // if parked
+	after   time.Duration     // if again
+	counted bool              // if again: on account of the record
+	// together tells that a batch failed as a whole with it.
+	together bool
+	// hold is until when a request of no known outcome may still be carried out:
+	// no other state of the key goes out before (I4).
+	hold time.Time
+}
+
+// places are where the state of the items is.
+func (j *job) places() []state.Place {
+	out := make([]state.Place, len(j.items))
+	for i, it := range j.items {
+		out[i] = state.Place{Key: state.Key(it.entry.Key), Partition: it.entry.Partition}
+	}
+	return out
+}
+
+// undecided gives the items that are still on their way.
+func (j *job) undecided() (out []*item) {
+	for _, it := range j.items {
+		if it.fate == undecided {
+			out = append(out, it)
+		}
+	}
+	return out
+}
+
+// run does the whole of it. Whatever is undecided in the end is tried again.
+func (j *job) run(ctx context.Context) {
+	known, err := j.s.claim.Load(ctx, j.places())
+	if err != nil {
+		j.halt = &fault{what: "read state", err: err, waits: redisWaits}
+	} else {
+		j.s.e.log.works("read state")
+		for i, it := range j.items {
+			it.known, it.text = known[i].Known, known[i].Text
+			if err := known[i].Err; err != nil {
+				it.fate, it.after = again, settingWaits.initial
+				j.s.e.log.wants("read the state of a key of mapping "+j.mapper.Name(), err)
+			}
+			it.row = it.entry.Row
+			it.change = it.row.Change()
+		}
+		// What needs nothing of the source does not wait for it.
+		lacking := j.mapAll()
+		j.deliver(ctx, slices.DeleteFunc(j.undecided(), func(it *item) bool { return slices.Contains(lacking, it) }))
+		if len(lacking) > 0 && j.halt == nil {
+			j.complete(ctx, lacking)
+			j.deliver(ctx, slices.DeleteFunc(lacking, func(it *item) bool { return it.fate != undecided }))
+		}
+		j.blame(time.Now())
+	}
+	for _, it := range j.undecided() {
+		it.fate = again
+	}
+}
+
+// deliver notes what is about to be sent, and sends it.
+func (j *job) deliver(ctx context.Context, items []*item) {
+	if len(items) > 0 && j.prepare(ctx, items) {
+		j.send(ctx, items)
+	}
+}
+
+// send hands records to the target.
+func (j *job) send(ctx context.Context, items []*item) {
+	if j.halt != nil || ctx.Err() != nil {
+		return
+	}
+	hold := time.Now().Add(j.s.limits.Timeout)
+	results, err := j.ask(ctx, items)
+	if err != nil {
+		if unknown(err) {
+			for _, it := range items {
+				it.hold = hold
+			}
+		}
+		j.failed(ctx, items, err)
+		return
+	}
+	now := time.Now()
+	j.answered, j.asked = true, true
+	for i, it := range items {
+		r := sinks.Result{Err: errMissing}
+		if i < len(results) {
+			r = results[i]
+		}
+		if r.Err != nil && unknown(r.Err) {
+			it.hold = hold
+		}
+		j.judge(now, it, r)
+	}
+}
+
+func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
+	b := sinks.Batch{Object: j.mapper.Object(), Records: make([]sinks.Record, len(items))}
+	for i, it := range items {
+		b.Records[i] = it.rec
+	}
+	ctx, cancel := context.WithTimeout(ctx, j.s.limits.Timeout)
+	defer cancel()
+	j.s.e.stats.requests.Add(1)
+	return j.s.e.o.Target.Deliver(ctx, b)
+}
+
+// apply takes the outcome of a job into the queue and the partitions.
+func (j *job) apply(s *session, now time.Time) {
+	s.senders--
+	for _, it := range j.items {
+		s.unclear = s.unclear || !it.hold.IsZero()
+	}
+	var outcomes []queue.Outcome
+	for _, it := range j.items {
+		switch it.fate {
+		case stale:
+			s.e.stats.stale.Add(1)
+			releaseMarks(it.entry.Tokens)
+			outcomes = append(outcomes, queue.Outcome{Entry: it.entry})
+		case again:
+			s.e.stats.retries.Add(1)
+			until := now.Add(it.after)
+			if it.hold.After(until) {
+				until = it.hold
+			}
+			outcomes = append(outcomes, queue.Outcome{Entry: it.entry, Again: true, Until: until, Counted: it.counted, Together: it.together})
+		default:
+			s.count(it)
+			p := s.parts[it.entry.Partition]
+			p.settled = append(p.settled, settled{entry: it.entry, write: it.write, dead: it.dead, hold: it.hold})
+		}
+	}
+	s.e.stats.released.Add(uint64(len(s.queue.Done(now, outcomes))))
+	s.weigh(j, now)
+}
+
+func (s *session) count(it *item) {
+	switch it.fate {
+	case delivered:
+		s.e.stats.delivered.Add(1)
+		s.e.stats.folded.Add(uint64(it.entry.Changes))
+		s.e.stats.foldedIn[it.entry.Lane].Add(uint64(it.entry.Changes))
+	case filtered:
+		s.e.stats.filtered.Add(1)
+	case parked:
+		s.e.stats.parked.Add(1)
+	}
+}
+
+// weigh pauses the target after a fault, and notes when it takes requests again.
+func (s *session) weigh(j *job, now time.Time) {
+	const what = "target"
+	if j.halt == nil {
+		if j.asked {
+			s.faults, s.e.faults = 0, 0
+			s.e.log.works(what)
+		}
+		return
+	}
+	f := j.halt
+	if f.throttled {
+		s.e.stats.throttles.Add(1)
+	}
+	name := what
+	if f.what != "" {
+		name = f.what
+	}
+	if f.mend {
+		s.e.log.wants(name, f.err)
+	} else {
+		s.e.log.fails(name, f.err)
+	}
+	// Requests that failed side by side are one failure.
+	if !now.Before(s.queue.PausedUntil()) {
+		s.faults++
+	}
+	s.queue.Pause(now.Add(max(f.after, backOff(f.waits, max(s.faults-1, 0)))))
+	s.e.pausedUntil, s.e.faults = s.queue.PausedUntil(), s.faults
+}

@@ -1,0 +1,200 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/state"
+)
+
+// mapAll guards and maps the items of a job. It gives those that have to be
+// completed from the source; the others that are undecided are ready to be sent.
+func (j *job) mapAll() (lacking []*item) {
+	for _, it := range j.undecided() {
+		switch it.guard() {
+		case fresh:
+			if j.mapOne(it) {
+				continue
+			}
+		case gapped:
+		case old:
+			it.fate = stale
+			continue
+		case overtaken:
+			// The whole row is sent again, at the Position that was seen.
+			it.change = cdc.Change{
+				Position: it.known.Seen, Op: cdc.OpUpdate, Table: it.change.Table, Key: it.change.Key,
+				Time: it.change.Time, XID: it.change.XID,
+			}
+		}
+		lacking = append(lacking, it)
+	}
+	return lacking
+}
+
+// age is how a change stands to what was seen of its key.
+type age uint8
+
+const (
+	fresh age = iota
+	// gapped is fresh, but a value that it was folded with is no newer than what
+	// the target may hold, nor known to be older.
+	gapped
+	old
+	overtaken // old, but the target may lack columns that it has
+)
+
+// guard compares an item with what was seen of its key (I4), and takes from it
+// what is not above that. A change that a newer one overtook in another lane is
+// of use only where the newer one was delivered with columns left out (I5).
+func (it *item) guard() age {
+	k := it.known
+	switch c := it.change.Position.Compare(k.Seen); {
+	case c > 0:
+		row, lost := it.row.Above(k.Seen)
+		it.row, it.change = row, row.Change()
+		if lost && k.Partial {
+			return gapped
+		}
+		return fresh
+	case c == 0 && k.Live && k.Partial && it.row.Filled(), c < 0 && k.Live && (k.Partial || k.Lacking):
+		return overtaken
+	}
+	return old
+}
+
+// mapOne maps an item as it is. It is false if the row must be completed first.
+func (j *job) mapOne(it *item) bool {
+	rec, send, err := j.mapper.Map(&it.change, it.known.Prior())
+	var unresolved *sinks.Unresolved
+	switch {
+	case errors.As(err, &unresolved):
+		return false
+	case err != nil:
+		j.parkUnmapped(it, err)
+	case !send:
+		it.filter()
+	case rec.Op == sinks.Upsert && !rec.Left && !it.completed && j.leavesGap(it, rec):
+		return false
+	default:
+		it.rec = rec
+	}
+	return true
+}
+
+func (j *job) parkUnmapped(it *item, err error) {
+	code := sinks.Code(err)
+	if code == "unknown" {
+		code = "unmapped"
+	}
+	j.park(time.Now(), it, code, err)
+}
+
+// leavesGap tells whether a record leaves out fields that the target does not
+// hold: it has no record of the key yet, or not all that came before. A mapping
+// that gives the same fields with null for the absent columns does not read them.
+func (j *job) leavesGap(it *item, rec sinks.Record) bool {
+	k := it.known
+	if len(it.change.Absent) == 0 || k.Live && !k.Lacking && !it.row.Bare() {
+		return false
+	}
+	nulls := make(map[string]string, len(it.change.Absent))
+	for _, name := range it.change.Absent {
+		nulls[name] = "null"
+	}
+	whole := queue.Fill(it.change, nulls)
+	full, send, err := j.mapper.Map(&whole, k.Prior())
+	return err != nil || !send || len(full.Fields) != len(rec.Fields)
+}
+
+// prepare notes, before items are sent, how far entries may reach the target and
+// which records may come into being or go. It is false if that could not be
+// written.
+func (j *job) prepare(ctx context.Context, items []*item) bool {
+	byPartition := map[int][]*item{}
+	for _, it := range items {
+		byPartition[it.entry.Partition] = append(byPartition[it.entry.Partition], it)
+	}
+	for partition, members := range byPartition {
+		in := j.intent(partition, members)
+		if len(in.Sent)+len(in.Writes) == 0 {
+			continue
+		}
+		err := j.s.claim.Prepare(ctx, partition, in)
+		if errors.Is(err, state.ErrMoved) { // what was loaded is not so any more: load again
+			for _, it := range items {
+				it.fate, it.after = again, redisWaits.initial
+			}
+			return false
+		}
+		if err != nil {
+			var lost *state.LostError
+			if errors.As(err, &lost) {
+				j.s.cancel(err)
+			}
+			j.halt = &fault{what: "write state", err: err, waits: redisWaits}
+			return false
+		}
+		j.s.note(partition, in.Sent)
+	}
+	j.s.e.log.works("write state")
+	return true
+}
+
+// intent says what has to be noted of a partition. The marks are how far it was
+// read, not how far the batch goes, so that most batches find theirs noted.
+func (j *job) intent(partition int, items []*item) state.Intent {
+	in := state.Intent{Sent: map[string]cdc.Position{}}
+	noted, lanes := j.s.notedOf(partition), cdc.Lanes()
+	for _, it := range items {
+		for _, t := range it.entry.Tokens {
+			if noted[t.Lane].Before(t.Mark.Position()) {
+				in.Sent[lanes[t.Lane]] = j.read[partition][t.Lane]
+			}
+		}
+		k := it.known
+		switch {
+		case it.rec.Op == sinks.Upsert && !k.Live && !k.Doubt:
+			k.Doubt, k.Key = true, it.rec.Key
+		case it.rec.Op != sinks.Upsert && !k.Lacking:
+			k.Lacking = true // if it is deleted without an answer, nothing is left of it
+		default:
+			continue
+		}
+		in.Writes = append(in.Writes, state.Write{Key: state.Key(it.entry.Key), Known: k, Was: it.text})
+	}
+	return in
+}
+
+func (s *session) notedOf(partition int) [laneCount]cdc.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noted[partition]
+}
+
+func (s *session) note(partition int, sent map[string]cdc.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	raise(&s.noted[partition], sent)
+	s.e.mu.Lock() // within s.mu
+	defer s.e.mu.Unlock()
+	raise(&s.e.handed[partition], sent)
+}
+
+func raise(have *[laneCount]cdc.Position, to map[string]cdc.Position) {
+	for i, lane := range cdc.Lanes() {
+		if at, ok := to[lane]; ok && have[i].Before(at) {
+			have[i] = at
+		}
+	}
+}
+
+func (e *Engine) handedOf(partition int) [laneCount]cdc.Position {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.handed[partition]
+}

@@ -1,0 +1,112 @@
+package deliver
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/queue"
+)
+
+// collector gives an engine's Stats as metrics, so that both tell the same.
+type collector struct {
+	e       *Engine
+	counts  []count
+	values  []value
+	lanes   []laneValue
+	latency *prometheus.HistogramVec
+}
+
+type count struct {
+	desc *prometheus.Desc
+	of   func(*Stats) uint64
+}
+
+type value struct {
+	desc *prometheus.Desc
+	of   func(*Stats) float64
+}
+
+type laneValue struct {
+	desc *prometheus.Desc
+	of   func(*LaneStats) float64
+}
+
+func newCollector(target string, e *Engine) *collector {
+	labels := prometheus.Labels{"target": target}
+	desc := func(name, help string, variable ...string) *prometheus.Desc {
+		return prometheus.NewDesc("walbridge_delivery_"+name, help, variable, labels)
+	}
+	c := &collector{e: e}
+	c.counts = []count{
+		{desc("entries_read_total", "Entries read from the log."), func(s *Stats) uint64 { return s.Read }},
+		{desc("entries_released_total", "Uses of entries that were dealt with."), func(s *Stats) uint64 { return s.Released }},
+		{desc("records_delivered_total", "Records that the target accepted."), func(s *Stats) uint64 { return s.Delivered }},
+		{desc("changes_delivered_total", "Changes folded into the records that the target accepted."), func(s *Stats) uint64 { return s.Folded }},
+		{desc("requests_total", "Requests to the target."), func(s *Stats) uint64 { return s.Requests }},
+		{desc("records_retried_total", "Records put back to be tried again."), func(s *Stats) uint64 { return s.Retries }},
+		{desc("throttles_total", "Requests that the target throttled."), func(s *Stats) uint64 { return s.Throttles }},
+		{desc("records_parked_total", "Records put among the dead letters."), func(s *Stats) uint64 { return s.Parked }},
+		{desc("records_filtered_total", "Records that the mapping did not want sent."), func(s *Stats) uint64 { return s.Filtered }},
+		{desc("records_stale_total", "Records dropped because newer ones were dealt with."), func(s *Stats) uint64 { return s.Stale }},
+		{desc("truncates_total", "Truncations of mapped tables, which are not delivered."), func(s *Stats) uint64 { return s.Truncates }},
+	}
+	c.values = []value{
+		{desc("keys_pending", "Keys that wait to be sent."), func(s *Stats) float64 { return float64(s.Pending) }},
+		{desc("keys_in_flight", "Keys being sent."), func(s *Stats) float64 { return float64(s.InFlight) }},
+		{desc("paused_seconds", "How much longer the target is paused."), func(s *Stats) float64 { return max(0, time.Until(s.PausedUntil).Seconds()) }},
+		{desc("owner", "1 if this process owns the target."), func(s *Stats) float64 {
+			if s.Owner {
+				return 1
+			}
+			return 0
+		}},
+	}
+	c.lanes = []laneValue{
+		{desc("entries_open", "Entries read and not released.", "lane"), func(l *LaneStats) float64 { return float64(l.Open) }},
+		{desc("read_lsn", "LSN of the highest entry read.", "lane"), func(l *LaneStats) float64 { return float64(l.Read.LSN) }},
+	}
+	c.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "walbridge_delivery_latency_seconds", ConstLabels: labels,
+		Help:    "Time from the commit of a record's oldest change to its acceptance by the target.",
+		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800},
+	}, []string{"lane"})
+	var byLane [laneCount]prometheus.Observer
+	for i, lane := range cdc.Lanes() {
+		byLane[i] = c.latency.WithLabelValues(lane)
+	}
+	e.stats.observe = func(lane queue.Lane, d time.Duration) { byLane[lane].Observe(d.Seconds()) }
+	return c
+}
+
+// Describe lists the metrics.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range c.counts {
+		ch <- m.desc
+	}
+	for _, m := range c.values {
+		ch <- m.desc
+	}
+	for _, m := range c.lanes {
+		ch <- m.desc
+	}
+	c.latency.Describe(ch)
+}
+
+// Collect gives their values.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.e.Stats()
+	for _, m := range c.counts {
+		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.of(&s)))
+	}
+	for _, m := range c.values {
+		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.of(&s))
+	}
+	for i := range s.Lanes {
+		for _, m := range c.lanes {
+			ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.of(&s.Lanes[i]), s.Lanes[i].Lane)
+		}
+	}
+	c.latency.Collect(ch)
+}

@@ -1,0 +1,141 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/state"
+)
+
+// Mapper makes records of the rows of a table. It is safe for concurrent use.
+type Mapper interface {
+	Name() string
+	Table() cdc.Table
+	Object() string
+	// Lane is how urgent the mapping's changes are; empty takes the lane of the
+	// stream. What comes in the bulk lane is bulk for every mapping.
+	Lane() string
+	Coalesce() sinks.Coalesce
+	// Map makes the record of a merged row. send is false where the target need
+	// not hear of it. *sinks.Unresolved names columns that must be read from the
+	// source first; any other error parks the row.
+	Map(ch *cdc.Change, prior sinks.Prior) (rec sinks.Record, send bool, err error)
+}
+
+// Reader reads the log. It may be called for several partitions at once.
+type Reader interface {
+	// Read gives the entries of a partition after the given positions by lane, at
+	// most max of each, in order within a lane. Lanes not in from are left out. It
+	// waits a short time for an entry, and then gives none.
+	Read(ctx context.Context, partition int, from map[string]cdc.Position, max int) ([]cdc.Message, error)
+}
+
+// Completer reads rows as they are at the source.
+type Completer interface {
+	// Complete gives the row as a JSON object for each of the keys that exists. It
+	// answers only from a snapshot in which the transactions xids are visible
+	// (I16).
+	Complete(ctx context.Context, table cdc.Table, keys []string, xids []uint64) (map[string]string, error)
+}
+
+// Options say what is delivered where.
+type Options struct {
+	// Name is the target's name: its consumer group, and its label in metrics.
+	Name   string
+	Target sinks.Target
+	// Mappers are those of the target; their names are unique.
+	Mappers    []Mapper
+	Reader     Reader
+	State      *state.Store
+	Partitions int
+	// Completer may be nil: rows that need it are then parked as unresolved.
+	Completer Completer
+	Logger    *slog.Logger
+	// Registerer gets the metrics; it may be nil.
+	Registerer prometheus.Registerer
+
+	// Limits bound each lane of the queue; 20,000 entries and 32 MiB if zero.
+	Limits queue.Limits
+	// MaxAttempts is how often a record is tried before it is parked; 20 if zero.
+	MaxAttempts int
+	// DrainTimeout bounds the wait for requests under way at a stop; 10 s if zero.
+	DrainTimeout time.Duration
+	// CheckpointEvery is how long a checkpoint waits when there is no state to
+	// write along with it; 500 ms if zero.
+	CheckpointEvery time.Duration
+}
+
+func (o *Options) defaults() {
+	set := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	set(&o.DrainTimeout, 10*time.Second)
+	set(&o.CheckpointEvery, 500*time.Millisecond)
+	if o.Limits.Entries <= 0 {
+		o.Limits.Entries = 20_000
+	}
+	if o.Limits.Bytes <= 0 {
+		o.Limits.Bytes = 32 << 20
+	}
+	if o.MaxAttempts <= 0 {
+		o.MaxAttempts = 20
+	}
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.Name == "":
+		return fmt.Errorf("make delivery: the target has no name")
+	case o.Target == nil, o.Reader == nil, o.Logger == nil:
+		return fmt.Errorf("make delivery to %s: a target, a reader and a logger are needed", o.Name)
+	case o.Partitions < 1:
+		return fmt.Errorf("make delivery to %s: partitions is %d, want at least 1", o.Name, o.Partitions)
+	}
+	l := o.Target.Limits()
+	if l.MaxBatch < 1 || l.MaxInFlight < 1 || l.Timeout <= 0 {
+		return fmt.Errorf("make delivery to %s: the target's limits %+v must all be above zero", o.Name, l)
+	}
+	names := map[string]bool{}
+	for _, m := range o.Mappers {
+		if m.Name() == "" || names[m.Name()] {
+			return fmt.Errorf("make delivery to %s: mapping %q is there twice or has no name", o.Name, m.Name())
+		}
+		names[m.Name()] = true
+	}
+	return nil
+}
+
+// claim is the ownership of the target's partitions; *state.Claim.
+type claim interface {
+	Renew(ctx context.Context) error
+	Release(ctx context.Context, clean bool) error
+	Open(ctx context.Context, partition int) (state.Start, error)
+	Load(ctx context.Context, places []state.Place) ([]state.Loaded, error)
+	Prepare(ctx context.Context, partition int, in state.Intent) error
+	Commit(ctx context.Context, partition int, w state.Commit) error
+}
+
+// leases is where claims come from.
+type leases struct {
+	ttl  time.Duration
+	take func(context.Context) (claim, error)
+}
+
+func leasesOf(s *state.Store) leases {
+	return leases{ttl: s.TTL(), take: func(ctx context.Context) (claim, error) {
+		c, err := s.Claim(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}}
+}

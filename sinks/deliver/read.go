@@ -1,0 +1,215 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/state"
+)
+
+// readMax is how many entries of a lane are read at once.
+const readMax = 500
+
+// readDone is what a read came to.
+type readDone struct {
+	p        *part
+	from     map[string]cdc.Position
+	messages []cdc.Message
+	// stale tells, for the uses of the messages in order, which are dealt with
+	// already. It is nil when that was not looked up.
+	stale []bool
+	err   error
+}
+
+// read starts the next read of a partition: of the lanes that have room.
+func (s *session) read(p *part, now time.Time, soon func(time.Time)) {
+	if p.reading {
+		return
+	}
+	if now.Before(p.readFrom) {
+		soon(p.readFrom)
+		return
+	}
+	from := map[string]cdc.Position{}
+	for i, lane := range cdc.Lanes() {
+		_, behind := p.behind[lane]
+		if behind && !s.roomToHold(queue.Lane(i)) {
+			s.giveUpHolding()
+			behind = false
+		}
+		if behind || s.queue.Readable(queue.Lane(i)) {
+			from[lane] = p.marks[i].Read()
+		}
+	}
+	if len(from) == 0 {
+		return // room comes with an event
+	}
+	p.reading = true
+	recover := s.holding
+	s.spawn(func() {
+		d := &readDone{p: p, from: from}
+		d.messages, d.err = s.e.o.Reader.Read(s.ctx, p.n, from, readMax)
+		if d.err == nil && recover {
+			d.stale, d.err = s.findStale(s.ctx, p.n, d.messages)
+		}
+		s.post(d)
+	})
+}
+
+// roomToHold tells whether a lane may be read on while nothing is sent. What is
+// read again was in the queue before, which by the reads under way may hold more
+// than its limit; a queue with the same limits has room for it here.
+func (s *session) roomToHold(l queue.Lane) bool {
+	c, limits := s.queue.Counts(), s.e.o.Limits
+	return c.Entries[l] < 2*limits.Entries+readMax*len(s.parts) && c.Bytes[l] < 4*limits.Bytes
+}
+
+// giveUpHolding lets sending begin although not all was read that had been sent:
+// the queue is smaller than it was. The target may see an older state of a key
+// once more, before the newer.
+func (s *session) giveUpHolding() {
+	s.e.logger.Warn("sending begins before all is read that was sent before: the queue is full", "entries", s.e.o.Limits.Entries, "bytes", s.e.o.Limits.Bytes)
+	s.holding = false
+	for _, p := range s.parts {
+		clear(p.behind)
+	}
+}
+
+// findStale looks up which uses of entries were dealt with before the start. They
+// are left out at once, so that what is read again fits where it fitted before.
+func (s *session) findStale(ctx context.Context, partition int, ms []cdc.Message) ([]bool, error) {
+	var places []state.Place
+	var at []cdc.Position
+	for i := range ms {
+		for _, m := range s.mappersOf(&ms[i].Change) {
+			places = append(places, state.Place{Key: state.Key{Mapping: m.Name(), Source: ms[i].Change.Key}, Partition: partition})
+			at = append(at, ms[i].Change.Position)
+		}
+	}
+	if len(places) == 0 {
+		return nil, nil
+	}
+	known, err := s.claim.Load(ctx, places)
+	if err != nil {
+		return nil, err
+	}
+	stale := make([]bool, len(places))
+	for i, k := range known {
+		stale[i] = !k.Seen.Before(at[i]) && !k.Partial && !k.Lacking
+	}
+	return stale, nil
+}
+
+func (s *session) mappersOf(ch *cdc.Change) []Mapper {
+	if !ch.Op.Keyed() {
+		return nil
+	}
+	return s.e.routes[ch.Table]
+}
+
+// apply puts what was read into the queue.
+func (d *readDone) apply(s *session, now time.Time) {
+	const what = "read log"
+	p := d.p
+	p.reading = false
+	if d.err != nil {
+		if errors.Is(d.err, context.Canceled) && s.ctx.Err() != nil {
+			return
+		}
+		s.e.log.fails(what, d.err)
+		p.readFrom = now.Add(backOff(redisWaits, p.readFailures))
+		p.readFailures++
+		return
+	}
+	s.e.log.works(what)
+	p.readFailures = 0
+	use, count := 0, [laneCount]int{}
+	for i := range d.messages {
+		m := &d.messages[i]
+		lane := queue.LaneOf(m.Stream.Lane)
+		mappers := s.mappersOf(&m.Change)
+		stale := d.staleOf(use, len(mappers))
+		use += len(mappers)
+		if !p.marks[lane].Read().Before(m.Change.Position) {
+			continue // read before
+		}
+		count[lane]++
+		s.e.stats.read.Add(1)
+		s.add(now, p, m, mappers, stale)
+	}
+	s.caughtUp(d, count)
+}
+
+func (d *readDone) staleOf(use, n int) []bool {
+	if d.stale == nil {
+		return nil
+	}
+	return d.stale[use : use+n]
+}
+
+// add puts an entry into the watermark and, for each mapping that uses it, into
+// the queue.
+func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, stale []bool) {
+	lane := queue.LaneOf(m.Stream.Lane)
+	if m.Change.Op == cdc.OpTruncate && len(s.e.routes[m.Change.Table]) > 0 {
+		s.e.stats.truncates.Add(1)
+		s.e.log.once("truncate "+m.Change.Table.String(),
+			"a table was truncated, its records are left at the target", "table", m.Change.Table.String())
+	}
+	uses := len(mappers)
+	for _, is := range stale {
+		if is {
+			uses--
+			s.e.stats.stale.Add(1)
+		}
+	}
+	mark := p.marks[lane].Add(m.Change.Position, uses)
+	if uses == 0 {
+		s.e.stats.released.Add(1)
+	}
+	for i, mapper := range mappers {
+		if stale != nil && stale[i] {
+			continue
+		}
+		s.queue.Add(now, queue.Arrival{
+			Key: queue.Key{Mapping: mapper.Name(), Source: m.Change.Key}, Partition: p.n,
+			Change: m.Change, Lane: urgency(mapper, lane),
+			Token: queue.Token{Mark: mark, Lane: lane, Size: m.Size},
+		})
+	}
+}
+
+// urgency says how urgent a change of a lane is to a mapping.
+func urgency(m Mapper, lane queue.Lane) queue.Lane {
+	if lane == queue.Bulk || m.Lane() == "" {
+		return lane
+	}
+	return queue.LaneOf(m.Lane())
+}
+
+// caughtUp ends the holding once every lane was read as far as entries were sent
+// before, or to its end.
+func (s *session) caughtUp(d *readDone, count [laneCount]int) {
+	for i, lane := range cdc.Lanes() {
+		sent, behind := d.p.behind[lane]
+		if !behind {
+			continue
+		}
+		_, asked := d.from[lane]
+		if !d.p.marks[i].Read().Before(sent) || asked && count[i] == 0 {
+			delete(d.p.behind, lane)
+		}
+	}
+	if !s.holding {
+		return
+	}
+	for _, p := range s.parts {
+		if len(p.behind) > 0 {
+			return
+		}
+	}
+	s.holding = false
+}

@@ -1,0 +1,313 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/state"
+)
+
+// laneCount is how many lanes there are.
+const laneCount = 3
+
+// session is delivery for as long as one lease lasts.
+type session struct {
+	e      *Engine
+	claim  claim
+	limits sinks.Limits
+	// claimed is when the lease was asked for.
+	claimed time.Time
+
+	ctx    context.Context // ends with the session, its cause says why
+	cancel context.CancelCauseFunc
+	work   sync.WaitGroup
+	events chan event
+
+	// Of the loop alone:
+	queue    *queue.Queue
+	parts    []*part
+	senders  int
+	holding  bool // nothing is sent until the log is read as far as before
+	stopping bool
+	faults   int // of the target, in a row
+	// holdUntil is before when nothing is sent: requests of a session before may
+	// still be carried out.
+	holdUntil time.Time
+	// unclear tells that a request had no known outcome: what it may have brought
+	// must be read again before anything is sent.
+	unclear bool
+
+	// mu covers noted: up to where it is written that entries may be handed to
+	// the target.
+	mu    sync.Mutex
+	noted [][laneCount]cdc.Position
+}
+
+// event is something that ended, for the loop to act upon.
+type event interface {
+	apply(s *session, now time.Time)
+}
+
+// part is what the loop knows of a partition.
+type part struct {
+	n     int
+	marks [laneCount]*queue.Watermark
+	// behind are the lanes not yet read as far as entries were sent before, and
+	// until how far that is.
+	behind map[string]cdc.Position
+
+	reading      bool
+	readFailures int
+	readFrom     time.Time // not to be read before
+
+	settled    []settled // dealt with, not yet written
+	committing bool
+	committed  [laneCount]cdc.Position
+	commits    uint64
+	idleFrom   time.Time // a checkpoint without state is not written before
+}
+
+func newSession(e *Engine, c claim, claimed time.Time) *session {
+	s := &session{
+		e: e, claim: c, claimed: claimed, limits: e.o.Target.Limits(), faults: e.faults,
+		events: make(chan event, 16), queue: queue.New(e.o.Limits),
+		noted: make([][laneCount]cdc.Position, e.o.Partitions),
+	}
+	s.queue.Pause(e.pausedUntil)
+	for _, m := range e.o.Mappers {
+		policy := m.Coalesce()
+		if policy.MaxBatch < 1 || policy.MaxBatch > s.limits.MaxBatch {
+			policy.MaxBatch = s.limits.MaxBatch
+		}
+		s.queue.Group(m.Name(), policy)
+	}
+	return s
+}
+
+// run is the life of a session. soft ends it in order, hard at once.
+func (s *session) run(soft, hard context.Context) error {
+	s.ctx, s.cancel = context.WithCancelCause(hard)
+	s.spawn(s.keepLease)
+	err := s.open()
+	if err == nil {
+		err = s.loop(soft)
+	}
+	answered, settled := s.senders == 0, s.settled()
+	s.cancel(err)
+	s.work.Wait()
+	counts := s.queue.Counts()
+	s.e.stats.setGauges(gauges{})
+	if errors.Is(context.Cause(hard), errKilled) {
+		return err
+	}
+	if soft.Err() != nil {
+		s.e.logger.Info("delivery stopped", "pending", counts.Pending, "in_flight", counts.InFlight)
+	}
+	if answered { // otherwise a request may still be at the target: others wait for the lease to end
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(hard), s.e.leases.ttl/2)
+		defer cancel()
+		if lost := (*state.LostError)(nil); !errors.As(err, &lost) {
+			err = errors.Join(err, s.claim.Release(ctx, err == nil && settled))
+		}
+	}
+	return err
+}
+
+// settled tells whether all that was handed to the target has a known outcome, and
+// that is written.
+func (s *session) settled() bool {
+	for _, p := range s.parts {
+		if p.committing || len(p.settled) > 0 {
+			return false
+		}
+	}
+	return s.senders == 0 && !s.unclear
+}
+
+// spawn runs f in a goroutine that the session waits for.
+func (s *session) spawn(f func()) {
+	s.work.Add(1)
+	go func() {
+		defer s.work.Done()
+		f()
+	}()
+}
+
+// post hands an event to the loop, unless the session is over.
+func (s *session) post(ev event) {
+	select {
+	case s.events <- ev:
+	case <-s.ctx.Done():
+	}
+}
+
+var errLeaseExpired = errors.New("the lease could not be renewed in time")
+
+// keepLease renews the lease at a third of its time, and ends the session if it
+// is lost or was not renewed in time. The watch does not depend on any answer.
+func (s *session) keepLease() {
+	const what = "renew lease"
+	ttl := s.e.leases.ttl
+	safe := ttl - ttl/10
+	watch := time.AfterFunc(safe-time.Since(s.claimed), func() { s.cancel(errLeaseExpired) })
+	defer watch.Stop()
+	wait := ttl/3 - time.Since(s.claimed)
+	for sleep(s.ctx, wait) == nil {
+		ctx, cancel := context.WithTimeout(s.ctx, ttl/3)
+		began := time.Now()
+		err := s.claim.Renew(ctx)
+		cancel()
+		var lost *state.LostError
+		switch {
+		case err == nil:
+			watch.Reset(safe - time.Since(began))
+			wait = ttl / 3
+			s.e.log.works(what)
+		case errors.As(err, &lost):
+			s.cancel(err)
+			return
+		case s.ctx.Err() == nil:
+			wait = ttl / 20
+			s.e.log.fails(what, err)
+		}
+	}
+}
+
+// open finds out where the partitions go on.
+func (s *session) open() error {
+	claimed, lanes := time.Now(), cdc.Lanes()
+	for n := range s.e.o.Partitions {
+		start, err := s.claim.Open(s.ctx, n)
+		if err != nil {
+			return fmt.Errorf("open partition %d: %w", n, err)
+		}
+		p := &part{n: n, behind: map[string]cdc.Position{}}
+		for i, lane := range lanes {
+			at, sent := start.Checkpoint[lane], start.Sent[lane]
+			p.marks[i] = queue.NewWatermark(at)
+			p.committed[i] = at
+			s.noted[n][i] = sent
+			if handed := s.e.handedOf(n)[i]; sent.Before(handed) {
+				sent = handed // the server lost what was noted there
+			}
+			if at.Before(sent) {
+				p.behind[lane] = sent
+				s.holding, s.unclear, s.holdUntil = true, true, claimed.Add(s.limits.Timeout)
+			}
+		}
+		s.parts = append(s.parts, p)
+	}
+	return nil
+}
+
+// loop acts on events until soft ends and all under way is done, or until the
+// session ends.
+func (s *session) loop(soft context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	stop := soft.Done()
+	var deadline <-chan time.Time
+	for {
+		select {
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		case <-stop:
+			s.stopping, stop = true, nil
+			d := time.NewTimer(s.e.o.DrainTimeout)
+			defer d.Stop()
+			deadline = d.C
+		case <-deadline:
+			return nil
+		case ev := <-s.events:
+			ev.apply(s, time.Now())
+		case <-timer.C:
+		}
+		if s.turn(timer, time.Now()) {
+			return nil
+		}
+	}
+}
+
+// turn starts what can be started and sets the timer for what can be later. It
+// tells whether a stop is complete.
+func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
+	next := now.Add(time.Hour)
+	soon := func(at time.Time) {
+		if at.Before(next) {
+			next = at
+		}
+	}
+	if !s.stopping {
+		for _, p := range s.parts {
+			s.read(p, now, soon)
+		}
+		s.dispatch(now, soon)
+	}
+	busy := s.senders > 0
+	for _, p := range s.parts {
+		s.commit(p, now, soon)
+		busy = busy || p.committing
+	}
+	s.e.stats.setGauges(s.gauges())
+	timer.Reset(next.Sub(now))
+	return s.stopping && !busy
+}
+
+// dispatch sends what is ready, as far as the target may be asked at once.
+func (s *session) dispatch(now time.Time, soon func(time.Time)) {
+	if s.holding {
+		return
+	}
+	if now.Before(s.holdUntil) {
+		soon(s.holdUntil)
+		return
+	}
+	for s.senders < s.limits.MaxInFlight {
+		b, ok := s.queue.Take(now)
+		if !ok {
+			if at, ok := s.queue.Next(now); ok {
+				soon(at)
+			}
+			return
+		}
+		s.senders++
+		j := &job{s: s, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
+		for _, e := range b.Entries {
+			j.items = append(j.items, &item{entry: e})
+			if _, ok := j.read[e.Partition]; !ok {
+				j.read[e.Partition] = s.parts[e.Partition].readTo()
+			}
+		}
+		s.spawn(func() {
+			j.run(s.ctx)
+			s.post(j)
+		})
+	}
+}
+
+func (p *part) readTo() (at [laneCount]cdc.Position) {
+	for i, w := range p.marks {
+		at[i] = w.Read()
+	}
+	return at
+}
+
+func (s *session) gauges() gauges {
+	c := s.queue.Counts()
+	g := gauges{pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true}
+	for _, p := range s.parts {
+		for i, w := range p.marks {
+			g.open[i] += w.Open()
+			if g.read[i].Before(w.Read()) {
+				g.read[i] = w.Read()
+			}
+		}
+	}
+	return g
+}

@@ -1,0 +1,368 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/queue"
+)
+
+// sim is a random run: changes in three lanes, faults of target and store, stops,
+// crashes and lost leases, and a checker that knows what must hold throughout.
+type sim struct {
+	*world
+	rng   *rand.Rand
+	rngMu sync.Mutex // the faults are drawn by several goroutines
+
+	deals   map[int]*deal
+	history []logged // every change, in order of Position
+	delayed map[string][]cdc.Change
+	faults  bool // guarded by rngMu
+}
+
+// deal is a row of the source.
+type deal struct {
+	a, b, note int
+	on         bool
+}
+
+type logged struct {
+	lane string
+	ch   cdc.Change
+}
+
+func newSim(t testing.TB, seed uint64) *sim {
+	s := &sim{world: newWorld(t), rng: rand.New(rand.NewPCG(seed, 1)), deals: map[int]*deal{}, delayed: map[string][]cdc.Change{}, faults: true}
+	if s.rng.IntN(2) == 0 {
+		s.mapper.coalesce = sinks.Coalesce{Quiet: 200 * time.Millisecond, MaxDelay: time.Second, MaxBatch: 5}
+	}
+	s.mapper.gone = []string{"", "", "ignore", "set"}[s.rng.IntN(4)]
+	s.target.limits.Timeout = time.Duration(500+s.rng.IntN(4500)) * time.Millisecond
+	if s.rng.IntN(3) == 0 {
+		s.log.max = 1 + s.rng.IntN(3)
+	}
+	if s.rng.IntN(2) == 0 {
+		s.maxCommit = 1 + s.rng.IntN(3)
+	}
+	s.target.answer = s.answer
+	s.store.fault = s.storeFault
+	return s
+}
+
+func (s *sim) chance(n int) bool { return s.draw(n) == 0 }
+
+func (s *sim) draw(n int) int {
+	s.rngMu.Lock()
+	defer s.rngMu.Unlock()
+	return s.rng.IntN(n)
+}
+
+func (s *sim) faulty() bool {
+	s.rngMu.Lock()
+	defer s.rngMu.Unlock()
+	return s.faults
+}
+
+func (s *sim) storeFault(call string) (before, after error) {
+	if !s.faulty() {
+		return nil, nil
+	}
+	switch s.draw(25) {
+	case 0:
+		return errors.New("connection refused"), nil
+	case 1:
+		if call != "release" {
+			return nil, errors.New("answer lost")
+		}
+	}
+	return nil, nil
+}
+
+// answer is a target that fails in every way it may.
+func (s *sim) answer(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+	n := len(b.Records)
+	if !s.faulty() {
+		return s.refuse(b)
+	}
+	time.Sleep(time.Duration(s.draw(300)) * time.Millisecond) // the bubble's time
+	switch s.draw(14) {
+	case 0:
+		return nil, nil, &sinks.Retryable{Err: errors.New("503")}
+	case 1, 2: // carried out in part, without an answer
+		apply := all(n, false)
+		for i := range apply {
+			apply[i] = s.chance(2)
+		}
+		return apply, nil, &sinks.Retryable{Unknown: true, Err: errors.New("timeout")}
+	case 3:
+		return nil, nil, &sinks.Throttled{Err: errors.New("429"), After: time.Second}
+	case 4: // until the engine gives up or is cut
+		<-ctx.Done()
+		return all(n, s.chance(2)), nil, ctx.Err()
+	case 5:
+		return nil, nil, errors.New("who knows")
+	case 6:
+		return nil, nil, &sinks.Rejected{Code: "http_400", Err: errors.New("400")}
+	}
+	apply, rs, err := s.refuse(b)
+	for i := range rs {
+		switch {
+		case !apply[i]:
+		case s.chance(12):
+			apply[i], rs[i].Err = s.chance(2), &sinks.Retryable{Unknown: true, Err: errors.New("unclear")}
+		case s.chance(40):
+			rs = rs[:i]
+			return apply, rs, err
+		}
+	}
+	return apply, rs, err
+}
+
+// refuse is a target that does not take an a of 7.
+func (s *sim) refuse(b sinks.Batch) ([]bool, []sinks.Result, error) {
+	apply, rs := all(len(b.Records), true), make([]sinks.Result, len(b.Records))
+	for i, r := range b.Records {
+		if r.Op == sinks.Upsert && strings.HasPrefix(string(r.Fields[0].Value), `"7+`) {
+			apply[i], rs[i].Err = false, &sinks.Rejected{Code: "NO_SEVENS", Err: errors.New("seven")}
+		}
+	}
+	return apply, rs, nil
+}
+
+func (d *deal) row(id int, without ...string) string {
+	cols := []string{fmt.Sprintf(`"id":%d`, id), fmt.Sprintf(`"on":%v`, d.on)}
+	for _, c := range []struct {
+		name string
+		v    int
+	}{{"a", d.a}, {"b", d.b}, {"note", d.note}} {
+		if !slices.Contains(without, c.name) {
+			cols = append(cols, fmt.Sprintf("%q:%d", c.name, c.v))
+		}
+	}
+	return "{" + strings.Join(cols, ",") + "}"
+}
+
+// change makes one change of the source and puts it on its way to the log.
+func (s *sim) change() {
+	id := s.draw(6)
+	s.last++
+	ch := cdc.Change{Position: at(s.last), Table: deals, Key: keyOf(id), Time: time.Now(), XID: uint64(s.last)}
+	d := s.deals[id]
+	s.source.mu.Lock()
+	switch {
+	case d == nil:
+		d = &deal{a: s.draw(10), b: s.draw(10), note: s.last, on: true}
+		s.deals[id] = d
+		ch.Op, ch.After = cdc.OpCreate, d.row(id)
+		if s.chance(4) { // a row that got this key takes its unchanged note along
+			ch.After, ch.Absent = d.row(id, "note"), []string{"note"}
+		}
+		s.source.rows[ch.Key] = d.row(id)
+	case s.chance(6):
+		delete(s.deals, id)
+		delete(s.source.rows, ch.Key)
+		ch.Op = cdc.OpDelete
+	default:
+		d.a, d.on = s.draw(10), !s.chance(6)
+		ch.Op = cdc.OpUpdate
+		if s.chance(3) {
+			d.b = s.draw(10)
+		} else if s.chance(3) {
+			ch.Absent = append(ch.Absent, "b")
+		}
+		if s.chance(3) {
+			d.note = s.last
+		} else if s.chance(2) {
+			ch.Absent = append(ch.Absent, "note")
+		}
+		ch.After = d.row(id, ch.Absent...)
+		s.source.rows[ch.Key] = d.row(id)
+	}
+	s.source.mu.Unlock()
+	lane := cdc.Lanes()[s.draw(3)]
+	s.history = append(s.history, logged{lane, ch})
+	s.delayed[lane] = append(s.delayed[lane], ch)
+}
+
+// flow lets some of the changes on their way arrive, in order within each lane.
+func (s *sim) flow(everything bool) {
+	for _, lane := range cdc.Lanes() {
+		wait := s.delayed[lane]
+		n := len(wait)
+		if !everything {
+			n = s.draw(n + 1)
+		}
+		for _, ch := range wait[:n] {
+			s.log.append(lane, ch)
+		}
+		s.delayed[lane] = wait[n:]
+	}
+}
+
+// check looks at the order the target saw and at the checkpoint.
+func (s *sim) check() {
+	s.target.mu.Lock()
+	defer s.target.mu.Unlock()
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	for _, w := range s.target.wrong {
+		key, _, _ := strings.Cut(w, ": ")
+		s.Fatalf("order: %s\nhistory %s\n%s", w, s.tell(key), s.lines.text.String())
+	}
+	dead := map[string]bool{}
+	for _, d := range s.store.dead {
+		dead[d.Key.Source+" "+d.Position.String()] = true
+	}
+	s.mapper.mu.Lock()
+	defer s.mapper.mu.Unlock()
+	for _, h := range s.history {
+		st := cdc.Stream{Lane: h.lane, Partition: partitionOf(h.ch.Key)}
+		if s.store.checkpoints[st].Before(h.ch.Position) {
+			continue
+		}
+		k := s.store.known[keyStateOf(h.ch.Key)]
+		if k.Seen.Before(h.ch.Position) {
+			s.Fatalf("the checkpoint of %v is %v, but %s was seen only up to %v, not %v", st, s.store.checkpoints[st], h.ch.Key, k.Seen, h.ch.Position)
+		}
+		what := h.ch.Key + " " + k.Seen.String()
+		if !s.target.applied[what] && !s.mapper.filtered[what] && !dead[what] && !s.source.gone[h.ch.Key] {
+			s.Fatalf("%s counts as seen, but was neither delivered, filtered nor parked", what)
+		}
+	}
+}
+
+// converged looks whether the target has what the source has.
+func (s *sim) converged() {
+	if !s.caughtUp() {
+		s.Fatalf("not all is dealt with: checkpoints %v, tails %v\n%+v\n%s", s.store.checkpoints, s.log.tails(), s.engine.Stats(), s.lines.text.String())
+	}
+	parked := map[string]cdc.Position{}
+	for _, d := range s.store.dead {
+		parked[d.Key.Source] = d.Position
+	}
+	newest := map[string]cdc.Position{}
+	for _, h := range s.history {
+		newest[h.ch.Key] = h.ch.Position
+	}
+	for id := range 6 {
+		key := keyOf(id)
+		if at, ok := parked[key]; ok && at == newest[key] {
+			continue // loud, and in the dead letters
+		}
+		want := "nothing"
+		if d := s.deals[id]; d != nil && d.on {
+			want = fmt.Sprintf("Note=%d Sum=%d+%d", d.note, d.a, d.b)
+		}
+		got := s.has(id)
+		if want == "nothing" && (s.mapper.gone == "ignore" || s.mapper.gone == "set" && strings.Contains(got, "Note=-1")) {
+			continue
+		}
+		if got != want {
+			s.Fatalf("the target has %s of %d, the source %s\nstate %v\nhistory %s", got, id, want, s.store.known[keyStateOf(key)], s.tell(key))
+		}
+	}
+}
+
+func (s *sim) tell(key string) string {
+	var b strings.Builder
+	for _, h := range s.history {
+		if h.ch.Key == key {
+			fmt.Fprintf(&b, "\n%v %s %s %s absent %v", h.ch.Position, h.lane, h.ch.Op, h.ch.After, h.ch.Absent)
+		}
+	}
+	for _, batch := range s.target.batches {
+		for _, r := range batch {
+			if strings.Contains(r, key) {
+				fmt.Fprintf(&b, "\nsent %s", r)
+			}
+		}
+	}
+	return b.String()
+}
+
+func (s *sim) run() {
+	begin := func() {
+		s.start(func(o *Options) {
+			o.MaxAttempts = 1000
+			o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20}
+		})
+	}
+	begin()
+	for range 40 + s.draw(80) {
+		switch s.draw(12) {
+		case 0:
+			s.crash()
+			s.check()
+			begin()
+		case 1:
+			if s.chance(3) {
+				s.end()
+				s.check()
+				begin()
+			}
+		case 2:
+			if s.chance(3) {
+				s.store.steal()
+			}
+		case 3, 4:
+			rest(time.Duration(s.draw(2000)) * time.Millisecond)
+			s.check()
+		default:
+			for range s.draw(6) {
+				s.change()
+			}
+			s.flow(false)
+			rest(time.Duration(s.draw(100)) * time.Millisecond)
+		}
+	}
+	s.rngMu.Lock()
+	s.faults = false
+	s.rngMu.Unlock()
+	s.flow(true)
+	rest(30 * time.Minute)
+	s.check()
+	s.converged()
+	s.end()
+	s.check()
+}
+
+// TestRandomRuns is the checker over random runs. WALBRIDGE_SIM_RUNS asks for
+// more of them, WALBRIDGE_SIM_SEED for a single one.
+func TestRandomRuns(t *testing.T) {
+	runs, first := 150, uint64(1)
+	if n, err := strconv.Atoi(os.Getenv("WALBRIDGE_SIM_RUNS")); err == nil {
+		runs = n
+	}
+	if n, err := strconv.ParseUint(os.Getenv("WALBRIDGE_SIM_SEED"), 10, 64); err == nil {
+		runs, first = 1, n
+	}
+	for seed := first; seed < first+uint64(runs); seed++ {
+		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(t, seed)
+				defer func() {
+					if t.Failed() {
+						s.engine.kill(errKilled)
+						<-s.ended
+					}
+				}()
+				s.run()
+			})
+		})
+		if !ok {
+			return
+		}
+	}
+}

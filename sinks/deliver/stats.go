@@ -1,0 +1,175 @@
+package deliver
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/queue"
+)
+
+// Stats is what a delivery has done, since its start or in a window.
+type Stats struct {
+	// Read and Released count entries of the log; an entry that several mappings
+	// use is released once for each.
+	Read, Released uint64
+	// Delivered counts records that the target accepted, Folded the changes that
+	// went into them.
+	Delivered, Folded uint64
+	// Requests counts calls of the target, Retries records put back, Throttles
+	// calls that it answered with "too many".
+	Requests, Retries, Throttles uint64
+	// Parked, Filtered and Stale count records not sent: refused or given up,
+	// not wanted by the mapping, dealt with before.
+	Parked, Filtered, Stale uint64
+	// Truncates counts truncations of mapped tables, once for each stream.
+	Truncates uint64
+	// Pending and InFlight count keys, as they are now.
+	Pending, InFlight int
+	// Owner tells that this process owns the target now.
+	Owner bool
+	// PausedUntil is the end of the last pause of the target.
+	PausedUntil time.Time
+	// LastError is the last one met, when LastErrorAt; it may be over.
+	LastError   string
+	LastErrorAt time.Time
+	// Lanes are by urgency, the most urgent first.
+	Lanes []LaneStats
+}
+
+// LaneStats are of one lane, over all partitions.
+type LaneStats struct {
+	Lane string
+	// Read is the highest Position read.
+	Read cdc.Position
+	// Open is how many entries are read and not released.
+	Open int
+	// Delivered counts records, Folded the changes that went into them since the
+	// start, and P50, P95 and P99 are of the time from the commit of a record's
+	// oldest change to its acceptance; P100 is the longest.
+	Delivered           int64
+	Folded              uint64
+	P50, P95, P99, P100 time.Duration
+}
+
+// gauges are what the loop tells of now.
+type gauges struct {
+	pending, inFlight int
+	pausedUntil       time.Time
+	running           bool
+	open              [laneCount]int
+	read              [laneCount]cdc.Position
+}
+
+type counters struct {
+	read, released, delivered, folded, requests, retries,
+	throttles, parked, filtered, stale, truncates atomic.Uint64
+	foldedIn [laneCount]atomic.Uint64
+}
+
+// recorder collects what Stats shows.
+type recorder struct {
+	counters
+	observe func(lane queue.Lane, d time.Duration) // for metrics
+
+	mu      sync.Mutex // covers all below
+	gauges  gauges
+	err     string
+	errAt   time.Time
+	total   [laneCount]*hdrhistogram.Histogram
+	window  [laneCount]*hdrhistogram.Histogram
+	counted Stats // the counters when the window began
+}
+
+// longest is the longest latency that is told apart.
+const longest = 24 * time.Hour
+
+func newRecorder() *recorder {
+	r := &recorder{observe: func(queue.Lane, time.Duration) {}}
+	for i := range laneCount {
+		r.total[i] = hdrhistogram.New(1, longest.Microseconds(), 2)
+		r.window[i] = hdrhistogram.New(1, longest.Microseconds(), 2)
+	}
+	return r
+}
+
+// accepted notes how long after its commit a record was accepted. Clocks that do
+// not agree may make that negative.
+func (r *recorder) accepted(lane queue.Lane, d time.Duration) {
+	d = min(max(d, time.Microsecond), longest)
+	r.observe(lane, d)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range []*hdrhistogram.Histogram{r.total[lane], r.window[lane]} {
+		// Its only error is a value out of bounds, which this is not.
+		_ = h.RecordValue(d.Microseconds())
+	}
+}
+
+func (r *recorder) failed(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err, r.errAt = err.Error(), time.Now()
+}
+
+func (r *recorder) setGauges(g gauges) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gauges = g
+}
+
+// snapshotLocked gives everything, with the latencies of hs.
+func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats {
+	c := &r.counters
+	s := Stats{
+		Read: c.read.Load(), Released: c.released.Load(), Delivered: c.delivered.Load(), Folded: c.folded.Load(),
+		Requests: c.requests.Load(), Retries: c.retries.Load(), Throttles: c.throttles.Load(),
+		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(),
+		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
+		PausedUntil: r.gauges.pausedUntil, LastError: r.err, LastErrorAt: r.errAt,
+	}
+	for i, lane := range cdc.Lanes() {
+		at := func(q float64) time.Duration { return time.Duration(hs[i].ValueAtQuantile(q)) * time.Microsecond }
+		s.Lanes = append(s.Lanes, LaneStats{
+			Lane: lane, Read: r.gauges.read[i], Open: r.gauges.open[i], Delivered: hs[i].TotalCount(), Folded: c.foldedIn[i].Load(),
+			P50: at(50), P95: at(95), P99: at(99), P100: at(100),
+		})
+	}
+	return s
+}
+
+// Stats gives what was done since the start.
+func (e *Engine) Stats() Stats {
+	e.stats.mu.Lock()
+	defer e.stats.mu.Unlock()
+	return e.stats.snapshotLocked(&e.stats.total)
+}
+
+// Window gives what was done since the last call of Window, for one table that is
+// drawn again and again.
+func (e *Engine) Window() Stats {
+	r := e.stats
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.snapshotLocked(&r.window)
+	for i := range r.window {
+		r.window[i].Reset()
+	}
+	was := r.counted
+	r.counted = now
+	now.Read -= was.Read
+	now.Released -= was.Released
+	now.Delivered -= was.Delivered
+	now.Folded -= was.Folded
+	now.Requests -= was.Requests
+	now.Retries -= was.Retries
+	now.Throttles -= was.Throttles
+	now.Parked -= was.Parked
+	now.Filtered -= was.Filtered
+	now.Stale -= was.Stale
+	now.Truncates -= was.Truncates
+	return now
+}

@@ -1,0 +1,121 @@
+package sinks
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Retryable says that the same record may be accepted later. It is made where
+// the fact is known, in the target's own package.
+type Retryable struct {
+	Err error
+	// After is how long the target asked to wait; zero if it did not say.
+	After time.Duration
+	// Unknown says that the request may have been carried out, as after a
+	// timeout: the record is in doubt until it is delivered once more (I11).
+	Unknown bool
+}
+
+func (e *Retryable) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *Retryable) Unwrap() error { return e.Err }
+
+// Throttled says that the target takes no more requests for now. It is never
+// held against a record.
+type Throttled struct {
+	Err   error
+	After time.Duration // zero if the target did not say
+}
+
+func (e *Throttled) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *Throttled) Unwrap() error { return e.Err }
+
+// Rejected says that the target will not take this record as it is; a newer
+// value of the key may be taken.
+type Rejected struct {
+	Err  error
+	Code string // the target's own word, such as STRING_TOO_LONG
+}
+
+func (e *Rejected) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *Rejected) Unwrap() error { return e.Err }
+
+// Misconfigured says that no record of the mapping can be accepted until a
+// person changes something, as Hint says.
+type Misconfigured struct {
+	Err  error
+	Hint string
+}
+
+func (e *Misconfigured) Error() string {
+	if e.Hint == "" {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%v; %s", e.Err, e.Hint)
+}
+
+// Unwrap gives the cause.
+func (e *Misconfigured) Unwrap() error { return e.Err }
+
+// Unauthorized says that the target does not know us, or no longer.
+type Unauthorized struct {
+	Err error
+	// Forbidden says that it may also be what the request holds that the target,
+	// or a filter before it, does not like (403).
+	Forbidden bool
+}
+
+func (e *Unauthorized) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *Unauthorized) Unwrap() error { return e.Err }
+
+// Unresolved says that a record cannot be made because columns that it needs
+// were not sent (unchanged TOAST): they are to be read from the source (I5).
+type Unresolved struct{ Columns []string }
+
+func (e *Unresolved) Error() string {
+	return fmt.Sprintf("columns not sent with the change: %s", strings.Join(e.Columns, ", "))
+}
+
+// Code gives a short word for an error, for metrics and dead letters.
+func Code(err error) string {
+	var (
+		rej *Rejected
+		thr *Throttled
+		mis *Misconfigured
+		una *Unauthorized
+		ret *Retryable
+		unr *Unresolved
+	)
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &rej):
+		if rej.Code != "" {
+			return rej.Code
+		}
+		return "rejected"
+	case errors.As(err, &thr):
+		return "throttled"
+	case errors.As(err, &mis):
+		return "misconfigured"
+	case errors.As(err, &una):
+		return "unauthorized"
+	case errors.As(err, &ret):
+		if ret.Unknown {
+			return "unknown_outcome"
+		}
+		return "retryable"
+	case errors.As(err, &unr):
+		return "unresolved"
+	}
+	return "unknown"
+}

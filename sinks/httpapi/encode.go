@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/walbridge/walbridge/sinks"
+)
+
+// Encode makes the body of a request. Fields keep their order and values their
+// text, so that a number does not change on the way.
+func Encode(b sinks.Batch) ([]byte, error) {
+	e := encoder{buf: make([]byte, 0, 64+256*len(b.Records))}
+	e.raw(`{"object":`)
+	e.text(b.Object)
+	e.raw(`,"records":[`)
+	for i := range b.Records {
+		if i > 0 {
+			e.raw(",")
+		}
+		e.record(&b.Records[i])
+	}
+	e.raw("]}")
+	if e.err != nil {
+		return nil, &sinks.Rejected{Code: "encode", Err: e.err}
+	}
+	return e.buf, nil
+}
+
+type encoder struct {
+	buf []byte
+	err error
+}
+
+func (e *encoder) raw(s string) { e.buf = append(e.buf, s...) }
+
+func (e *encoder) text(s string) {
+	b, err := json.Marshal(s)
+	if err != nil {
+		e.err = fmt.Errorf("encode text: %w", err)
+		return
+	}
+	e.buf = append(e.buf, b...)
+}
+
+func (e *encoder) field(f *sinks.Field) {
+	e.text(f.Name)
+	e.raw(":")
+	if len(f.Value) == 0 {
+		e.err = fmt.Errorf("encode field %s: it has no value", f.Name)
+		return
+	}
+	e.buf = append(e.buf, f.Value...)
+}
+
+func (e *encoder) record(r *sinks.Record) {
+	e.raw(`{"op":`)
+	e.text(r.Op.String())
+	e.raw(`,"key":{`)
+	e.field(&r.Key)
+	e.raw("}")
+	if r.Op == sinks.Upsert {
+		e.raw(`,"fields":{`)
+		for i := range r.Fields {
+			if i > 0 {
+				e.raw(",")
+			}
+			e.field(&r.Fields[i])
+		}
+		e.raw("}")
+	}
+	e.raw(`,"position":"`)
+	e.buf = r.Position.Append(e.buf)
+	e.raw(`"}`)
+}
+
+// Refusal is what the target said of one record.
+type Refusal struct {
+	Code    string
+	Message string
+}
+
+// Error gives the code only: the message may quote the record.
+func (r *Refusal) Error() string { return "the target refused the record: " + r.Code }
+
+// Detail is the target's own message, for the dead letter.
+func (r *Refusal) Detail() string { return r.Message }
+
+// word takes a code of the target as it is if it looks like one.
+func word(s string) string {
+	plain := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_-.:", c)
+	}
+	if s == "" || len(s) > 80 || strings.ContainsFunc(s, func(c rune) bool { return !plain(c) }) {
+		return "refused"
+	}
+	return s
+}
+
+// maxRetryAfter bounds what a target may ask for.
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter reads the header Retry-After: seconds or a date. Zero if there is
+// none that makes sense.
+func retryAfter(s string, now time.Time) time.Duration {
+	var d time.Duration
+	if n, err := strconv.Atoi(strings.TrimSpace(s)); err == nil {
+		d = time.Duration(min(n, int(maxRetryAfter/time.Second))) * time.Second
+	} else if t, err := http.ParseTime(s); err == nil {
+		d = t.Sub(now)
+	}
+	return min(max(d, 0), maxRetryAfter)
+}

@@ -1,0 +1,78 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Secret is a text that is shown nowhere.
+type Secret string
+
+const hidden = "(hidden)"
+
+// String hides the text.
+func (Secret) String() string { return hidden }
+
+// GoString hides the text.
+func (Secret) GoString() string { return hidden }
+
+// LogValue hides the text.
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalJSON hides the text.
+func (Secret) MarshalJSON() ([]byte, error) { return json.Marshal(hidden) }
+
+// MarshalText hides the text.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// Reveal gives the text itself, for use.
+func (s Secret) Reveal() string { return string(s) }
+
+// Options say where and how to send.
+type Options struct {
+	// URL is http:// or https://. It may hold a secret, so only its host is shown.
+	URL string
+	// Headers are sent with every request, such as Authorization.
+	Headers map[string]Secret
+	// Timeout bounds one request; 15 s if zero.
+	Timeout time.Duration
+	// MaxBatch is the greatest number of records of a request; 200 if zero.
+	MaxBatch int
+	// MaxInFlight is the greatest number of requests at once; 4 if zero.
+	MaxInFlight int
+	// Client sends; a new one if nil. Redirects are never followed.
+	Client *http.Client
+}
+
+func (o *Options) defaults() {
+	if o.Timeout <= 0 {
+		o.Timeout = 15 * time.Second
+	}
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = 200
+	}
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = 4
+	}
+}
+
+func (o *Options) check() (*url.URL, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("url: want http://host/path or https://host/path")
+	}
+	for name, value := range o.Headers {
+		if name == "" || strings.ContainsAny(name, " :\r\n") {
+			return nil, fmt.Errorf("headers: %q is not a header name", name)
+		}
+		if strings.ContainsAny(value.Reveal(), "\r\n\x00") {
+			return nil, fmt.Errorf("headers.%s: the value has a line break; check the file or variable it comes from", name)
+		}
+	}
+	return u, nil
+}

@@ -1,0 +1,28 @@
+// Package queue is the heart of delivery: a keyed queue that folds the changes
+// of a key into one entry while it waits, and the watermark that says how far
+// the log has been dealt with.
+//
+// Both are pure state machines. They start no goroutine, hold no lock, read no
+// clock (time is an argument), never block and do no I/O; they are not safe for
+// concurrent use. Package deliver runs them.
+//
+// What the queue promises, each held by a test:
+//
+//  1. A key is in at most one batch in flight.
+//  2. An entry in flight is never touched; later changes fold into the pending
+//     one.
+//  3. What failed goes back beneath what arrived meanwhile: pending becomes
+//     failed folded with pending, by Position, and keeps the tokens of both.
+//  4. A token is released exactly once, when its entry is finished.
+//  5. Back-off belongs to the key, and a pause to the whole queue; a new change
+//     shortens neither (I10).
+//  6. A key is ready after it was quiet, at the latest after the longest delay,
+//     or at once when a batch is full.
+//  7. Keys leave in the order they became ready, urgent before normal before
+//     bulk; a key that becomes ready again goes to the end, so that a hot key
+//     starves nobody.
+//  8. Full counts source entries and bytes not yet released, not keys: one hot
+//     key can pin thousands of entries while the queue looks empty (I8).
+//
+// Folding is by Position and column by column: absent is not null (I5).
+package queue

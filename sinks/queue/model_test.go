@@ -1,0 +1,272 @@
+package queue
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+)
+
+// model is the queue written without lists or heaps: it keeps every change and
+// looks at all of them each time.
+type model struct {
+	policy   map[string]sinks.Coalesce
+	keys     map[Key]*modelKey
+	now      time.Time
+	paused   time.Time
+	next     int
+	tokens   map[*Mark]int // how often each was released
+	lane     map[*Mark]Lane
+	inFlight []*Entry
+}
+
+type modelKey struct {
+	pending, flight []modelChange
+	first, last     time.Time
+	flightFirst     time.Time
+	notBefore       time.Time
+	full            bool // a batch was full while it was pending, or it was due
+	attempts        int
+}
+
+type modelChange struct {
+	ch   cdc.Change
+	mark *Mark
+}
+
+func (m *model) due(k Key) time.Time {
+	s := m.keys[k]
+	at := s.last.Add(m.policy[k.Mapping].Quiet)
+	if l := s.first.Add(m.policy[k.Mapping].MaxDelay); l.Before(at) || s.full {
+		at = l
+	}
+	if s.full {
+		at = s.last
+	}
+	if s.notBefore.After(at) {
+		at = s.notBefore
+	}
+	return at
+}
+
+// idle lists the keys of a mapping that are pending, not in flight and not in
+// back-off.
+func (m *model) idle(mapping string) (out []*modelKey) {
+	for k, s := range m.keys {
+		if k.Mapping == mapping && s.pending != nil && s.flight == nil && !s.notBefore.After(m.now) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (m *model) noteFull() {
+	for name, p := range m.policy {
+		if idle := m.idle(name); len(idle) >= p.MaxBatch {
+			for _, s := range idle {
+				s.full = true
+			}
+		}
+	}
+}
+
+func (m *model) add(t *rapid.T, q *Queue) {
+	m.next++
+	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "key")}
+	// Positions do not come in order: lanes are read side by side.
+	p := rapid.IntRange(0, 3).Draw(t, "back")
+	ch := row(max(1, m.next-p)*100+m.next, rapid.SampledFrom([]string{"x=1 y=?", "x=2 y=2", "x=? y=3"}).Draw(t, "columns"))
+	if rapid.IntRange(0, 5).Draw(t, "delete") == 0 {
+		ch = gone(int(ch.Position.LSN))
+	}
+	lane := rapid.SampledFrom([]Lane{Urgent, Normal, Bulk}).Draw(t, "lane")
+	mark := &Mark{}
+	m.tokens[mark], m.lane[mark] = 0, lane
+	q.Add(m.now, Arrival{Key: k, Change: ch, Lane: lane, Token: Token{Mark: mark, Lane: lane, Size: 1}})
+	s := m.keys[k]
+	if s == nil {
+		s = &modelKey{}
+		m.keys[k] = s
+	}
+	if s.pending == nil {
+		s.first = m.now
+	}
+	s.last = m.now
+	s.pending = append(s.pending, modelChange{ch, mark})
+	m.noteFull()
+}
+
+func (m *model) take(t *rapid.T, q *Queue) {
+	b, ok := q.Take(m.now)
+	if m.now.Before(m.paused) {
+		if ok {
+			t.Fatalf("took %v in a pause", b)
+		}
+		return
+	}
+	m.noteFull() // back-offs that ended count now
+	for k, s := range m.keys {
+		if s.pending == nil || s.flight != nil || m.due(k).After(m.now) {
+			continue
+		}
+		s.full = true // once ready, always ready
+		if !ok {
+			t.Fatalf("nothing to take, but %v was due at %v, now %v", k, m.due(k), m.now)
+		}
+	}
+	if !ok {
+		return
+	}
+	if len(b.Entries) > m.policy[b.Mapping].MaxBatch {
+		t.Fatalf("a batch of %d", len(b.Entries))
+	}
+	for _, e := range b.Entries {
+		s := m.keys[e.Key]
+		switch {
+		case e.Key.Mapping != b.Mapping:
+			t.Fatalf("%v in a batch of %s", e.Key, b.Mapping)
+		case s == nil || s.pending == nil || s.flight != nil:
+			t.Fatalf("took %v, which is not pending or is in flight", e.Key)
+		case m.due(e.Key).After(m.now):
+			t.Fatalf("took %v at %v, due at %v", e.Key, m.now, m.due(e.Key))
+		case e.Attempts != s.attempts:
+			t.Fatalf("%v has %d attempts, want %d", e.Key, e.Attempts, s.attempts)
+		}
+		m.sameContent(t, e, s.pending)
+		s.flight, s.flightFirst, s.pending, s.full = s.pending, s.first, nil, false
+	}
+	m.inFlight = append(m.inFlight, b.Entries...)
+}
+
+func (m *model) sameContent(t *rapid.T, e *Entry, changes []modelChange) {
+	f := Fold(changes[0].ch)
+	var want, got []string
+	for _, c := range changes {
+		f = f.Merge(Fold(c.ch))
+		want = append(want, fmt.Sprintf("%p", c.mark))
+	}
+	for _, tok := range e.Tokens {
+		got = append(got, fmt.Sprintf("%p", tok.Mark))
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(want, got) || e.Changes != len(want) {
+		t.Fatalf("%v carries tokens %v, want %v", e.Key, got, want)
+	}
+	if a, b := show(t, e.Row.Change()), show(t, f.Change()); a != b {
+		t.Fatalf("%v folded to %s, want %s", e.Key, a, b)
+	}
+}
+
+func (m *model) done(t *rapid.T, q *Queue) {
+	if len(m.inFlight) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(m.inFlight)-1).Draw(t, "which")
+	e := m.inFlight[i]
+	m.inFlight = slices.Delete(m.inFlight, i, i+1)
+	s := m.keys[e.Key]
+	o := Outcome{Entry: e, Again: rapid.Bool().Draw(t, "again")}
+	if o.Again {
+		o.Counted = rapid.Bool().Draw(t, "counted")
+		o.Until = m.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "wait")) * time.Second)
+	}
+	released := q.Done(m.now, []Outcome{o})
+	for _, tok := range released {
+		m.tokens[tok.Mark]++
+	}
+	if !o.Again {
+		for _, c := range s.flight {
+			if m.tokens[c.mark] != 1 {
+				t.Fatalf("a token of %v was released %d times", e.Key, m.tokens[c.mark])
+			}
+		}
+		if len(released) != len(s.flight) {
+			t.Fatalf("%d tokens released, want %d", len(released), len(s.flight))
+		}
+		s.flight, s.attempts = nil, 0
+		if s.pending != nil && !m.due(e.Key).After(m.now) {
+			s.full = true
+		}
+		m.noteFull()
+		return
+	}
+	if len(released) != 0 {
+		t.Fatal("a retry released tokens")
+	}
+	if s.pending == nil {
+		s.last = e.last
+	}
+	s.first = s.flightFirst
+	s.pending, s.flight = append(s.flight, s.pending...), nil
+	if o.Counted {
+		s.attempts++
+	}
+	if o.Until.After(s.notBefore) {
+		s.notBefore = o.Until
+	}
+	if !m.due(e.Key).After(m.now) {
+		s.full = true
+	}
+	m.noteFull()
+}
+
+func (m *model) check(t *rapid.T, q *Queue) {
+	var want Counts
+	for k, s := range m.keys {
+		if s.pending != nil {
+			want.Pending++
+		}
+		if s.flight != nil {
+			want.InFlight++
+		}
+		for _, c := range append(slices.Clone(s.pending), s.flight...) {
+			want.Entries[m.lane[c.mark]]++
+			want.Bytes[m.lane[c.mark]]++
+		}
+		if s.pending != nil && s.flight == nil {
+			at, ok := q.Next(m.now)
+			if limit := m.due(k); !ok || at.After(limit) && at.After(m.now) && at.After(m.paused) {
+				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, limit)
+			}
+		}
+	}
+	if got := q.Counts(); got != want {
+		t.Fatalf("counts %+v, want %+v", got, want)
+	}
+}
+
+// TestQueueModel runs random schedules against the model.
+func TestQueueModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		q := New(Limits{Entries: 1 << 20, Bytes: 1 << 30})
+		m := &model{
+			policy: map[string]sinks.Coalesce{
+				"m": {Quiet: 5 * time.Second, MaxDelay: 20 * time.Second, MaxBatch: 3},
+				"n": {MaxBatch: 2},
+			},
+			keys: map[Key]*modelKey{}, now: epoch, tokens: map[*Mark]int{}, lane: map[*Mark]Lane{},
+		}
+		q.Group("m", m.policy["m"])
+		q.Group("n", m.policy["n"])
+		t.Repeat(map[string]func(*rapid.T){
+			"add":  func(t *rapid.T) { m.add(t, q) },
+			"add2": func(t *rapid.T) { m.add(t, q) },
+			"take": func(t *rapid.T) { m.take(t, q) },
+			"done": func(t *rapid.T) { m.done(t, q) },
+			"time": func(t *rapid.T) { m.now = m.now.Add(time.Duration(rapid.IntRange(0, 8).Draw(t, "s")) * time.Second) },
+			"pause": func(t *rapid.T) {
+				if rapid.IntRange(0, 5).Draw(t, "rarely") == 0 {
+					m.paused = m.now.Add(3 * time.Second)
+					q.Pause(m.paused)
+				}
+			},
+			"": func(t *rapid.T) { m.check(t, q) },
+		})
+	})
+}

@@ -1,0 +1,319 @@
+package queue
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/walbridge/walbridge/sinks"
+)
+
+// Limits bound what a lane may hold of entries not yet released.
+type Limits struct {
+	Entries int
+	Bytes   int64
+}
+
+// Queue holds at most one pending and one in-flight entry for each key.
+type Queue struct {
+	limits Limits
+	groups []*group
+	byName map[string]*group
+	nodes  map[Key]*node
+	timers timers
+	paused time.Time
+	seq    uint64
+
+	held     [lanes]held
+	pending  int
+	inFlight int
+}
+
+// held counts what a lane holds unreleased.
+type held struct {
+	entries int
+	bytes   int64
+	full    bool
+}
+
+// group is the part of the queue that belongs to a mapping.
+type group struct {
+	name    string
+	policy  sinks.Coalesce
+	waiting list // those not in back-off, in the order they came
+	ready   [lanes]list
+}
+
+func (g *group) readyLen() int { return g.ready[Urgent].len + g.ready[Normal].len + g.ready[Bulk].len }
+
+// Batch is what Take gives: entries of one mapping, no two of one key.
+type Batch struct {
+	Mapping string
+	Entries []*Entry
+}
+
+// Outcome says what became of an entry that was taken.
+type Outcome struct {
+	Entry *Entry
+	// Again puts the entry back; otherwise it is finished and its tokens are
+	// released. In both cases nothing of its key is taken before Until.
+	Again bool
+	Until time.Time
+	// Counted says that the try is held against the entry.
+	Counted bool
+	// Together says that its whole batch failed.
+	Together bool
+}
+
+// New gives an empty queue. Each lane is bounded by limits.
+func New(limits Limits) *Queue {
+	return &Queue{limits: limits, byName: map[string]*group{}, nodes: map[Key]*node{}}
+}
+
+// Group makes a mapping known; it must be before its first change is added. A
+// MaxBatch below one is taken as one.
+func (q *Queue) Group(mapping string, policy sinks.Coalesce) {
+	policy.MaxBatch = max(policy.MaxBatch, 1)
+	g := &group{name: mapping, policy: policy}
+	q.groups = append(q.groups, g)
+	q.byName[mapping] = g
+}
+
+// Add folds a change into the pending entry of its key. It is never refused:
+// Readable says when to stop reading.
+func (q *Queue) Add(now time.Time, a Arrival) {
+	n := q.nodes[a.Key]
+	if n == nil {
+		n = &node{key: a.Key, group: q.byName[a.Key.Mapping], heap: -1}
+		q.nodes[a.Key] = n
+	}
+	q.hold(a.Token)
+	if n.pending != nil {
+		before := n.pending.Lane
+		n.pending.add(now, a)
+		if n.ready && n.pending.Lane != before {
+			n.group.ready[before].remove(n)
+			q.makeReady(n)
+		}
+		return
+	}
+	q.pending++
+	n.pending = &Entry{
+		Key: a.Key, Partition: a.Partition, Row: Fold(a.Change), Lane: a.Lane,
+		Tokens: []Token{a.Token}, Changes: 1, Oldest: a.Change.Time,
+		first: now, last: now, node: n,
+	}
+	if n.inFlight == nil {
+		q.stopWaiting(n) // it may rest
+		q.schedule(now, n)
+	}
+}
+
+func (q *Queue) hold(t Token) {
+	h := &q.held[t.Lane]
+	h.entries++
+	h.bytes += int64(t.Size)
+	if h.entries >= q.limits.Entries || h.bytes >= q.limits.Bytes {
+		h.full = true
+	}
+}
+
+func (q *Queue) release(t Token) {
+	h := &q.held[t.Lane]
+	h.entries--
+	h.bytes -= int64(t.Size)
+	if h.entries <= q.limits.Entries/2 && h.bytes <= q.limits.Bytes/2 {
+		h.full = false
+	}
+}
+
+// Readable tells whether a lane has room. Once full it has room again only when
+// half of it is released, so that it does not flap.
+func (q *Queue) Readable(l Lane) bool { return !q.held[l].full }
+
+// schedule puts a node with a pending entry, not in flight, where it belongs.
+func (q *Queue) schedule(now time.Time, n *node) {
+	if n.notBefore.After(now) { // looked at again when the back-off is over
+		n.due = n.notBefore
+		heap.Push(&q.timers, n)
+		return
+	}
+	g := n.group
+	if n.due = n.readyAt(); n.due.After(now) {
+		heap.Push(&q.timers, n)
+		n.waiting = true
+		g.waiting.push(n)
+	} else {
+		q.makeReady(n)
+	}
+	if g.waiting.len+g.readyLen() < g.policy.MaxBatch {
+		return
+	}
+	for g.waiting.first != nil { // a batch is full: all go
+		w := g.waiting.first
+		q.stopWaiting(w)
+		q.makeReady(w)
+	}
+}
+
+func (q *Queue) stopWaiting(n *node) {
+	if n.heap >= 0 {
+		heap.Remove(&q.timers, n.heap)
+	}
+	if n.waiting {
+		n.waiting = false
+		n.group.waiting.remove(n)
+	}
+}
+
+func (q *Queue) makeReady(n *node) {
+	q.seq++
+	n.seq, n.ready = q.seq, true
+	n.group.ready[n.pending.Lane].push(n)
+}
+
+// promote makes ready what is due. Changes that arrive do not move a node in the
+// heap, so one that is due is looked at again first.
+func (q *Queue) promote(now time.Time) {
+	for len(q.timers) > 0 && !q.timers[0].due.After(now) {
+		n := q.timers[0]
+		q.stopWaiting(n)
+		if n.pending == nil { // it only rested
+			delete(q.nodes, n.key)
+			continue
+		}
+		q.schedule(now, n)
+	}
+}
+
+// Take gives the next batch, whose keys are then in flight until Done.
+func (q *Queue) Take(now time.Time) (Batch, bool) {
+	if now.Before(q.paused) {
+		return Batch{}, false
+	}
+	q.promote(now)
+	g := q.next()
+	if g == nil {
+		return Batch{}, false
+	}
+	b := Batch{Mapping: g.name, Entries: make([]*Entry, 0, min(g.readyLen(), g.policy.MaxBatch))}
+	for l := range g.ready {
+		for g.ready[l].first != nil && len(b.Entries) < g.policy.MaxBatch {
+			n := g.ready[l].first
+			g.ready[l].remove(n)
+			n.ready = false
+			n.inFlight, n.pending = n.pending, nil
+			b.Entries = append(b.Entries, n.inFlight)
+		}
+	}
+	q.pending -= len(b.Entries)
+	q.inFlight += len(b.Entries)
+	return b, true
+}
+
+// next finds the group whose turn it is: of the most urgent lane that has a
+// ready key, the one whose key has been ready longest.
+func (q *Queue) next() *group {
+	for l := range lanes {
+		var best *group
+		for _, g := range q.groups {
+			if f := g.ready[l].first; f != nil && (best == nil || f.seq < best.ready[l].first.seq) {
+				best = g
+			}
+		}
+		if best != nil {
+			return best
+		}
+	}
+	return nil
+}
+
+// Done takes back entries that were taken, of any batches, and gives the tokens
+// that are released. An entry that is not in flight is passed over.
+func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
+	var released []Token
+	for _, o := range outcomes {
+		n := o.Entry.node
+		if n.inFlight != o.Entry {
+			continue
+		}
+		n.inFlight = nil
+		q.inFlight--
+		if o.Again {
+			if n.pending == nil {
+				q.pending++
+			}
+			n.pending = o.Entry.onto(n.pending)
+			if o.Counted {
+				n.pending.Attempts++
+			}
+			if o.Together {
+				n.pending.Together++
+			}
+		} else {
+			for _, t := range o.Entry.Tokens {
+				q.release(t)
+			}
+			released = append(released, o.Entry.Tokens...)
+		}
+		if o.Until.After(n.notBefore) {
+			n.notBefore = o.Until
+		}
+		switch {
+		case n.pending != nil:
+			q.schedule(now, n)
+		case n.notBefore.After(now): // its next change waits until then
+			n.due = n.notBefore
+			heap.Push(&q.timers, n)
+		default:
+			delete(q.nodes, n.key)
+		}
+	}
+	return released
+}
+
+// Pause keeps Take from giving anything until a time; changes go on folding. It
+// never shortens a pause.
+func (q *Queue) Pause(until time.Time) {
+	if until.After(q.paused) {
+		q.paused = until
+	}
+}
+
+// PausedUntil is the end of the last pause.
+func (q *Queue) PausedUntil() time.Time { return q.paused }
+
+// Next says when Take should be asked again if nothing is added before: not
+// after now when a key is ready. It may be earlier than a key becomes ready,
+// never later. ok is false when nothing is pending.
+func (q *Queue) Next(now time.Time) (at time.Time, ok bool) {
+	switch {
+	case q.next() != nil:
+		at = now
+	case q.pending > 0 && len(q.timers) > 0:
+		at = q.timers[0].due
+	default:
+		return time.Time{}, false
+	}
+	if at.Before(q.paused) {
+		at = q.paused
+	}
+	return at, true
+}
+
+// Counts tell how much is in the queue.
+type Counts struct {
+	// Pending and InFlight count keys.
+	Pending, InFlight int
+	// Entries and Bytes count what is not released, by lane.
+	Entries [3]int
+	Bytes   [3]int64
+}
+
+// Counts gives the counts of now.
+func (q *Queue) Counts() Counts {
+	c := Counts{Pending: q.pending, InFlight: q.inFlight}
+	for l, h := range q.held {
+		c.Entries[l], c.Bytes[l] = h.entries, h.bytes
+	}
+	return c
+}

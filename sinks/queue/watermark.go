@@ -1,0 +1,84 @@
+package queue
+
+import "github.com/walbridge/walbridge/cdc"
+
+// Watermark follows one stream: entries are read in order and released in any
+// order, and the checkpoint is the last one before the first that is not
+// released (I1). Its memory grows with the entries not released, never with
+// those read.
+type Watermark struct {
+	read        cdc.Position
+	first, last *Mark
+	open        int
+}
+
+// Mark stands for an entry that is not released yet.
+type Mark struct {
+	of         *Watermark
+	uses       int
+	pos        cdc.Position
+	before     cdc.Position // of the entry read before it
+	prev, next *Mark
+}
+
+// NewWatermark gives a watermark for a stream read from after a checkpoint.
+func NewWatermark(checkpoint cdc.Position) *Watermark { return &Watermark{read: checkpoint} }
+
+// Add tells that the next entry was read, and by how many it is used. One that
+// nobody uses is released at once; it has no mark.
+func (w *Watermark) Add(pos cdc.Position, uses int) *Mark {
+	before := w.read
+	w.read = pos
+	if uses <= 0 {
+		return nil
+	}
+	m := &Mark{of: w, uses: uses, pos: pos, before: before, prev: w.last}
+	if w.last != nil {
+		w.last.next = m
+	} else {
+		w.first = m
+	}
+	w.last = m
+	w.open++
+	return m
+}
+
+// Release takes one use away; the last one releases the entry.
+func (m *Mark) Release() {
+	if m == nil || m.uses == 0 {
+		return
+	}
+	if m.uses--; m.uses > 0 {
+		return
+	}
+	w := m.of
+	if m.prev != nil {
+		m.prev.next = m.next
+	} else {
+		w.first = m.next
+	}
+	if m.next != nil {
+		m.next.prev = m.prev
+	} else {
+		w.last = m.prev
+	}
+	m.prev, m.next = nil, nil
+	w.open--
+}
+
+// Position is that of the entry.
+func (m *Mark) Position() cdc.Position { return m.pos }
+
+// Checkpoint is the Position up to which every entry is released.
+func (w *Watermark) Checkpoint() cdc.Position {
+	if w.first != nil {
+		return w.first.before
+	}
+	return w.read
+}
+
+// Read is the Position of the last entry read.
+func (w *Watermark) Read() cdc.Position { return w.read }
+
+// Open is how many entries are not released.
+func (w *Watermark) Open() int { return w.open }

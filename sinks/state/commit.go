@@ -1,0 +1,186 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/walbridge/walbridge/cdc"
+)
+
+// Place is a key together with its partition.
+type Place struct {
+	Key       Key
+	Partition int
+}
+
+// Loaded is what Load finds at a place.
+type Loaded struct {
+	Known
+	// Text is as it is stored, empty for a key never seen.
+	Text string
+	// Err tells that the text cannot be read; it does not quote it.
+	Err error
+}
+
+// Load reads what is known of keys, in the order of the places. The same place
+// may be given twice.
+func (c *Claim) Load(ctx context.Context, places []Place) ([]Loaded, error) {
+	byPartition := map[int][]int{}
+	for i, p := range places {
+		byPartition[p.Partition] = append(byPartition[p.Partition], i)
+	}
+	pipe := c.s.rdb.Pipeline()
+	answers := map[int]*redis.SliceCmd{}
+	for partition, members := range byPartition {
+		fields := make([]string, len(members))
+		for i, m := range members {
+			fields[i] = places[m].Key.field()
+		}
+		answers[partition] = pipe.HMGet(ctx, c.s.o.Keys.State(c.s.o.Target, partition), fields...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	out := make([]Loaded, len(places))
+	for partition, members := range byPartition {
+		for i, v := range answers[partition].Val() {
+			text, ok := v.(string)
+			if !ok {
+				continue // never seen
+			}
+			l := &out[members[i]]
+			l.Text = text
+			l.Known, l.Err = ParseKnown(text)
+		}
+	}
+	return out, nil
+}
+
+// Write is a new state of a key.
+type Write struct {
+	Key   Key
+	Known Known
+	// Was is the text that Load gave. Prepare writes only in place of it.
+	Was string
+}
+
+// Intent is what is noted of a partition before a batch is sent.
+type Intent struct {
+	// Sent are Positions by lane up to which entries may be handed to the target.
+	Sent map[string]cdc.Position
+	// Writes are of the keys that the target may hold for the first time, or hold
+	// no longer.
+	Writes []Write
+}
+
+// ErrMoved says that the state of a key is not the one that was loaded.
+var ErrMoved = errors.New("the state of a key was written meanwhile")
+
+// Prepare notes an intent. It is *LostError if the lease is lost, and ErrMoved if
+// a key is not as it was loaded; then no key is written.
+func (c *Claim) Prepare(ctx context.Context, partition int, in Intent) error {
+	args := make([]any, 0, 2+2*len(in.Sent)+3*len(in.Writes))
+	args = append(args, c.leases[partition], len(in.Sent))
+	for lane, pos := range in.Sent {
+		args = append(args, sentField(lane), pos.String())
+	}
+	for _, w := range in.Writes {
+		args = append(args, w.Key.field(), w.Was, w.Known.String())
+	}
+	keys := []string{c.s.o.Keys.Lease(c.s.o.Target, partition), c.s.o.Keys.State(c.s.o.Target, partition)}
+	return c.run(ctx, prepareScript, partition, keys, args)
+}
+
+// DeadLetter is a record that was parked.
+type DeadLetter struct {
+	Key      Key
+	Table    cdc.Table
+	Op       string
+	Code     string
+	Error    string
+	Attempts int
+	Position cdc.Position
+	// Payload is the record as JSON, or the row where no record could be made.
+	Payload string
+	Time    time.Time
+}
+
+// letterFields is how many fields a dead letter has.
+const letterFields = 10
+
+func (d *DeadLetter) append(args []any) []any {
+	return append(args,
+		"mapping", d.Key.Mapping, "key", d.Key.Source, "table", d.Table.String(), "op", d.Op,
+		"code", d.Code, "error", d.Error, "attempts", d.Attempts, "position", d.Position.String(),
+		"payload", d.Payload, "ts", d.Time.UnixMicro())
+}
+
+// Commit is what is written of a partition at once.
+type Commit struct {
+	// ID numbers the commits of a claim and partition from 1, so that one that is
+	// repeated, or comes late, is not carried out again.
+	ID     uint64
+	Writes []Write
+	Dead   []DeadLetter
+	// Checkpoints are by lane; those that do not move are left out.
+	Checkpoints map[string]cdc.Position
+}
+
+// Commit writes w, all of it or nothing. It may be repeated until it succeeds,
+// before another commit of the partition is begun. It is *LostError if the lease
+// is lost, ErrGroupGone if the checkpoint has no place, ErrRolledBack if the
+// server does not have the commit before.
+func (c *Claim) Commit(ctx context.Context, partition int, w Commit) error {
+	k, target := c.s.o.Keys, c.s.o.Target
+	keys := []string{k.Lease(target, partition), k.State(target, partition), k.DeadLetters(target, partition)}
+	args := make([]any, 0, 10+2*len(w.Writes)+2*letterFields*len(w.Dead))
+	args = append(args, c.leases[partition], target, w.ID, c.last[partition], len(w.Writes), len(w.Dead), letterFields)
+	for _, lane := range cdc.Lanes() {
+		if pos, ok := w.Checkpoints[lane]; ok {
+			keys = append(keys, k.Stream(cdc.Stream{Lane: lane, Partition: partition}))
+			args = append(args, pos.String())
+		}
+	}
+	for _, s := range w.Writes {
+		args = append(args, s.Key.field(), s.Known.String())
+	}
+	for i := range w.Dead {
+		args = w.Dead[i].append(args)
+	}
+	if err := c.run(ctx, commitScript, partition, keys, args); err != nil {
+		return err
+	}
+	c.last[partition] = c.leases[partition] + " " + strconv.FormatUint(w.ID, 10)
+	return nil
+}
+
+// ErrRolledBack says that the server lost writes, by a failover or a restart,
+// while the lease survived: the state is older than what was done since.
+var ErrRolledBack = errors.New("the server lost writes: the state is not the one last written")
+
+// ErrGroupGone says that a consumer group is not there any more: somebody removed
+// it, and with it the checkpoint.
+var ErrGroupGone = errors.New("the consumer group of the target is gone")
+
+func (c *Claim) run(ctx context.Context, s *redis.Script, partition int, keys []string, args []any) error {
+	answer, err := s.Run(ctx, c.s.rdb, keys, args...).Text()
+	switch {
+	case err == nil && answer == "lost":
+		return &LostError{Partition: partition}
+	case err == nil && answer == "rolled back":
+		return fmt.Errorf("write state of partition %d: %w", partition, ErrRolledBack)
+	case err == nil && answer == "moved":
+		return fmt.Errorf("write state of partition %d: %w", partition, ErrMoved)
+	case err == nil:
+		return nil
+	case strings.Contains(err.Error(), "NOGROUP"), strings.Contains(err.Error(), "requires the key to exist"):
+		return fmt.Errorf("write checkpoint of partition %d: %w", partition, ErrGroupGone)
+	}
+	return fmt.Errorf("write state of partition %d: %w", partition, err)
+}

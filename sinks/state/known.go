@@ -1,0 +1,109 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+)
+
+// Key is a row of the source as one mapping sees it.
+type Key struct {
+	Mapping string
+	Source  string
+}
+
+func (k Key) field() string { return k.Mapping + "\x00" + k.Source }
+
+// Known is what is remembered of a key. The zero value is a key never seen.
+type Known struct {
+	// Seen is the highest Position dealt with in any way: delivered, filtered or
+	// parked. Changes not above it are stale.
+	Seen cdc.Position
+	// Live tells that the target holds a record made from the key.
+	Live bool
+	// Doubt tells that a first write was begun and its outcome is not known: the
+	// target may hold a record.
+	Doubt bool
+	// Partial tells that the last change delivered had absent columns. The target
+	// holds their values if nothing overtook anything; an older change that still
+	// comes may hold newer ones (I5).
+	Partial bool
+	// Lacking tells that the target may lack columns, because a record was parked or
+	// a delete was begun: absent columns of the next change are not what it holds.
+	Lacking bool
+	// Key is the target key of the record.
+	Key sinks.Field
+}
+
+// Prior is what a mapping is told of the key. A record in doubt counts as live:
+// deleting one that is not there does no harm, forgetting one does.
+func (k Known) Prior() sinks.Prior {
+	return sinks.Prior{Live: k.Live || k.Doubt, Key: k.Key}
+}
+
+// String gives the form that is stored: position, flags, and the target key as a
+// JSON object.
+func (k Known) String() string {
+	b := k.Seen.Append(make([]byte, 0, 64))
+	b = append(b, ' ')
+	n := len(b)
+	for _, f := range k.flags() {
+		if *f.on {
+			b = append(b, f.letter)
+		}
+	}
+	if len(b) == n {
+		b = append(b, '-')
+	}
+	if k.Key.Name == "" {
+		return string(b)
+	}
+	name, err := json.Marshal(k.Key.Name)
+	if err != nil { // a string always has a JSON form
+		name = []byte(`""`)
+	}
+	b = append(b, " {"...)
+	b = append(b, name...)
+	b = append(b, ':')
+	b = append(b, k.Key.Value...)
+	return string(append(b, '}'))
+}
+
+type flag struct {
+	letter byte
+	on     *bool
+}
+
+func (k *Known) flags() []flag {
+	return []flag{{'l', &k.Live}, {'d', &k.Doubt}, {'a', &k.Partial}, {'p', &k.Lacking}}
+}
+
+// ParseKnown reads the form that String gives. Its errors do not quote the text.
+func ParseKnown(s string) (Known, error) {
+	var k Known
+	pos, rest, ok := strings.Cut(s, " ")
+	if !ok {
+		return k, errors.New("parse state: want a position and flags")
+	}
+	var err error
+	if k.Seen, err = cdc.ParsePosition(pos); err != nil {
+		return k, errors.New("parse state: it does not begin with a position")
+	}
+	letters, object, _ := strings.Cut(rest, " ")
+	for _, f := range k.flags() {
+		*f.on = strings.IndexByte(letters, f.letter) >= 0
+	}
+	if object == "" {
+		return k, nil
+	}
+	row, err := cdc.ParseRow(object)
+	if err != nil || len(row) != 1 {
+		return k, fmt.Errorf("parse state at %s: the target key is not an object of one field", pos)
+	}
+	k.Key = sinks.Field{Name: row[0].Name, Value: json.RawMessage(row[0].Value.JSON())}
+	return k, nil
+}

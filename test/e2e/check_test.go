@@ -1,0 +1,237 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walbridge/walbridge/cdc"
+)
+
+// verdict says what a check leaves out.
+type verdict struct {
+	// refused are the keys, as app/object key, that may be wrong at the target.
+	refused map[string]bool
+}
+
+// checkAll judges a run that is drained, by all checkers.
+func (b *bridge) checkAll(v verdict) {
+	b.t.Helper()
+	b.report("the log against the contract", b.checkLog())
+	b.report("the targets against the tables", b.checkTargets(v.refused))
+	b.report("keys that went backwards at a target (I4)", b.apps.Backwards())
+	for app, s := range b.apps.Stats() {
+		if s.HistoryLost > 0 {
+			b.t.Errorf("the sandbox forgot %d records of %s: the history proves nothing", s.HistoryLost, app)
+		}
+		if s.BadRequests > 0 {
+			b.t.Errorf("%d requests to %s were not understood", s.BadRequests, app)
+		}
+	}
+}
+
+func (b *bridge) report(what string, findings []string) {
+	b.t.Helper()
+	if len(findings) > 0 {
+		b.t.Errorf("%s: %d findings:\n  %s", what, len(findings), strings.Join(brief(findings), "\n  "))
+	}
+}
+
+// checkLog holds the log against the witness and the tables.
+func (b *bridge) checkLog() []string {
+	b.t.Helper()
+	all, findings := b.readLog()
+	want := b.readWitness()
+	if len(want) == 0 {
+		findings = append(findings, "the witness saw nothing, so nothing is proved")
+	}
+	findings = append(findings, checkFacts(want, all)...)
+	state, more := fold(all)
+	findings = append(findings, more...)
+	findings = append(findings, differences(b.tables(), state)...)
+	absent := 0
+	for _, e := range all {
+		if len(e.absent) > 0 {
+			absent++
+		}
+	}
+	b.t.Logf("%d entries (%s), %d with absent columns; %d rows in the end", len(all), laneCounts(all), absent, len(state))
+	return findings
+}
+
+// tables reads the tables as to_jsonb gives them.
+func (b *bridge) tables() rows {
+	b.t.Helper()
+	return b.objects(`SELECT 'public.deals', format('id="%s"', id), to_jsonb(d) FROM deals d
+UNION ALL SELECT 'public.forecasts', format('quarter="%s" region=%s', quarter, to_json(region)), to_jsonb(f) FROM forecasts f`)
+}
+
+// objects runs a query that gives two texts, which name a thing, and an object.
+func (b *bridge) objects(sql string) rows {
+	b.t.Helper()
+	out := rows{}
+	err := b.inDatabase(func(ctx context.Context, c *pgx.Conn) error {
+		list, err := c.Query(ctx, sql)
+		if err != nil {
+			return err
+		}
+		var kind, key string
+		var object map[string]json.RawMessage
+		_, err = pgx.ForEachRow(list, []any{&kind, &key, &object}, func() error {
+			out[kind+" "+key] = object
+			object = nil
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		b.t.Fatalf("%s: %v", sql, err)
+	}
+	return out
+}
+
+// checkTargets compares the targets with what SQL says they should hold.
+func (b *bridge) checkTargets(refused map[string]bool) []string {
+	b.t.Helper()
+	want := b.objects(`SELECT 'crm/Deal', id::text, to_jsonb(d) - 'id' FROM deals d
+UNION ALL SELECT 'commission/Deal', id::text, jsonb_build_object('owner', owner, 'amount', amount, 'label', name || ' #' || id)
+  FROM deals WHERE stage = 'won'
+UNION ALL SELECT 'forecast/Forecast', region || '/' || quarter,
+  jsonb_build_object('region', region, 'quarter', quarter, 'total', amount, 'remark', remark) FROM forecasts`)
+	have := rows{}
+	for _, place := range []string{"crm/Deal", "commission/Deal", "forecast/Forecast"} {
+		app, object, _ := strings.Cut(place, "/")
+		for key, fields := range b.apps.Fields(app, object) {
+			have[place+" "+key] = fields
+		}
+	}
+	for key := range refused {
+		delete(want, key)
+		delete(have, key)
+	}
+	b.t.Logf("%d objects at the targets", len(have))
+	return differences(want, have)
+}
+
+// differences compares things by name and their columns by value.
+func differences(want, have rows) (findings []string) {
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		got, ok := have[name]
+		if !ok {
+			findings = append(findings, name+" is missing")
+			continue
+		}
+		for _, column := range slices.Sorted(maps.Keys(want[name])) {
+			v, ok := got[column]
+			if !ok {
+				findings = append(findings, name+" has no "+column)
+			} else if w := canonical(want[name][column]); w != canonical(v) {
+				findings = append(findings, fmt.Sprintf("%s has %s %.60s, want %.60s", name, column, canonical(v), w))
+			}
+		}
+		for column := range got {
+			if _, ok := want[name][column]; !ok {
+				findings = append(findings, name+" has a column too many: "+column)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(have)) {
+		if _, ok := want[name]; !ok {
+			findings = append(findings, name+" should not be there")
+		}
+	}
+	return findings
+}
+
+// canonical gives a scalar of JSON in one form: numbers by their value.
+func canonical(v json.RawMessage) string {
+	var text string
+	if json.Unmarshal(v, &text) == nil && string(v) != "null" {
+		return "text " + text
+	}
+	if n, ok := new(big.Rat).SetString(string(v)); ok {
+		return "number " + n.RatString()
+	}
+	return string(v)
+}
+
+// sampler looks again and again whether the slot is confirmed above what the log
+// holds durably (I1).
+type sampler struct {
+	quit     chan struct{}
+	done     sync.WaitGroup
+	samples  int // and the rest: after done
+	findings []string
+}
+
+// sample starts a sampler.
+func (b *bridge) sample() *sampler {
+	s := &sampler{quit: make(chan struct{})}
+	s.done.Add(1)
+	go func() {
+		defer s.done.Done()
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-s.quit:
+				return
+			case <-tick.C:
+				s.look(b)
+			}
+		}
+	}()
+	b.t.Cleanup(s.stop)
+	return s
+}
+
+func (s *sampler) stop() {
+	select {
+	case <-s.quit:
+	default:
+		close(s.quit)
+	}
+	s.done.Wait()
+}
+
+// look takes one sample. The slot is read first: the mark only rises. A server
+// that is down gives none.
+func (s *sampler) look(b *bridge) {
+	text, err := b.text("SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = $1", b.slot())
+	if err != nil {
+		return
+	}
+	confirmed, err := cdc.ParseLSN(text)
+	if err != nil {
+		s.findings = append(s.findings, err.Error())
+		return
+	}
+	durable, err := b.durable()
+	if err != nil {
+		return
+	}
+	s.samples++
+	if confirmed > durable {
+		s.findings = append(s.findings, fmt.Sprintf("the slot is confirmed up to %v, the log holds up to %v", confirmed, durable))
+	}
+}
+
+// judge ends the sampling and says what was found.
+func (s *sampler) judge(t testing.TB, b *bridge) {
+	t.Helper()
+	s.stop()
+	if s.samples == 0 {
+		t.Error("not one sample of the confirmed LSN was taken")
+	}
+	b.report("the slot against the log (I1)", s.findings)
+	t.Logf("%d samples of the confirmed LSN", s.samples)
+}

@@ -1,0 +1,19 @@
+// Package e2e tests the program from end to end: the walbridge binary in
+// processes of its own, real PostgreSQL and Redis, and the sandbox as targets.
+// Processes and servers are killed, targets fail, memory runs out; what came of
+// it is judged by checkers over the whole run, not by examples:
+//
+//   - I1, I2: a second replication slot, the witness, is read by a parser of its
+//     own. The entries of the log must be exactly what the witness saw: nothing
+//     missing, nothing twice, nothing else; every stream rises, every key stays
+//     in one partition.
+//   - I3: the log, folded by Position, is the table row for row.
+//   - I4: no key of a target went backwards.
+//   - I1, I11: once the checkpoints are at the ends of the streams, the targets
+//     hold what the mappings, written once more as SQL, say. At no time was the
+//     slot confirmed above what the log held durably.
+//
+// The checkers share no code with what they judge, but for the parsing of
+// Positions. WALBRIDGE_SEED repeats a run's random choices (the order of events
+// between processes stays its own), WALBRIDGE_FULL=1 makes runs longer.
+package e2e

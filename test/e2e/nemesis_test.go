@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/walbridge/walbridge/sinks/sandbox"
+)
+
+// nemesis hurts a running bridge.
+type nemesis struct {
+	b       *bridge
+	rng     *rand.Rand
+	capture *process
+	deliver []*process // one for each of deliverArgs
+	counts  map[string]int
+}
+
+// deliverArgs are the processes that deliver: two share the targets.
+var deliverArgs = [][]string{
+	{"deliver", "--target", "crm"},
+	{"deliver", "--target", "commission,forecast"},
+}
+
+// TestNemesis kills processes and servers under a writer, by a seeded schedule,
+// and judges the whole run.
+func TestNemesis(t *testing.T) {
+	t.Parallel()
+	seed := seedOf(t)
+	length := 22 * time.Second
+	if full() {
+		length = 3 * time.Minute
+	}
+	b := newBridge(t, options{ownServers: true})
+	n := &nemesis{b: b, rng: rand.New(rand.NewPCG(seed, 99)), counts: map[string]int{}}
+	n.capture = b.start("capture")
+	b.waitSlot(n.capture)
+	for _, args := range deliverArgs {
+		n.deliver = append(n.deliver, b.start(args...))
+	}
+	// A target that now and then loses an answer, whatever else happens.
+	b.apps.inject(
+		sandbox.Fault{Kind: sandbox.Reset, After: true, Rate: 0.01, Times: sandbox.Forever},
+		sandbox.Fault{Kind: sandbox.Status, Status: 503, After: true, Rate: 0.01, Times: sandbox.Forever},
+	)
+	samples := b.sample()
+	w := b.writer(pace{seed: seed})
+	for began := time.Now(); time.Since(began) < length; {
+		w.goesOn(t, 20+n.rng.Int64N(150), time.Minute)
+		n.strike(t)
+	}
+	w.goesOn(t, 50, time.Minute)
+	w.stop()
+	b.apps.ClearFaults()
+	b.drain(time.Minute, append(n.deliver, n.capture)...)
+	samples.judge(t, b)
+	b.checkAll(verdict{})
+	var faults []string
+	for _, kind := range slices.Sorted(maps.Keys(n.counts)) {
+		faults = append(faults, fmt.Sprintf("%s %d", kind, n.counts[kind]))
+	}
+	t.Logf("%d commits, %d connections of the writer lost; faults: %s", w.commits.Load(), w.lost.Load(), strings.Join(faults, ", "))
+}
+
+// strike does one of its deeds. What it hurt runs again when it returns, but need
+// not have found its feet.
+func (n *nemesis) strike(t *testing.T) {
+	deeds := []struct {
+		name string
+		do   func(*testing.T)
+	}{
+		{"kill capture", func(*testing.T) { n.capture.kill(); n.capture = n.b.start("capture") }},
+		{"kill deliver", func(*testing.T) {
+			i := n.rng.IntN(len(n.deliver))
+			n.deliver[i].kill()
+			n.deliver[i] = n.b.start(deliverArgs[i]...)
+		}},
+		{"stop capture", func(t *testing.T) { n.end(t, n.capture); n.capture = n.b.start("capture") }},
+		{"stop deliver", func(t *testing.T) {
+			i := n.rng.IntN(len(n.deliver))
+			n.end(t, n.deliver[i])
+			n.deliver[i] = n.b.start(deliverArgs[i]...)
+		}},
+		{"kill redis", func(t *testing.T) { n.b.redis.Kill(); restart(t, n.b.redis) }},
+		{"kill postgres", func(t *testing.T) { n.b.pg.Kill(); restart(t, n.b.pg) }},
+		{"kill redis and capture", func(t *testing.T) {
+			n.b.redis.Kill()
+			n.capture.kill()
+			restart(t, n.b.redis)
+			n.capture = n.b.start("capture")
+		}},
+		{"kill all", func(t *testing.T) {
+			n.capture.kill()
+			for _, d := range n.deliver {
+				d.kill()
+			}
+			n.b.pg.Kill()
+			n.b.redis.Kill()
+			restart(t, n.b.redis)
+			restart(t, n.b.pg)
+			n.capture = n.b.start("capture")
+			for i := range n.deliver {
+				n.deliver[i] = n.b.start(deliverArgs[i]...)
+			}
+		}},
+	}
+	d := deeds[n.rng.IntN(len(deeds))]
+	n.counts[d.name]++
+	d.do(t)
+}
+
+// end asks a process to end and wants it to do so in order.
+func (n *nemesis) end(t *testing.T, p *process) {
+	if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 {
+		t.Errorf("%s ended with status %d after SIGTERM", p.name, status)
+	}
+}
+
+// restart starts a server again.
+func restart(t *testing.T, s interface{ Start(context.Context) error }) {
+	t.Helper()
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,169 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/sandbox"
+)
+
+// TestFoldsWithinQuiet changes one record ten times within its quiet time: one
+// record of one request comes of it, with the last values.
+func TestFoldsWithinQuiet(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, options{quietCRM: 2 * time.Second})
+	p := b.start("run")
+	b.waitSlot(p)
+	began := time.Now()
+	if err := b.inDatabase(func(ctx context.Context, c *pgx.Conn) error {
+		if _, err := c.Exec(ctx, insertDeal, 1, 1, "folded", "new", 0, nil); err != nil {
+			return err
+		}
+		for i := range 10 {
+			if _, err := c.Exec(ctx, "UPDATE deals SET amount = $1 WHERE id = 1", i+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Fatalf("the machine took %s for eleven statements, which is too near the quiet time", took)
+	}
+	b.drain(30*time.Second, p)
+	b.checkAll(verdict{})
+	sent := 0
+	for _, r := range b.apps.answered() {
+		if r.app == "crm" {
+			sent += len(r.records)
+		}
+	}
+	if sent != 1 {
+		t.Errorf("crm got %d records for eleven changes of one row, want 1", sent)
+	}
+}
+
+// TestGracefulStop stops the bridge with SIGTERM in mid-stream, with requests
+// under way. It ends in time with status 0, gives the lease back, and sends
+// nothing again afterwards.
+func TestGracefulStop(t *testing.T) {
+	t.Parallel()
+	seed := seedOf(t)
+	const shutdown = 5 * time.Second
+	// Without the lease given back, the next start would wait for most of it.
+	b := newBridge(t, options{lease: time.Minute, shutdown: shutdown})
+	p := b.start("run")
+	b.waitSlot(p)
+	samples := b.sample()
+	w := b.writer(pace{seed: seed})
+	b.apps.inject(sandbox.Fault{Kind: sandbox.Delay, Delay: 150 * time.Millisecond, Times: sandbox.Forever})
+	for range 3 {
+		w.goesOn(t, 100, time.Minute)
+		b.moreAt("crm", 50, "in mid-stream")
+		if status, took := p.stop(syscall.SIGTERM, 2*shutdown); status != 0 || took > shutdown {
+			t.Errorf("after SIGTERM it ended with status %d after %s", status, took)
+		}
+		p = b.start("run")
+	}
+	b.moreAt("crm", 50, "after a restart")
+	w.stop()
+	b.apps.ClearFaults()
+	b.drain(30*time.Second, p)
+	samples.judge(t, b)
+	b.checkAll(verdict{})
+	b.report("records that were sent twice", b.repeats())
+}
+
+// repeats names the records that a target applied twice at one Position.
+func (b *bridge) repeats() (findings []string) {
+	for _, place := range [][2]string{{"crm", "Deal"}, {"commission", "Deal"}, {"forecast", "Forecast"}} {
+		for key, history := range b.apps.History(place[0], place[1]) {
+			for i := 1; i < len(history); i++ {
+				if history[i].Position == history[i-1].Position {
+					findings = append(findings, fmt.Sprintf("%s/%s %s: %v twice", place[0], place[1], key, history[i].Position))
+				}
+			}
+		}
+	}
+	return findings
+}
+
+// TestTakeOver runs two processes for the same targets. The second waits; after
+// kill -9 of the first it goes on, soon after the lease has run out.
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	seed := seedOf(t)
+	const lease = 2 * time.Second
+	b := newBridge(t, options{lease: lease, headers: map[string]string{"X-Worker": "first"}})
+	b.writeConfig("second.yaml", options{lease: lease, headers: map[string]string{"X-Worker": "second"}})
+	capture := b.start("capture")
+	b.waitSlot(capture)
+	first := b.start("deliver")
+	first.says("delivery started", 20*time.Second)
+	second := start(t, launch{dir: b.dir, args: []string{"deliver", "-c", "second.yaml"}})
+	second.says("waiting for the owner", 20*time.Second)
+	w := b.writer(pace{seed: seed})
+	b.moreAt("crm", 100, "from the first")
+	// Longer than a lease, so that it was renewed.
+	for began := time.Now(); time.Since(began) < 2*lease; {
+		b.moreAt("crm", 5, "from the first")
+	}
+	first.kill()
+	killed := time.Now()
+	b.moreAt("crm", 100, "from the second")
+	w.stop()
+	b.drain(30*time.Second, capture, second)
+	b.checkAll(verdict{})
+	taken := map[string]time.Time{}
+	for _, r := range b.apps.answered() {
+		who := r.header.Get("X-Worker")
+		if who == "second" && r.began.Before(killed) {
+			t.Errorf("the second sent to %s while the first was there", r.app)
+		}
+		if at, ok := taken[r.app]; who == "second" && (!ok || r.began.Before(at)) {
+			taken[r.app] = r.began
+		}
+	}
+	for _, app := range targets {
+		at, ok := taken[app]
+		if after := at.Sub(killed); !ok || after > lease+2*time.Second {
+			t.Errorf("the second took %s over after %s (ever: %v), want within %s", app, after, ok, lease+2*time.Second)
+		} else {
+			t.Logf("%s was taken over after %s", app, after.Round(time.Millisecond))
+		}
+	}
+}
+
+// TestIdleConfirms has other tables written to and nothing captured: the slot
+// moves on, so that no WAL is kept (I1 does not mean to keep all).
+func TestIdleConfirms(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, options{})
+	p := b.start("capture")
+	b.waitSlot(p)
+	b.exec("CREATE TABLE other AS SELECT generate_series(1, 50000) i")
+	at, err := b.text("SELECT pg_current_wal_insert_lsn()::text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := cdc.ParseLSN(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, 20*time.Second, func() string {
+		p.mustRun()
+		text, err := b.text("SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = $1", b.slot())
+		if err != nil {
+			return err.Error()
+		}
+		confirmed, err := cdc.ParseLSN(text)
+		return unless(err == nil && confirmed >= end, fmt.Sprintf("the slot is confirmed up to %s, want %v", text, end))
+	})
+}
