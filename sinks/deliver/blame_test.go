@@ -35,7 +35,7 @@ func TestPoison(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(w *world) {
-				w.target.answer = failing(err, 3, 4)
+				w.answers(failing(err, 3, 4))
 				for id := range 10 {
 					w.put(cdc.LaneNormal, id, "a=1 b=2")
 				}
@@ -44,7 +44,7 @@ func TestPoison(t *testing.T) {
 				if s := w.engine.Stats(); s.Parked != 2 || s.Delivered != 8 || !w.caughtUp() {
 					t.Errorf("stats %+v", s)
 				}
-				w.target.answer = func(context.Context, sinks.Batch) ([]bool, []sinks.Result, error) { return nil, nil, err }
+				w.answers(func(context.Context, sinks.Batch) ([]bool, []sinks.Result, error) { return nil, nil, err })
 				before := w.engine.Stats().Requests
 				for id := range 10 {
 					w.put(cdc.LaneNormal, 100+id, "a=1 b=2")
@@ -53,7 +53,7 @@ func TestPoison(t *testing.T) {
 				if s := w.engine.Stats(); s.Parked != 2 || s.Requests-before > 2000 {
 					t.Errorf("after an outage: stats %+v", s)
 				}
-				w.target.answer = acceptAll
+				w.answers(acceptAll)
 				rest(10 * time.Minute)
 				w.wantHas(105, "Sum=1+2")
 			})
@@ -64,9 +64,9 @@ func TestPoison(t *testing.T) {
 // When a target refuses every record alone with one code, it is not the records.
 func TestAllRefused(t *testing.T) {
 	run(t, func(w *world) {
-		w.target.answer = func(context.Context, sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(context.Context, sinks.Batch) ([]bool, []sinks.Result, error) {
 			return nil, nil, &sinks.Rejected{Code: "http_400", Err: errors.New("400")}
-		}
+		})
 		for id := range 8 {
 			w.put(cdc.LaneNormal, id, "a=1 b=2")
 		}
@@ -75,7 +75,7 @@ func TestAllRefused(t *testing.T) {
 		if s := w.engine.Stats(); s.Parked != 0 || w.lines.count("waits for somebody") != 1 {
 			t.Errorf("stats %+v, log:\n%s", s, w.lines.text.String())
 		}
-		w.target.answer = acceptAll
+		w.answers(acceptAll)
 		rest(10 * time.Minute)
 		w.wantHas(7, "Sum=1+2")
 	})
@@ -88,7 +88,7 @@ func TestLateRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(w *world) {
 				first := true
-				w.target.answer = func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+				w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 					if !first {
 						return acceptAll(ctx, b)
 					}
@@ -101,7 +101,7 @@ func TestLateRequest(t *testing.T) {
 						}
 					})
 					return nil, nil, &sinks.Retryable{Unknown: true, Err: errors.New("reset")}
-				}
+				})
 				w.start()
 				w.put(cdc.LaneNormal, 1, "a=1 b=2")
 				rest(10 * time.Millisecond)
@@ -120,13 +120,25 @@ func TestLateRequest(t *testing.T) {
 // A key that the source does not answer for harms itself alone.
 type pickySource struct {
 	*fakeSource
-	bad  map[string]bool
 	hang bool
+	bad  map[string]bool // guarded by fakeSource.mu
+}
+
+func (s *pickySource) isBad(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bad[key]
+}
+
+func (s *pickySource) mend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bad = nil
 }
 
 func (s *pickySource) Complete(ctx context.Context, t cdc.Table, keys []string, xids []uint64) (map[string]string, error) {
 	for _, k := range keys {
-		if s.bad[k] {
+		if s.isBad(k) {
 			if s.hang {
 				<-ctx.Done()
 			}
@@ -141,9 +153,9 @@ func TestCompletionOfOthers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(w *world) {
 				w.target.limits.MaxInFlight = 1
-				source := &pickySource{w.source, map[string]bool{keyOf(1): true}, hang}
+				source := &pickySource{fakeSource: w.source, hang: hang, bad: map[string]bool{keyOf(1): true}}
 				for id := range 8 {
-					w.source.rows[keyOf(id)] = `{"a":1,"b":8}`
+					w.holds(id, `{"a":1,"b":8}`)
 					w.put(cdc.LaneNormal, id, "a=1 b=?")
 				}
 				w.put(cdc.LaneNormal, 100, "a=1 b=1")
@@ -156,7 +168,7 @@ func TestCompletionOfOthers(t *testing.T) {
 						w.wantHas(id, "Sum=1+8")
 					}
 				}
-				source.bad = nil
+				source.mend()
 				rest(5 * time.Minute)
 				w.wantHas(1, "Sum=1+8")
 			})
@@ -176,7 +188,7 @@ func TestLeftAndBack(t *testing.T) {
 				rest(time.Second)
 				w.put(cdc.LaneNormal, 1, "a=1 b=2 on=false note=6")
 				rest(time.Second)
-				w.source.rows[keyOf(1)] = `{"id":1,"a":1,"b":2,"on":true,"note":6}`
+				w.holds(1, `{"id":1,"a":1,"b":2,"on":true,"note":6}`)
 				w.put(cdc.LaneNormal, 1, "a=1 b=2 on=true note=?")
 				rest(time.Minute)
 				w.wantHas(1, "Note=6 Sum=1+2")

@@ -81,7 +81,7 @@ func TestTenUpdatesOneRecord(t *testing.T) {
 
 func TestOneBadRecord(t *testing.T) {
 	run(t, func(w *world) {
-		w.target.answer = func(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			apply, rs := all(len(b.Records), true), make([]sinks.Result, len(b.Records))
 			for i, r := range b.Records {
 				if r.Source == keyOf(3) && strings.Contains(string(r.Fields[0].Value), "66") {
@@ -89,7 +89,7 @@ func TestOneBadRecord(t *testing.T) {
 				}
 			}
 			return apply, rs, nil
-		}
+		})
 		for id := range 6 {
 			w.put(cdc.LaneNormal, id, "a=66 b=1")
 		}
@@ -112,14 +112,14 @@ func TestOneBadRecord(t *testing.T) {
 // A batch refused as a whole is halved until the culprit stands alone.
 func TestHalving(t *testing.T) {
 	run(t, func(w *world) {
-		w.target.answer = func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			for _, r := range b.Records {
 				if r.Source == keyOf(5) {
 					return nil, nil, &sinks.Rejected{Code: "http_400", Err: errors.New("no")}
 				}
 			}
 			return acceptAll(ctx, b)
-		}
+		})
 		for id := range 8 {
 			w.put(cdc.LaneNormal, id, "a=1 b=1")
 		}
@@ -134,10 +134,10 @@ func TestHalving(t *testing.T) {
 func TestRecordRetries(t *testing.T) {
 	run(t, func(w *world) {
 		tries := []time.Time{}
-		w.target.answer = func(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			tries = append(tries, time.Now())
 			return nil, []sinks.Result{{Err: &sinks.Retryable{Err: errors.New("locked"), After: 3 * time.Second}}}, nil
-		}
+		})
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		w.start()
 		rest(20 * time.Second)
@@ -156,14 +156,14 @@ func TestRecordRetries(t *testing.T) {
 func TestShortAnswer(t *testing.T) {
 	run(t, func(w *world) {
 		short := true
-		w.target.answer = func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			apply, rs, err := acceptAll(ctx, b)
 			if short {
 				short = false
 				return apply[:1], rs[:1], err
 			}
 			return apply, rs, err
-		}
+		})
 		key := partitionOf(keyOf(1))
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		for id := 2; w.last < 3; id++ {
@@ -183,13 +183,13 @@ func TestThrottle(t *testing.T) {
 	run(t, func(w *world) {
 		w.target.limits.MaxInFlight = 1
 		var calls []time.Time
-		w.target.answer = func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			calls = append(calls, time.Now())
 			if len(calls) <= 30 {
 				return nil, nil, &sinks.Throttled{Err: errors.New("slow down"), After: 10 * time.Second}
 			}
 			return acceptAll(ctx, b)
-		}
+		})
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		w.start()
 		rest(time.Second)
@@ -214,12 +214,12 @@ func TestThrottle(t *testing.T) {
 func TestUnauthorizedWaits(t *testing.T) {
 	run(t, func(w *world) {
 		calls := 0
-		w.target.answer = func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			if calls++; calls < 12 {
 				return nil, nil, &sinks.Unauthorized{Err: errors.New("401")}
 			}
 			return acceptAll(ctx, b)
-		}
+		})
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		w.start()
 		rest(time.Second)
@@ -247,7 +247,7 @@ func TestUnmappedIsParked(t *testing.T) {
 
 func TestCompletion(t *testing.T) {
 	run(t, func(w *world) {
-		w.source.rows[keyOf(1)] = `{"id":1,"a":9,"b":8,"note":"n"}`
+		w.holds(1, `{"id":1,"a":9,"b":8,"note":"n"}`)
 		w.put(cdc.LaneNormal, 1, "a=1 b=?")       // sum needs b
 		w.put(cdc.LaneNormal, 2, "a=1 b=? on=0")  // gone at the source
 		w.put(cdc.LaneNormal, 3, "a=1 b=1 zip=?") // no field reads it
@@ -260,7 +260,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%d calls, dead letters %+v", w.source.calls, w.store.dead)
 		}
 		// A record that is not there yet must not be made without its note.
-		w.source.rows[keyOf(4)] = `{"id":4,"a":1,"b":1,"note":"long"}`
+		w.holds(4, `{"id":4,"a":1,"b":1,"note":"long"}`)
 		w.put(cdc.LaneNormal, 4, "a=1 b=1 note=?")
 		rest(time.Second)
 		w.wantHas(4, "Note=long Sum=1+1")
@@ -288,7 +288,7 @@ func TestOvertaken(t *testing.T) {
 		w.put(cdc.LaneUrgent, 1, "a=2 b=1 note=?")
 		rest(time.Second)
 		w.wantHas(1, "Note=old Sum=2+1")
-		w.source.rows[keyOf(1)] = `{"id":1,"a":2,"b":1,"note":"new"}`
+		w.holds(1, `{"id":1,"a":2,"b":1,"note":"new"}`)
 		w.last -= 5
 		w.put(cdc.LaneBulk, 1, `a=1 b=1 note="new"`)
 		rest(time.Second)
@@ -302,16 +302,16 @@ func TestOvertaken(t *testing.T) {
 // What may have been created is deleted, although no answer ever said so.
 func TestDeleteAfterUnknownOutcome(t *testing.T) {
 	run(t, func(w *world) {
-		w.target.answer = func(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			return all(len(b.Records), true), nil, &sinks.Retryable{Unknown: true, Err: errors.New("timeout")}
-		}
+		})
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		w.start()
 		rest(100 * time.Millisecond)
 		w.wantHas(1, "Sum=1+1")
 		w.crash()
 		w.put(cdc.LaneNormal, 1, "gone")
-		w.target.answer = acceptAll
+		w.answers(acceptAll)
 		w.start()
 		rest(time.Minute)
 		w.wantHas(1, "nothing")
@@ -325,16 +325,16 @@ func TestNoStepBackAfterCrash(t *testing.T) {
 		for i := range 20 {
 			w.put(cdc.LaneNormal, 1, "b=1 a="+string(rune('a'+i)))
 		}
-		w.target.answer = func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			return all(len(b.Records), true), nil, context.DeadlineExceeded
-		}
+		})
 		w.start()
 		rest(2 * time.Second)
 		w.wantHas(1, "Sum=t+1")
 		w.crash()
-		w.target.answer = acceptAll
+		w.answers(acceptAll)
 		w.mapper.coalesce = sinks.Coalesce{MaxBatch: 1} // each entry would go at once
-		w.log.max = 1
+		w.giveAtMost(1)
 		w.start()
 		rest(time.Minute)
 		if !w.caughtUp() {
@@ -349,15 +349,15 @@ func TestNoStepBackAfterCrash(t *testing.T) {
 func TestFullQueueStopsReading(t *testing.T) {
 	run(t, func(w *world) {
 		open := make(chan struct{})
-		w.target.answer = func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			select {
 			case <-open:
 			case <-ctx.Done():
 				return nil, nil, ctx.Err()
 			}
 			return acceptAll(ctx, b)
-		}
-		w.log.max = 5
+		})
+		w.giveAtMost(5)
 		for i := range 300 {
 			w.put(cdc.LaneNormal, i, "a=1 b=1")
 		}
@@ -412,18 +412,14 @@ func TestStoreAway(t *testing.T) {
 	run(t, func(w *world) {
 		w.start()
 		rest(time.Second)
-		w.store.mu.Lock()
-		w.store.fault = func(string) (error, error) { return errors.New("connection refused"), nil }
-		w.store.mu.Unlock()
+		w.storeFails(func(string) (error, error) { return errors.New("connection refused"), nil })
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		rest(9 * time.Second)
 		if s := w.engine.Stats(); s.Owner || s.Delivered != 0 {
 			t.Errorf("stats %+v", s)
 		}
 		rest(time.Minute)
-		w.store.mu.Lock()
-		w.store.fault = func(string) (error, error) { return nil, nil }
-		w.store.mu.Unlock()
+		w.storeFails(func(string) (error, error) { return nil, nil })
 		rest(time.Minute)
 		w.wantHas(1, "Sum=1+1")
 	})
@@ -431,10 +427,10 @@ func TestStoreAway(t *testing.T) {
 
 func TestStopWaitsForRequests(t *testing.T) {
 	run(t, func(w *world) {
-		w.target.answer = func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			time.Sleep(2 * time.Second) // the bubble's time
 			return acceptAll(ctx, b)
-		}
+		})
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		w.start()
 		rest(time.Second)
@@ -454,10 +450,10 @@ func TestStopWaitsForRequests(t *testing.T) {
 func TestStopDoesNotWaitForEver(t *testing.T) {
 	run(t, func(w *world) {
 		w.target.limits.Timeout = time.Hour
-		w.target.answer = func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			<-ctx.Done()
 			return nil, nil, ctx.Err()
-		}
+		})
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		w.start()
 		rest(time.Second)

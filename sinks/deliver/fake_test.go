@@ -346,14 +346,16 @@ type held struct {
 	pos    cdc.Position
 }
 
+// answer decides what happens to a batch before it is applied: which of the
+// records are, and what is said. It may block.
+type answer func(ctx context.Context, b sinks.Batch) (apply []bool, rs []sinks.Result, err error)
+
 // fakeTarget applies batches and watches the order of each key.
 type fakeTarget struct {
 	limits sinks.Limits
-	// answer decides what happens to a batch before it is applied: which of the
-	// records are, and what is said. It may block.
-	answer func(ctx context.Context, b sinks.Batch) (apply []bool, rs []sinks.Result, err error)
 
-	mu      sync.Mutex
+	mu      sync.Mutex // covers all below
+	answer  answer
 	rows    map[string]held // by target key
 	order   map[string]cdc.Position
 	applied map[string]bool // "source position"
@@ -378,7 +380,10 @@ func all(n int, v bool) []bool { return slices.Repeat([]bool{v}, n) }
 func (f *fakeTarget) Limits() sinks.Limits { return f.limits }
 
 func (f *fakeTarget) Deliver(ctx context.Context, b sinks.Batch) ([]sinks.Result, error) {
-	apply, rs, err := f.answer(ctx, b)
+	f.mu.Lock()
+	answer := f.answer
+	f.mu.Unlock()
+	apply, rs, err := answer(ctx, b)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var keys []string
@@ -489,6 +494,34 @@ func (w *world) start(change ...func(*Options)) {
 			w.Error(err)
 		}
 	}()
+}
+
+// answers sets what the target does from now on.
+func (w *world) answers(a answer) {
+	w.target.mu.Lock()
+	defer w.target.mu.Unlock()
+	w.target.answer = a
+}
+
+// holds sets a row of the source.
+func (w *world) holds(id int, row string) {
+	w.source.mu.Lock()
+	defer w.source.mu.Unlock()
+	w.source.rows[keyOf(id)] = row
+}
+
+// giveAtMost bounds what the log gives at once.
+func (w *world) giveAtMost(n int) {
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	w.log.max = n
+}
+
+// storeFails sets what happens to the calls of the store.
+func (w *world) storeFails(fault func(call string) (before, after error)) {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	w.store.fault = fault
 }
 
 // end stops the engine in order.

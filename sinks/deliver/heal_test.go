@@ -25,7 +25,7 @@ func TestStateRolledBack(t *testing.T) {
 		rest(time.Second)
 		w.put(cdc.LaneNormal, 1, "a=3 b=1")
 		rest(time.Second)
-		w.log.max = 1 // so that what was sent last is not read at once
+		w.giveAtMost(1) // so that what was sent last is not read at once
 		w.store.mu.Lock()
 		w.store.known, w.store.checkpoints, w.store.sent, w.store.last = known, checkpoints, sent, last
 		w.store.mu.Unlock()
@@ -42,12 +42,12 @@ func TestStateRolledBack(t *testing.T) {
 func TestPauseOutlivesSession(t *testing.T) {
 	run(t, func(w *world) {
 		var calls []time.Time
-		w.target.answer = func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 			if calls = append(calls, time.Now()); len(calls) == 1 {
 				return nil, nil, &sinks.Throttled{Err: errors.New("429"), After: 5 * time.Minute}
 			}
 			return acceptAll(ctx, b)
-		}
+		})
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		w.start()
 		rest(time.Second)
@@ -64,7 +64,7 @@ func TestPauseOutlivesSession(t *testing.T) {
 func TestSlowClaim(t *testing.T) {
 	run(t, func(w *world) {
 		began := time.Now()
-		w.store.fault = func(call string) (before, after error) {
+		w.storeFails(func(call string) (before, after error) {
 			switch call {
 			case "claim":
 				time.Sleep(6 * time.Second) // the bubble's time: the answer is slow
@@ -72,7 +72,7 @@ func TestSlowClaim(t *testing.T) {
 				return errors.New("connection refused"), nil
 			}
 			return nil, nil
-		}
+		})
 		w.start()
 		for w.lines.count("could not be renewed") == 0 {
 			rest(100 * time.Millisecond)
@@ -80,8 +80,6 @@ func TestSlowClaim(t *testing.T) {
 		if d := time.Since(began); d > 9500*time.Millisecond {
 			t.Errorf("the session ended %v after the lease was asked for", d)
 		}
-		w.store.mu.Lock()
-		w.store.fault = func(string) (error, error) { return nil, nil }
-		w.store.mu.Unlock()
+		w.storeFails(func(string) (error, error) { return nil, nil })
 	})
 }
