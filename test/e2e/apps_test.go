@@ -140,9 +140,6 @@ func (a *apps) applied(app string) int64 {
 	return s.Upserts + s.Deletes + s.Archives
 }
 
-// faultsHit counts the requests that a fault fell on.
-func (a *apps) faultsHit(app string) int64 { return a.Stats()[app].Faults }
-
 // inject adds faults.
 func (a *apps) inject(faults ...sandbox.Fault) {
 	a.t.Helper()

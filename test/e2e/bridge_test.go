@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -182,6 +181,19 @@ func (b *bridge) connect(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, cfg)
 }
 
+// execAt runs statements on another server.
+func (b *bridge) execAt(url, sql string) {
+	b.t.Helper()
+	conn, err := pgx.Connect(b.t.Context(), url)
+	if err == nil {
+		_, err = conn.Exec(b.t.Context(), sql)
+		err = errors.Join(err, conn.Close(b.t.Context()))
+	}
+	if err != nil {
+		b.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
 // inDatabase runs f on a connection of its own.
 func (b *bridge) inDatabase(f func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -291,15 +303,4 @@ func (b *bridge) undelivered() string {
 		}
 	}
 	return ""
-}
-
-// withPassword puts a password into a URL.
-func withPassword(t testing.TB, address, user, password string) string {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.User = url.UserPassword(user, password)
-	return u.String()
 }

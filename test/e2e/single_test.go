@@ -52,7 +52,7 @@ func TestFoldsWithinQuiet(t *testing.T) {
 
 // TestGracefulStop stops the bridge with SIGTERM in mid-stream, with requests
 // under way. It ends in time with status 0, gives the lease back, and sends
-// nothing again afterwards.
+// nothing whole again afterwards.
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
@@ -81,17 +81,32 @@ func TestGracefulStop(t *testing.T) {
 	b.report("records that were sent twice", b.repeats())
 }
 
-// repeats names the records that a target applied twice at one Position.
+// repeats names the records that a target applied twice at one Position, but for
+// those made of an entry that lacked columns: an older entry which is read again
+// may have what the target lacks, so the row is sent whole once more (I5).
 func (b *bridge) repeats() (findings []string) {
+	b.t.Helper()
+	lacking := map[cdc.Position]bool{}
+	all, findings := b.readLog()
+	for _, e := range all {
+		lacking[e.at] = len(e.absent) > 0
+	}
+	healed := 0
 	for _, place := range [][2]string{{"crm", "Deal"}, {"commission", "Deal"}, {"forecast", "Forecast"}} {
 		for key, history := range b.apps.History(place[0], place[1]) {
 			for i := 1; i < len(history); i++ {
-				if history[i].Position == history[i-1].Position {
-					findings = append(findings, fmt.Sprintf("%s/%s %s: %v twice", place[0], place[1], key, history[i].Position))
+				at := history[i].Position
+				switch {
+				case at != history[i-1].Position:
+				case lacking[at]:
+					healed++
+				default:
+					findings = append(findings, fmt.Sprintf("%s/%s %s: %v twice", place[0], place[1], key, at))
 				}
 			}
 		}
 	}
+	b.t.Logf("%d records whose entry lacked columns were sent again", healed)
 	return findings
 }
 
