@@ -65,6 +65,7 @@ func newCollector(target string, e *Engine) *collector {
 	}
 	c.lanes = []laneValue{
 		{desc("entries_open", "Entries read and not released.", "lane"), func(l *LaneStats) float64 { return float64(l.Open) }},
+		{desc("lag_seconds", "Age of the oldest entry read and not released, counted from its commit.", "lane"), func(l *LaneStats) float64 { return l.Age(time.Now()).Seconds() }},
 		{desc("read_lsn", "LSN of the highest entry read.", "lane"), func(l *LaneStats) float64 { return float64(l.Read.LSN) }},
 	}
 	c.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{

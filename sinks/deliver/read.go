@@ -166,7 +166,7 @@ func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, 
 			s.e.stats.stale.Add(1)
 		}
 	}
-	mark := p.marks[lane].Add(m.Change.Position, uses)
+	mark := p.marks[lane].Add(m.Change.Position, m.Change.Time, uses)
 	if uses == 0 {
 		s.e.stats.released.Add(1)
 	}

@@ -304,6 +304,9 @@ func (s *session) gauges() gauges {
 	for _, p := range s.parts {
 		for i, w := range p.marks {
 			g.open[i] += w.Open()
+			if at := w.Oldest(); !at.IsZero() && (g.oldest[i].IsZero() || at.Before(g.oldest[i])) {
+				g.oldest[i] = at
+			}
 			if g.read[i].Before(w.Read()) {
 				g.read[i] = w.Read()
 			}

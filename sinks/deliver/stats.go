@@ -45,8 +45,10 @@ type LaneStats struct {
 	Lane string
 	// Read is the highest Position read.
 	Read cdc.Position
-	// Open is how many entries are read and not released.
-	Open int
+	// Open is how many entries are read and not released, Oldest when the first of
+	// them was committed at the source; zero if there are none.
+	Open   int
+	Oldest time.Time
 	// Delivered counts records, Folded the changes that went into them since the
 	// start, and P50, P95 and P99 are of the time from the commit of a record's
 	// oldest change to its acceptance; P100 is the longest.
@@ -55,12 +57,22 @@ type LaneStats struct {
 	P50, P95, P99, P100 time.Duration
 }
 
+// Age is how old the oldest entry not dealt with is. Clocks that do not agree give
+// zero, not a negative age.
+func (l *LaneStats) Age(now time.Time) time.Duration {
+	if l.Oldest.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(l.Oldest))
+}
+
 // gauges are what the loop tells of now.
 type gauges struct {
 	pending, inFlight int
 	pausedUntil       time.Time
 	running           bool
 	open              [laneCount]int
+	oldest            [laneCount]time.Time
 	read              [laneCount]cdc.Position
 }
 
@@ -134,7 +146,7 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 	for i, lane := range cdc.Lanes() {
 		at := func(q float64) time.Duration { return time.Duration(hs[i].ValueAtQuantile(q)) * time.Microsecond }
 		s.Lanes = append(s.Lanes, LaneStats{
-			Lane: lane, Read: r.gauges.read[i], Open: r.gauges.open[i], Delivered: hs[i].TotalCount(), Folded: c.foldedIn[i].Load(),
+			Lane: lane, Read: r.gauges.read[i], Open: r.gauges.open[i], Oldest: r.gauges.oldest[i], Delivered: hs[i].TotalCount(), Folded: c.foldedIn[i].Load(),
 			P50: at(50), P95: at(95), P99: at(99), P100: at(100),
 		})
 	}

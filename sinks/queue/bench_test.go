@@ -24,7 +24,7 @@ func BenchmarkQueue(b *testing.B) {
 		ch.Position = pos(i + 1)
 		now = now.Add(10 * time.Microsecond)
 		k := Key{"deals", keys[i/2%len(keys)]}
-		q.Add(now, Arrival{Key: k, Change: ch, Lane: Normal, Token: Token{Mark: w.Add(ch.Position, 1), Lane: Normal}})
+		q.Add(now, Arrival{Key: k, Change: ch, Lane: Normal, Token: Token{Mark: w.Add(ch.Position, ch.Time, 1), Lane: Normal}})
 		if batch, ok := q.Take(now); ok {
 			out := make([]Outcome, len(batch.Entries))
 			for j, e := range batch.Entries {

@@ -1,6 +1,10 @@
 package queue
 
-import "github.com/walbridge/walbridge/cdc"
+import (
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+)
 
 // Watermark follows one stream: entries are read in order and released in any
 // order, and the checkpoint is the last one before the first that is not
@@ -18,21 +22,22 @@ type Mark struct {
 	uses       int
 	pos        cdc.Position
 	before     cdc.Position // of the entry read before it
+	committed  time.Time
 	prev, next *Mark
 }
 
 // NewWatermark gives a watermark for a stream read from after a checkpoint.
 func NewWatermark(checkpoint cdc.Position) *Watermark { return &Watermark{read: checkpoint} }
 
-// Add tells that the next entry was read, and by how many it is used. One that
-// nobody uses is released at once; it has no mark.
-func (w *Watermark) Add(pos cdc.Position, uses int) *Mark {
+// Add tells that the next entry was read, when its transaction committed, and by
+// how many it is used. One that nobody uses is released at once; it has no mark.
+func (w *Watermark) Add(pos cdc.Position, committed time.Time, uses int) *Mark {
 	before := w.read
 	w.read = pos
 	if uses <= 0 {
 		return nil
 	}
-	m := &Mark{of: w, uses: uses, pos: pos, before: before, prev: w.last}
+	m := &Mark{of: w, uses: uses, pos: pos, before: before, committed: committed, prev: w.last}
 	if w.last != nil {
 		w.last.next = m
 	} else {
@@ -79,6 +84,15 @@ func (w *Watermark) Checkpoint() cdc.Position {
 
 // Read is the Position of the last entry read.
 func (w *Watermark) Read() cdc.Position { return w.read }
+
+// Oldest is when the first entry that is not released was committed; zero if
+// there is none.
+func (w *Watermark) Oldest() time.Time {
+	if w.first != nil {
+		return w.first.committed
+	}
+	return time.Time{}
+}
 
 // Open is how many entries are not released.
 func (w *Watermark) Open() int { return w.open }

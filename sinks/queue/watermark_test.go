@@ -2,6 +2,7 @@ package queue
 
 import (
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -11,8 +12,8 @@ func TestWatermarkSharedEntry(t *testing.T) {
 	if got := w.Checkpoint(); got != pos(5) {
 		t.Fatalf("checkpoint %v before any entry", got)
 	}
-	m := w.Add(pos(7), 2)
-	if w.Add(pos(9), 0) != nil {
+	m := w.Add(pos(7), time.Unix(7, 0), 2)
+	if w.Add(pos(9), time.Unix(9, 0), 0) != nil {
 		t.Fatal("an entry nobody uses has a mark")
 	}
 	m.Release()
@@ -37,21 +38,21 @@ func TestWatermarkModel(t *testing.T) {
 			if rapid.Bool().Draw(t, "add") {
 				uses := rapid.IntRange(0, 2).Draw(t, "uses")
 				all = append(all, entry{uses})
-				marks = append(marks, w.Add(pos(len(all)), uses))
+				marks = append(marks, w.Add(pos(len(all)), time.Unix(int64(len(all)), 0), uses))
 			} else if len(all) > 0 {
 				i := rapid.IntRange(0, len(all)-1).Draw(t, "which")
 				marks[i].Release()
 				all[i].uses = max(0, all[i].uses-1)
 			}
-			want, open := len(all), 0
+			want, open, oldest := len(all), 0, time.Time{}
 			for i := len(all) - 1; i >= 0; i-- {
 				if all[i].uses > 0 {
-					want = i
+					want, oldest = i, time.Unix(int64(i+1), 0)
 					open++
 				}
 			}
-			if got := w.Checkpoint(); got != pos(want) || w.Open() != open || w.Read() != pos(len(all)) {
-				t.Fatalf("checkpoint %v, open %d, read %v; want %d, %d, %d", got, w.Open(), w.Read(), want, open, len(all))
+			if got := w.Checkpoint(); got != pos(want) || w.Open() != open || w.Read() != pos(len(all)) || w.Oldest() != oldest {
+				t.Fatalf("checkpoint %v, open %d, read %v, oldest %v; want %d, %d, %d, %v", got, w.Open(), w.Read(), w.Oldest(), want, open, len(all), oldest)
 			}
 		}
 	})

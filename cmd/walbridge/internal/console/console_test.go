@@ -59,7 +59,7 @@ func full() Status {
 			Name: "crm", Type: "http", State: "paused", PausedUntil: at, LastError: "<b>429</b>",
 			InFlight: 1, Pending: 2, Requests: 3, Retries: 4, Parked: 5,
 			Lanes: []Lane{{
-				Name: "urgent", Changes: 10, Records: 4, ChangesPerSecond: 1, RecordsPerSecond: 0.5, Lag: 6,
+				Name: "urgent", Changes: 10, Records: 4, ChangesPerSecond: 1, RecordsPerSecond: 0.5, Lag: 6, Age: 1250 * time.Millisecond,
 				P50: 1500 * time.Microsecond, P95: 20 * time.Millisecond, P99: 2 * time.Second,
 			}},
 		}},
@@ -208,7 +208,7 @@ func TestStatusJSON(t *testing.T) {
 			"durability":"none","progress":"2026-03-04T05:06:07Z"},
 		"targets":[{"name":"crm","type":"http","state":"paused","paused_until":"2026-03-04T05:06:07Z",
 			"last_error":"\u003cb\u003e429\u003c/b\u003e","in_flight":1,"pending":2,"requests":3,"retries":4,"parked":5,
-			"lanes":[{"name":"urgent","changes":10,"records":4,"changes_per_second":1,"records_per_second":0.5,"lag":6,
+			"lanes":[{"name":"urgent","changes":10,"records":4,"changes_per_second":1,"records_per_second":0.5,"lag":6,"age_ms":1250,
 				"p50_ms":1.5,"p95_ms":20,"p99_ms":2000}]}],
 		"ready":false,"not_ready":"capture: no keepalive for 40s"}`
 	var short bytes.Buffer

@@ -60,14 +60,15 @@ type Target struct {
 }
 
 // Lane is the work of one priority class for one target. In JSON the durations
-// are milliseconds: p50_ms, p95_ms, p99_ms.
+// are milliseconds: age_ms, p50_ms, p95_ms, p99_ms.
 type Lane struct {
 	Name             string
 	Changes          uint64 // read from the log
 	Records          uint64 // sent to the target and accepted
 	ChangesPerSecond float64
 	RecordsPerSecond float64
-	Lag              int           // entries read but not released + unread, as known
+	Lag              int           // entries read and not dealt with
+	Age              time.Duration // of the oldest of them, from its commit
 	P50, P95, P99    time.Duration // commit → accepted
 }
 
@@ -80,12 +81,13 @@ func (l Lane) MarshalJSON() ([]byte, error) {
 		ChangesPerSecond float64 `json:"changes_per_second"`
 		RecordsPerSecond float64 `json:"records_per_second"`
 		Lag              int     `json:"lag"`
+		Age              float64 `json:"age_ms"`
 		P50              float64 `json:"p50_ms"`
 		P95              float64 `json:"p95_ms"`
 		P99              float64 `json:"p99_ms"`
 	}{
 		l.Name, l.Changes, l.Records, finite(l.ChangesPerSecond), finite(l.RecordsPerSecond), l.Lag,
-		milliseconds(l.P50), milliseconds(l.P95), milliseconds(l.P99),
+		milliseconds(l.Age), milliseconds(l.P50), milliseconds(l.P95), milliseconds(l.P99),
 	})
 }
 

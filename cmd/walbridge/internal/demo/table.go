@@ -43,7 +43,7 @@ func (d *demo) snapshot() show.Snapshot {
 			}
 			row := show.Row{
 				Target: t.Name, Lane: l.Name, ChangesPerSecond: l.ChangesPerSecond, RecordsPerSecond: l.RecordsPerSecond,
-				LagEntries: int64(l.Lag), Changes: int64(l.Changes), Records: int64(l.Records),
+				LagEntries: int64(l.Lag), LagTime: l.Age, Changes: int64(l.Changes), Records: int64(l.Records),
 				P50: l.P50, P95: l.P95, P99: l.P99,
 			}
 			if first { // requests are the target's, not a lane's

@@ -110,6 +110,7 @@ function drawTarget(nodes, target, now) {
       format.rate(lane.records_per_second),
       format.folded(lane.changes, lane.records),
       format.count(lane.lag),
+      format.latency(lane.age_ms),
       format.latency(lane.p50_ms),
       format.latency(lane.p95_ms),
       format.latency(lane.p99_ms),
