@@ -18,7 +18,7 @@ func demoCommand() *cobra.Command {
 		Long: `Start a throw-away PostgreSQL and Redis, sandbox targets, a sales team that works
 in the database, and the whole bridge; print a live table; and compare source and
 targets at the end. The exit status is 0 only if they agree.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Out, o.Version = os.Stdout, version()
 			o.TTY = term.IsTerminal(int(os.Stdout.Fd()))

@@ -52,12 +52,31 @@ keeps every committed change as an event on Redis Streams, and delivers coalesce
 updates to the systems that mapping files name. Try it: walbridge demo`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		// How many letters may be wrong for a command to be meant.
+		SuggestionsMinimumDistance: 2,
+		Args:                       noArgs,
+		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	root.AddCommand(demoCommand(), runCommand(), captureCommand(), deliverCommand(), sandboxCommand(), versionCommand())
 	return root
+}
+
+// noArgs is for commands that take none but their own sub-commands.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see " + c.CommandPath() + " --help"
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + near[0] + "? " + hint
+	}
+	if c.HasAvailableSubCommands() {
+		return &usageError{fmt.Errorf("unknown command %q; %s", args[0], hint)}
+	}
+	return &usageError{fmt.Errorf("%s takes no argument, not %q; %s", c.CommandPath(), args[0], hint)}
 }
 
 // usageError is a mistake in the command line.

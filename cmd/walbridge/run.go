@@ -37,7 +37,7 @@ func deliverCommand() *cobra.Command {
 // bridgeCommand makes a command that runs parts of a bridge.
 func bridgeCommand(use, short string, f *runFlags, parts wire.Parts) *cobra.Command {
 	c := &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
+		Use: use, Short: short, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(f.targets) > 0 {
 				parts.AllTargets, parts.Targets = false, f.targets

@@ -20,7 +20,7 @@ func sandboxCommand() *cobra.Command {
 		Short: "Serve simulated targets to try mappings against",
 		Long: `Serve simulated targets: crm, forecast and commission, each at /NAME/batch, and
 a page that shows what they hold. They keep everything in memory.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := net.Listen("tcp", listen)
 			if err != nil {

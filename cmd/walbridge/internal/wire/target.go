@@ -141,7 +141,7 @@ func (t *target) status(r *rates, now time.Time) console.Target {
 			Name: l.Lane, Changes: l.Folded, Records: uint64(l.Delivered),
 			ChangesPerSecond: r.of(key+"/changes", l.Folded, now),
 			RecordsPerSecond: r.of(key+"/records", uint64(l.Delivered), now),
-			Lag: l.Open, Age: l.Age(now), P50: l.P50, P95: l.P95, P99: l.P99,
+			Lag:              l.Open, Age: l.Age(now), P50: l.P50, P95: l.P95, P99: l.P99,
 		})
 	}
 	return out
