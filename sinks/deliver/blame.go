@@ -71,6 +71,7 @@ func (j *job) failed(ctx context.Context, items []*item, err error) {
 	case j.convicted(err):
 		j.fail(time.Now(), items[0], err)
 	default:
+		items[0].together = true // as the queue's word for when it failed
 		j.suspects = append(j.suspects, suspect{items[0], err})
 		if !j.answered && len(j.suspects) == 2 {
 			j.halt = f // two alone and none answered: it is the target
@@ -89,7 +90,7 @@ func (j *job) convicted(err error) bool {
 // for themselves if another was answered; if none was, it is the target.
 func (j *job) blame(now time.Time) {
 	for _, s := range j.suspects {
-		if j.answered {
+		if j.answered || j.othersAnswered(s.it) {
 			j.fail(now, s.it, s.err)
 		} else if j.halt == nil {
 			j.halt = haltOf(s.err)
@@ -111,6 +112,12 @@ func (j *job) blame(now time.Time) {
 	for _, s := range j.refusals {
 		j.judge(now, s.it, sinks.Result{Err: s.err})
 	}
+}
+
+// othersAnswered tells whether the target has taken others since a record failed
+// before: then the record is to blame although nothing else was in its batch.
+func (j *job) othersAnswered(it *item) bool {
+	return !it.entry.Failed.IsZero() && j.s.e.answeredAt.Load() > it.entry.Failed.UnixNano()
 }
 
 // fail counts a failure against the record itself.

@@ -43,6 +43,9 @@ func (s *session) commit(p *part, now time.Time, soon func(time.Time)) {
 		e := &d.entries[i]
 		key := state.Key(e.entry.Key)
 		d.written.Writes = append(d.written.Writes, state.Write{Key: key, Known: e.write})
+		if e.hold.After(d.written.Hold) {
+			d.written.Hold = e.hold
+		}
 		if e.dead != nil {
 			d.written.Dead = append(d.written.Dead, *e.dead)
 		}

@@ -2,7 +2,10 @@ package deliver
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -114,15 +117,35 @@ func (j *job) completeOne(it *item, row string) {
 			return
 		}
 		// All that the newest change did not send is filled: what older ones gave
-		// may have been overtaken.
-		it.change = queue.Fill(it.row.Newest(), values)
+		// may have been overtaken. So are columns that the row did not have yet.
+		newest := it.row.Newest()
+		for _, name := range it.needed {
+			if !slices.Contains(newest.Absent, name) {
+				newest.Absent = append(slices.Clone(newest.Absent), name)
+			}
+		}
+		it.change = queue.Fill(newest, values)
 	}
 	it.completed = true
 	if !j.mapOne(it) {
-		j.parkUnresolved(it)
+		j.vanished(it)
 	}
 }
 
+// vanished is what becomes of an item whose row at the source lacks a column that
+// the mapping needs: it was dropped or renamed. No record of the mapping can be
+// made until somebody mends it; nothing is parked, and nothing is lost.
+func (j *job) vanished(it *item) {
+	it.fate = again
+	j.stop(haltOf(&sinks.Misconfigured{
+		Err:  fmt.Errorf("table %s has no column %s any more", j.mapper.Table(), strings.Join(it.needed, ", ")),
+		Hint: "correct the mapping file and start again; its changes wait in the log"}))
+}
+
 func (j *job) parkUnresolved(it *item) {
-	j.park(time.Now(), it, "unresolved", &sinks.Unresolved{Columns: it.change.Absent})
+	columns := it.needed
+	if len(columns) == 0 {
+		columns = it.change.Absent
+	}
+	j.park(time.Now(), it, "unresolved", &sinks.Unresolved{Columns: columns})
 }

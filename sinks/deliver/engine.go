@@ -32,6 +32,8 @@ type Engine struct {
 
 	maxCommit int          // entries of one commit
 	sourceAt  atomic.Int64 // when the source last answered, in Unix nanoseconds
+	// answeredAt is when the target last said something of single records.
+	answeredAt atomic.Int64
 
 	// mu covers handed: up to where entries were handed to the target, over all
 	// sessions. The server may forget that; this process does not.

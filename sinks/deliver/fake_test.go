@@ -121,8 +121,10 @@ type fakeStore struct {
 	dead        []state.DeadLetter
 	checkpoints map[cdc.Stream]cdc.Position
 	sent        map[cdc.Stream]cdc.Position
+	hold        [partitions]time.Time
 	commits     int
 	last        [partitions]fakeCommit
+	trail       map[state.Key][]string // what was written of each key, and when
 	// fault says what happens to a call: an error before or after it is done.
 	fault func(call string) (before, after error)
 }
@@ -131,7 +133,7 @@ const fakeTTL = 10 * time.Second
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		known: map[state.Key]state.Known{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
+		known: map[state.Key]state.Known{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
 		fault: func(string) (error, error) { return nil, nil },
 	}
 }
@@ -172,6 +174,11 @@ func (s *fakeStore) do(call string, token int, f func() error) error {
 	return after
 }
 
+func (s *fakeStore) write(call string, w state.Write) {
+	s.known[w.Key] = w.Known
+	s.trail[w.Key] = append(s.trail[w.Key], fmt.Sprintf("%s %s %s", time.Now().Format("05.000"), call, w.Known))
+}
+
 // steal ends the lease, as if another owner had taken it and gone.
 func (s *fakeStore) steal() {
 	s.mu.Lock()
@@ -198,6 +205,7 @@ func (c *fakeClaim) Release(_ context.Context, clean bool) error {
 			c.s.owner = 0
 			if clean {
 				clear(c.s.sent)
+				c.s.hold = [partitions]time.Time{}
 			}
 		}
 		return nil
@@ -208,6 +216,7 @@ func (c *fakeClaim) Open(_ context.Context, partition int) (start state.Start, e
 	start = state.Start{Checkpoint: map[string]cdc.Position{}, Sent: map[string]cdc.Position{}}
 	err = c.s.do("open", 0, func() error {
 		c.last[partition] = c.s.last[partition]
+		start.Hold = c.s.hold[partition]
 		for _, lane := range cdc.Lanes() {
 			st := cdc.Stream{Lane: lane, Partition: partition}
 			start.Checkpoint[lane], start.Sent[lane] = c.s.checkpoints[st], c.s.sent[st]
@@ -245,7 +254,7 @@ func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) e
 			}
 		}
 		for _, w := range in.Writes {
-			c.s.known[w.Key] = w.Known
+			c.s.write("prepare", w)
 		}
 		return nil
 	})
@@ -262,9 +271,12 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		}
 		c.s.last[partition] = this
 		for _, k := range w.Writes {
-			c.s.known[k.Key] = k.Known
+			c.s.write("commit", k)
 		}
 		c.s.dead = append(c.s.dead, w.Dead...)
+		if !w.Hold.IsZero() {
+			c.s.hold[partition] = w.Hold
+		}
 		for lane, pos := range w.Checkpoints {
 			st := cdc.Stream{Lane: lane, Partition: partition}
 			if pos.Before(c.s.checkpoints[st]) {

@@ -38,6 +38,63 @@ func TestStateRolledBack(t *testing.T) {
 	})
 }
 
+// A delete that a newer row without all its columns overtook is read again together
+// with that row, after the read that it caused had no answer: the row is still made
+// whole.
+func TestDeleteOvertakenByTheRowAfterIt(t *testing.T) {
+	run(t, func(w *world) {
+		w.put(cdc.LaneNormal, 1, "a=1 b=1 note=1")
+		w.start()
+		rest(time.Second)
+		w.last++ // the delete, which comes later, in another lane
+		deleted := w.last
+		w.put(cdc.LaneNormal, 1, "a=2 b=2 note=?")
+		rest(time.Second)
+		w.wantHas(1, "Note=1 Sum=2+2")
+		w.holds(1, `{"id":1,"a":2,"b":2,"note":3}`)
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+			return nil, []sinks.Result{{Err: &sinks.Retryable{Unknown: true, Err: errors.New("unclear")}}}, nil
+		})
+		w.store.mu.Lock()
+		for s := range w.store.checkpoints { // so that both are read again
+			w.store.checkpoints[s] = at(1)
+		}
+		w.store.mu.Unlock()
+		w.log.append(cdc.LaneUrgent, cdc.Change{Position: at(deleted), Op: cdc.OpDelete, Table: deals, Key: keyOf(1), Time: time.Now(), XID: uint64(deleted)})
+		rest(time.Second)
+		w.crash()
+		w.answers(acceptAll)
+		w.start()
+		rest(time.Minute)
+		w.wantHas(1, "Note=3 Sum=2+2")
+	})
+}
+
+// A record that was marked as left without an answer, and whose row is meant again,
+// is made whole: the mark may have replaced what the row does not send.
+func TestLeftWithoutAnswer(t *testing.T) {
+	run(t, func(w *world) {
+		w.mapper.gone = "set"
+		w.put(cdc.LaneNormal, 1, "a=1 b=1 note=5 on=true")
+		w.start()
+		rest(time.Second)
+		w.holds(1, `{"id":1,"a":2,"b":2,"note":5,"on":true}`)
+		first := true
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+			if first {
+				first = false
+				return all(1, true), nil, &sinks.Retryable{Unknown: true, Err: errors.New("timeout")}
+			}
+			return acceptAll(ctx, b)
+		})
+		w.put(cdc.LaneNormal, 1, "a=1 b=1 note=? on=false")
+		rest(10 * time.Millisecond)
+		w.put(cdc.LaneNormal, 1, "a=2 b=2 note=? on=true")
+		rest(time.Minute)
+		w.wantHas(1, "Note=5 Sum=2+2")
+	})
+}
+
 // A new session keeps to the pause that the target asked for.
 func TestPauseOutlivesSession(t *testing.T) {
 	run(t, func(w *world) {

@@ -2,6 +2,8 @@ package deliver
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -37,6 +39,8 @@ type fault struct {
 	after time.Duration // as the target asked, or zero
 	waits waits
 	mend  bool // a person has to
+	// mapping: only the records of the job's mapping cannot be taken.
+	mapping bool
 	// throttled: the target asked for fewer requests.
 	throttled bool
 }
@@ -64,6 +68,8 @@ type item struct {
 
 	// completed tells that the absent columns were read from the source.
 	completed bool
+	// needed are columns that the mapping could not do without.
+	needed []string
 
 	fate    fate
 	write   state.Known       // if delivered, filtered or parked
@@ -149,8 +155,18 @@ func (j *job) send(ctx context.Context, items []*item) {
 		j.failed(ctx, items, err)
 		return
 	}
+	if err := allLater(results, len(items)); err != nil {
+		for i, it := range items {
+			if i >= len(results) || unknown(results[i].Err) {
+				it.hold = hold
+			}
+		}
+		j.stop(haltOf(err))
+		return
+	}
 	now := time.Now()
 	j.answered, j.asked = true, true
+	j.s.e.answeredAt.Store(now.UnixNano())
 	for i, it := range items {
 		r := sinks.Result{Err: errMissing}
 		if i < len(results) {
@@ -161,6 +177,34 @@ func (j *job) send(ctx context.Context, items []*item) {
 		}
 		j.judge(now, it, r)
 	}
+}
+
+// outage is from how many records on a batch of which all are to be tried later
+// says that it is the target, not they.
+const outage = 5
+
+// allLater gives the error of a batch whose records are all to be tried later: a
+// target that answers so is in trouble, and none of them is to blame.
+func allLater(results []sinks.Result, n int) error {
+	if n < outage {
+		return nil
+	}
+	later := &sinks.Retryable{Err: errMissing}
+	for i := range n {
+		r := sinks.Result{Err: errMissing}
+		if i < len(results) {
+			r = results[i]
+		}
+		var ret *sinks.Retryable
+		if !errors.As(r.Err, &ret) {
+			return nil
+		}
+		if i == 0 {
+			later.Err = fmt.Errorf("every record of a batch is to be tried later: %w", ret.Err)
+		}
+		later.After, later.Unknown = max(later.After, ret.After), later.Unknown || ret.Unknown
+	}
+	return later
 }
 
 func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
@@ -178,7 +222,15 @@ func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
 func (j *job) apply(s *session, now time.Time) {
 	s.senders--
 	for _, it := range j.items {
-		s.unclear = s.unclear || !it.hold.IsZero()
+		if it.hold.After(s.unclearUntil) {
+			s.unclearUntil = it.hold
+		}
+		switch {
+		case it.fate != again:
+			delete(s.doubtful, it.entry.Key)
+		case !it.hold.IsZero():
+			s.doubtful[it.entry.Key] = true
+		}
 	}
 	var outcomes []queue.Outcome
 	for _, it := range j.items {
@@ -220,14 +272,24 @@ func (s *session) count(it *item) {
 // weigh pauses the target after a fault, and notes when it takes requests again.
 func (s *session) weigh(j *job, now time.Time) {
 	const what = "target"
+	mapping := "mapping " + j.mapper.Name()
 	if j.halt == nil {
 		if j.asked {
 			s.faults, s.e.faults = 0, 0
+			delete(s.mappingFaults, j.mapper.Name())
 			s.e.log.works(what)
+			s.e.log.works(mapping)
 		}
 		return
 	}
 	f := j.halt
+	if f.mapping {
+		s.e.log.wants(mapping, f.err)
+		n := s.mappingFaults[j.mapper.Name()]
+		s.mappingFaults[j.mapper.Name()]++
+		s.queue.PauseGroup(j.mapper.Name(), now.Add(max(f.after, backOff(f.waits, n))))
+		return
+	}
 	if f.throttled {
 		s.e.stats.throttles.Add(1)
 	}

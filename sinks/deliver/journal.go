@@ -57,11 +57,17 @@ func (j *journal) works(what string) {
 	}
 }
 
+// mostTold is how many things are told once: codes come from targets, and one may
+// make up a new one each time.
+const mostTold = 1000
+
 // once warns of something the first time it is met.
 func (j *journal) once(what, message string, args ...any) {
 	j.mu.Lock()
-	was := j.told[what]
-	j.told[what] = true
+	was := j.told[what] || len(j.told) >= mostTold
+	if !was {
+		j.told[what] = true
+	}
 	j.mu.Unlock()
 	if !was {
 		j.logger.Warn(message, args...)

@@ -29,7 +29,9 @@ func haltOf(err error) *fault {
 		mis *sinks.Misconfigured
 	)
 	switch {
-	case errors.As(err, &una), errors.As(err, &mis):
+	case errors.As(err, &mis): // no other mapping is meant
+		return &fault{err: err, waits: settingWaits, mend: true, mapping: true}
+	case errors.As(err, &una):
 		return &fault{err: err, waits: settingWaits, mend: true}
 	case errors.As(err, &thr):
 		return &fault{err: err, waits: targetWaits, after: thr.After, throttled: true}

@@ -61,7 +61,7 @@ func (it *item) guard() age {
 			return gapped
 		}
 		return fresh
-	case c == 0 && k.Live && k.Partial && it.row.Filled(), c < 0 && k.Live && (k.Partial || k.Lacking):
+	case c == 0 && k.Live && k.Partial && (it.row.Filled() || it.row.Bare()), c < 0 && k.Live && (k.Partial || k.Lacking):
 		return overtaken
 	}
 	return old
@@ -73,6 +73,7 @@ func (j *job) mapOne(it *item) bool {
 	var unresolved *sinks.Unresolved
 	switch {
 	case errors.As(err, &unresolved):
+		it.needed = unresolved.Columns
 		return false
 	case err != nil:
 		j.parkUnmapped(it, err)
@@ -158,10 +159,12 @@ func (j *job) intent(partition int, items []*item) state.Intent {
 		}
 		k := it.known
 		switch {
-		case it.rec.Op == sinks.Upsert && !k.Live && !k.Doubt:
+		case (it.rec.Op != sinks.Upsert || it.rec.Left) && !k.Lacking:
+			// If it is deleted, or marked as left, without an answer, what was there is
+			// not what the next change leaves out.
+			k.Lacking = true
+		case it.rec.Op == sinks.Upsert && !it.rec.Left && !k.Live && !k.Doubt:
 			k.Doubt, k.Key = true, it.rec.Key
-		case it.rec.Op != sinks.Upsert && !k.Lacking:
-			k.Lacking = true // if it is deleted without an answer, nothing is left of it
 		default:
 			continue
 		}

@@ -55,6 +55,8 @@ type Options struct {
 	Reader     Reader
 	State      *state.Store
 	Partitions int
+	// Renamed gives the tables that the log knows by another name than the mappings.
+	Renamed map[cdc.Table]cdc.Table
 	// Completer may be nil: rows that need it are then parked as unresolved.
 	Completer Completer
 	Logger    *slog.Logger

@@ -48,10 +48,10 @@ func (s *session) read(p *part, now time.Time, soon func(time.Time)) {
 		return // room comes with an event
 	}
 	p.reading = true
-	recover := s.holding
+	recover, most := s.holding, s.readMost()
 	s.spawn(func() {
 		d := &readDone{p: p, from: from}
-		d.messages, d.err = s.e.o.Reader.Read(s.ctx, p.n, from, readMax)
+		d.messages, d.err = s.e.o.Reader.Read(s.ctx, p.n, from, most)
 		if d.err == nil && recover {
 			d.stale, d.err = s.findStale(s.ctx, p.n, d.messages)
 		}
@@ -59,12 +59,27 @@ func (s *session) read(p *part, now time.Time, soon func(time.Time)) {
 	})
 }
 
+// readMost is how many entries of each lane a read may ask for: the log counts
+// entries, and what must be bounded is bytes (I8). All partitions may be read at
+// once, in all lanes; entries are taken to be of the size that they were lately.
+func (s *session) readMost() int {
+	share := s.e.o.Limits.Bytes / int64(laneCount*max(1, len(s.parts)))
+	return int(min(max(share/max(s.meanSize, 1), 1), readMax))
+}
+
+// meanSizeFirst is what entries are taken to be like before one was read.
+const meanSizeFirst = 4 << 10
+
 // roomToHold tells whether a lane may be read on while nothing is sent. What is
 // read again was in the queue before, which by the reads under way may hold more
 // than its limit; a queue with the same limits has room for it here.
 func (s *session) roomToHold(l queue.Lane) bool {
 	c, limits := s.queue.Counts(), s.e.o.Limits
-	return c.Entries[l] < 2*limits.Entries+readMax*len(s.parts) && c.Bytes[l] < 4*limits.Bytes
+	uses := 1 // of an entry, at most
+	for _, mappers := range s.e.routes {
+		uses = max(uses, len(mappers))
+	}
+	return c.Entries[l] < 2*limits.Entries+uses*readMax*len(s.parts) && c.Bytes[l] < 4*limits.Bytes
 }
 
 // giveUpHolding lets sending begin although not all was read that had been sent:
@@ -107,7 +122,15 @@ func (s *session) mappersOf(ch *cdc.Change) []Mapper {
 	if !ch.Op.Keyed() {
 		return nil
 	}
-	return s.e.routes[ch.Table]
+	return s.e.routes[s.e.tableOf(ch)]
+}
+
+// tableOf is the table of a change as the mappings know it.
+func (e *Engine) tableOf(ch *cdc.Change) cdc.Table {
+	if t, ok := e.o.Renamed[ch.Table]; ok {
+		return t
+	}
+	return ch.Table
 }
 
 // apply puts what was read into the queue.
@@ -129,6 +152,8 @@ func (d *readDone) apply(s *session, now time.Time) {
 	use, count := 0, [laneCount]int{}
 	for i := range d.messages {
 		m := &d.messages[i]
+		// Up at once, down slowly: one large row says that there may be more.
+		s.meanSize = max(int64(m.Size), s.meanSize-s.meanSize/64)
 		lane := queue.LaneOf(m.Stream.Lane)
 		mappers := s.mappersOf(&m.Change)
 		stale := d.staleOf(use, len(mappers))
@@ -154,7 +179,7 @@ func (d *readDone) staleOf(use, n int) []bool {
 // the queue.
 func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, stale []bool) {
 	lane := queue.LaneOf(m.Stream.Lane)
-	if m.Change.Op == cdc.OpTruncate && len(s.e.routes[m.Change.Table]) > 0 {
+	if m.Change.Op == cdc.OpTruncate && len(s.e.routes[s.e.tableOf(&m.Change)]) > 0 {
 		s.e.stats.truncates.Add(1)
 		s.e.log.once("truncate "+m.Change.Table.String(),
 			"a table was truncated, its records are left at the target", "table", m.Change.Table.String())

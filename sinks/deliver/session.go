@@ -39,9 +39,16 @@ type session struct {
 	// holdUntil is before when nothing is sent: requests of a session before may
 	// still be carried out.
 	holdUntil time.Time
-	// unclear tells that a request had no known outcome: what it may have brought
-	// must be read again before anything is sent.
+	// unclear tells that a session before had requests of no known outcome: what they
+	// may have brought must be read again before anything is sent.
 	unclear bool
+	// doubtful are the keys whose last request has no known outcome.
+	doubtful map[queue.Key]bool
+	// unclearUntil is until when a request of no known outcome may be carried out.
+	unclearUntil time.Time
+	meanSize     int64 // of entries, as read lately
+	// mappingFaults counts the faults of mappings in a row.
+	mappingFaults map[string]int
 
 	// mu covers noted: up to where it is written that entries may be handed to
 	// the target.
@@ -77,7 +84,7 @@ func newSession(e *Engine, c claim, claimed time.Time) *session {
 	s := &session{
 		e: e, claim: c, claimed: claimed, limits: e.o.Target.Limits(), faults: e.faults,
 		events: make(chan event, 16), queue: queue.New(e.o.Limits),
-		noted: make([][laneCount]cdc.Position, e.o.Partitions),
+		noted: make([][laneCount]cdc.Position, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, meanSize: meanSizeFirst,
 	}
 	s.queue.Pause(e.pausedUntil)
 	for _, m := range e.o.Mappers {
@@ -127,7 +134,7 @@ func (s *session) settled() bool {
 			return false
 		}
 	}
-	return s.senders == 0 && !s.unclear
+	return s.senders == 0 && !s.unclear && len(s.doubtful) == 0 && !time.Now().Before(s.unclearUntil)
 }
 
 // spawn runs f in a goroutine that the session waits for.
@@ -188,6 +195,13 @@ func (s *session) open() error {
 			return fmt.Errorf("open partition %d: %w", n, err)
 		}
 		p := &part{n: n, behind: map[string]cdc.Position{}}
+		if start.Hold.After(s.holdUntil) { // but no longer than such a request can live
+			s.holdUntil = start.Hold
+			if most := claimed.Add(s.limits.Timeout); s.holdUntil.After(most) {
+				s.holdUntil = most
+			}
+			s.unclearUntil = s.holdUntil
+		}
 		for i, lane := range lanes {
 			at, sent := start.Checkpoint[lane], start.Sent[lane]
 			p.marks[i] = queue.NewWatermark(at)
@@ -198,7 +212,7 @@ func (s *session) open() error {
 			}
 			if at.Before(sent) {
 				p.behind[lane] = sent
-				s.holding, s.unclear, s.holdUntil = true, true, claimed.Add(s.limits.Timeout)
+				s.holding, s.unclear, s.holdUntil = true, true, claimed.Add(s.limits.Timeout) // the most that can be
 			}
 		}
 		s.parts = append(s.parts, p)

@@ -270,7 +270,7 @@ func (s *sim) converged() {
 			continue
 		}
 		if got != want {
-			s.Fatalf("the target has %s of %d, the source %s\nstate %v\nhistory %s", got, id, want, s.store.known[keyStateOf(key)], s.tell(key))
+			s.Fatalf("the target has %s of %d, the source %s\nhistory %s\n%s", got, id, want, s.tell(key), s.lines.text.String())
 		}
 	}
 }
@@ -281,6 +281,9 @@ func (s *sim) tell(key string) string {
 		if h.ch.Key == key {
 			fmt.Fprintf(&b, "\n%v %s %s %s absent %v", h.ch.Position, h.lane, h.ch.Op, h.ch.After, h.ch.Absent)
 		}
+	}
+	for _, line := range s.store.trail[keyStateOf(key)] {
+		b.WriteString("\nstate " + line)
 	}
 	for _, batch := range s.target.batches {
 		for _, r := range batch {

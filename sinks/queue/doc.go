@@ -14,8 +14,8 @@
 //  3. What failed goes back beneath what arrived meanwhile: pending becomes
 //     failed folded with pending, by Position, and keeps the tokens of both.
 //  4. A token is released exactly once, when its entry is finished.
-//  5. Back-off belongs to the key, and a pause to the whole queue; a new change
-//     shortens neither (I10).
+//  5. Back-off belongs to the key, and a pause to a mapping or to the whole queue; a
+//     new change shortens none (I10).
 //  6. A key is ready after it was quiet, at the latest after the longest delay,
 //     or at once when a batch is full.
 //  7. Keys leave in the order they became ready, urgent before normal before

@@ -75,8 +75,10 @@ type Entry struct {
 	Oldest time.Time
 	// Attempts counts the tries that failed on account of the record.
 	Attempts int
-	// Together counts the batches that failed as a whole with it among them.
+	// Together counts the batches that failed as a whole with it among them, Failed
+	// is when the last did.
 	Together int
+	Failed   time.Time
 
 	first, last time.Time // when the first and the last change arrived
 	node        *node

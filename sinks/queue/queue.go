@@ -39,6 +39,7 @@ type held struct {
 type group struct {
 	name    string
 	policy  sinks.Coalesce
+	paused  time.Time
 	waiting list // those not in back-off, in the order they came
 	ready   [lanes]list
 }
@@ -191,7 +192,7 @@ func (q *Queue) Take(now time.Time) (Batch, bool) {
 		return Batch{}, false
 	}
 	q.promote(now)
-	g := q.next()
+	g := q.next(now)
 	if g == nil {
 		return Batch{}, false
 	}
@@ -211,12 +212,13 @@ func (q *Queue) Take(now time.Time) (Batch, bool) {
 }
 
 // next finds the group whose turn it is: of the most urgent lane that has a
-// ready key, the one whose key has been ready longest.
-func (q *Queue) next() *group {
+// ready key, the one whose key has been ready longest. Groups that are paused have
+// no turn.
+func (q *Queue) next(now time.Time) *group {
 	for l := range lanes {
 		var best *group
 		for _, g := range q.groups {
-			if f := g.ready[l].first; f != nil && (best == nil || f.seq < best.ready[l].first.seq) {
+			if f := g.ready[l].first; f != nil && !now.Before(g.paused) && (best == nil || f.seq < best.ready[l].first.seq) {
 				best = g
 			}
 		}
@@ -248,6 +250,7 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 			}
 			if o.Together {
 				n.pending.Together++
+				n.pending.Failed = now
 			}
 		} else {
 			for _, t := range o.Entry.Tokens {
@@ -279,6 +282,16 @@ func (q *Queue) Pause(until time.Time) {
 	}
 }
 
+// PauseGroup is Pause for the keys of one mapping.
+func (q *Queue) PauseGroup(mapping string, until time.Time) {
+	if g := q.byName[mapping]; until.After(g.paused) {
+		g.paused = until
+	}
+}
+
+// GroupPausedUntil is the end of the last pause of a mapping.
+func (q *Queue) GroupPausedUntil(mapping string) time.Time { return q.byName[mapping].paused }
+
 // PausedUntil is the end of the last pause.
 func (q *Queue) PausedUntil() time.Time { return q.paused }
 
@@ -286,18 +299,25 @@ func (q *Queue) PausedUntil() time.Time { return q.paused }
 // after now when a key is ready. It may be earlier than a key becomes ready,
 // never later. ok is false when nothing is pending.
 func (q *Queue) Next(now time.Time) (at time.Time, ok bool) {
-	switch {
-	case q.next() != nil:
-		at = now
-	case q.pending > 0 && len(q.timers) > 0:
-		at = q.timers[0].due
-	default:
-		return time.Time{}, false
+	if q.pending > 0 && len(q.timers) > 0 {
+		at, ok = q.timers[0].due, true
 	}
-	if at.Before(q.paused) {
+	for _, g := range q.groups {
+		if g.readyLen() == 0 {
+			continue
+		}
+		ready := now
+		if ready.Before(g.paused) {
+			ready = g.paused
+		}
+		if !ok || ready.Before(at) {
+			at, ok = ready, true
+		}
+	}
+	if ok && at.Before(q.paused) {
 		at = q.paused
 	}
-	return at, true
+	return at, ok
 }
 
 // Counts tell how much is in the queue.

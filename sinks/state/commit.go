@@ -130,6 +130,9 @@ type Commit struct {
 	Dead   []DeadLetter
 	// Checkpoints are by lane; those that do not move are left out.
 	Checkpoints map[string]cdc.Position
+	// Hold is until when a request that these states stand on may still be carried
+	// out, its outcome not being known; zero if there is none.
+	Hold time.Time
 }
 
 // Commit writes w, all of it or nothing. It may be repeated until it succeeds,
@@ -139,8 +142,12 @@ type Commit struct {
 func (c *Claim) Commit(ctx context.Context, partition int, w Commit) error {
 	k, target := c.s.o.Keys, c.s.o.Target
 	keys := []string{k.Lease(target, partition), k.State(target, partition), k.DeadLetters(target, partition)}
-	args := make([]any, 0, 10+2*len(w.Writes)+2*letterFields*len(w.Dead))
-	args = append(args, c.leases[partition], target, w.ID, c.last[partition], len(w.Writes), len(w.Dead), letterFields)
+	args := make([]any, 0, 11+2*len(w.Writes)+2*letterFields*len(w.Dead))
+	hold := int64(0)
+	if !w.Hold.IsZero() {
+		hold = w.Hold.UnixMicro()
+	}
+	args = append(args, c.leases[partition], target, w.ID, c.last[partition], len(w.Writes), len(w.Dead), letterFields, hold)
 	for _, lane := range cdc.Lanes() {
 		if pos, ok := w.Checkpoints[lane]; ok {
 			keys = append(keys, k.Stream(cdc.Stream{Lane: lane, Partition: partition}))

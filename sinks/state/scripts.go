@@ -65,8 +65,8 @@ return 'ok'
 // commitScript writes state, parked records and checkpoints.
 // KEYS: lease, state, dead letters, then the streams whose checkpoint moves.
 // ARGV: lease, group, number of the commit, the commit before it, number of
-// states, number of parked records, number of fields of each; then the positions
-// for the streams, field and text of each state, and names and
+// states, number of parked records, number of fields of each, until when a request
+// may still be carried out in microseconds or 0; then the positions for the streams, field and text of each state, and names and
 // values of the fields of each parked record.
 //
 // The last commit is kept as lease and number. One of the same lease that is not
@@ -82,7 +82,8 @@ local have = redis.call('HGET', KEYS[2], '\0commit') or ''
 local lease, n = string.match(have, '^(.*) (%d+)$')
 if lease == ARGV[1] and tonumber(n) >= tonumber(ARGV[3]) then return 'ok' end
 if have ~= ARGV[4] then return 'rolled back' end
-local at = 8 + #KEYS - 3
+if ARGV[8] ~= '0' then redis.call('HSET', KEYS[2], '\0hold', ARGV[8]) end
+local at = 9 + #KEYS - 3
 for i = 1, tonumber(ARGV[5]) do
 	redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1])
 	at = at + 2
@@ -96,7 +97,7 @@ for i = 1, tonumber(ARGV[6]) do
 	redis.call('XADD', KEYS[3], '*', unpack(entry))
 end
 for i = 4, #KEYS do
-	local id = ARGV[8 + i - 4]
+	local id = ARGV[9 + i - 4]
 	local r = redis.pcall('XGROUP', 'SETID', KEYS[i], ARGV[2], id)
 	if type(r) == 'table' and r.err then
 		if not string.find(r.err, 'not supported', 1, true) then return r end

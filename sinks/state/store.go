@@ -146,6 +146,7 @@ func (c *Claim) Release(ctx context.Context, clean bool) error {
 	err := c.each(ctx, "release", func(pipe redis.Pipeliner, p int, key string) *redis.Cmd {
 		args := []any{c.leases[p]}
 		if clean {
+			args = append(args, holdField)
 			for _, lane := range cdc.Lanes() {
 				args = append(args, sentField(lane))
 			}
@@ -183,7 +184,12 @@ type Start struct {
 	Checkpoint map[string]cdc.Position
 	// Sent is the highest Position that may have been handed to the target.
 	Sent map[string]cdc.Position
+	// Hold is until when a request of a session before may still be carried out.
+	Hold time.Time
 }
+
+// holdField holds Start.Hold in microseconds since 1970.
+const holdField = "\x00hold"
 
 // commitField holds the last commit of a partition: lease and number.
 const commitField = "\x00commit"
@@ -200,6 +206,13 @@ func (c *Claim) Open(ctx context.Context, partition int) (Start, error) {
 		return start, fmt.Errorf("read last commit of partition %d: %w", partition, err)
 	}
 	c.last[partition] = last
+	micros, err := c.s.rdb.HGet(ctx, c.s.o.Keys.State(c.s.o.Target, partition), holdField).Int64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return start, fmt.Errorf("read hold of partition %d: %w", partition, err)
+	}
+	if micros != 0 {
+		start.Hold = time.UnixMicro(micros)
+	}
 	for _, lane := range cdc.Lanes() {
 		s := cdc.Stream{Lane: lane, Partition: partition}
 		at, err := c.checkpoint(ctx, s)
