@@ -49,8 +49,12 @@ type Change struct {
 	After string
 	// Before is what the replica identity gives of the old row; often empty.
 	Before string
-	// Absent names the columns of After that were not sent (unchanged TOAST).
+	// Absent names the columns that are not in After, because they were not sent
+	// (unchanged TOAST) or could not be read.
 	Absent []string
+	// Unread names those of Absent that were sent but could not be read: unlike the
+	// others they may have changed.
+	Unread []string
 	// Time is when the transaction committed, by the source's clock.
 	Time time.Time
 	// XID is the transaction's id, widened to 64 bits.
@@ -104,6 +108,7 @@ type Entry struct {
 	After    []byte
 	Before   []byte
 	Absent   []byte // a JSON array of names; empty when nothing is absent
+	Unread   []byte // likewise
 	// Micros is the commit time in microseconds since 1970.
 	Micros int64
 	XID    uint64

@@ -1,6 +1,9 @@
 package cdc
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Epoch names the source that a log's positions count: the system identifier,
 // the timeline and the slot, and the base that is added to the source's LSNs to
@@ -26,8 +29,21 @@ type Log interface {
 	// entries has lost its newer marks too.
 	DurableMark(ctx context.Context) (lsn LSN, ok bool, err error)
 	SetDurableMark(ctx context.Context, lsn LSN) error
-	// Empty tells whether no stream ever had an entry.
-	Empty(ctx context.Context) (bool, error)
+	// Tail is the highest Position that any stream ever had; zero if none had one.
+	Tail(ctx context.Context) (Position, error)
+	// Routings are those by which the rows were routed that may be sent again, in
+	// the order of Above, the newest last.
+	Routings(ctx context.Context) ([]Routing, error)
+	SetRoutings(ctx context.Context, list []Routing) error
+	// Stopped tells which tables are not captured any more because of a loss, and
+	// why. SetStopped without a reason takes a table from it.
+	Stopped(ctx context.Context) (map[Table]string, error)
+	SetStopped(ctx context.Context, table Table, reason string) error
+	// Broken tells why the log was found to have a hole; empty if it was not.
+	Broken(ctx context.Context) (string, error)
+	// Renew begins a new epoch with its durable mark, at once. A log with a hole may
+	// be used again from there: the caller has said that what is missing is lost.
+	Renew(ctx context.Context, e Epoch, mark LSN) error
 	// NewAppender gives an appender that goes on where the streams end.
 	NewAppender(ctx context.Context) (Appender, error)
 }
@@ -40,8 +56,9 @@ type Appender interface {
 	Append(s Stream, e *Entry)
 	// AppendAll takes an entry without a key for every stream.
 	AppendAll(e *Entry)
-	// Mark says that everything up to the source LSN end was passed.
-	Mark(end LSN)
+	// Mark says that everything up to the source LSN end was passed, which was
+	// committed up to a time by the source's clock.
+	Mark(end LSN, at time.Time)
 	// Full tells that nothing more should be passed until Space fires.
 	Full() bool
 	Space() <-chan struct{}
@@ -49,6 +66,9 @@ type Appender interface {
 	// everything, and holds it durably.
 	Appended() LSN
 	Durable() LSN
+	// AppendedAt is up to which time, by the source's clock, the log holds all that
+	// was committed; zero before the first Mark.
+	AppendedAt() time.Time
 	// Run does the work until ctx ends, or until the log is found to have lost
 	// entries, which is an error.
 	Run(ctx context.Context) error

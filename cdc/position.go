@@ -3,6 +3,7 @@ package cdc
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -84,6 +85,27 @@ func (p Position) Compare(q Position) int {
 
 // Before tells whether p comes before q.
 func (p Position) Before(q Position) bool { return p.Compare(q) < 0 }
+
+// Prev gives the position just before p; the zero position has none but itself.
+func (p Position) Prev() Position {
+	switch {
+	case p.Ordinal > 0:
+		p.Ordinal--
+	case p.LSN > 0:
+		p.LSN--
+		p.Ordinal = math.MaxUint64
+	}
+	return p
+}
+
+// MarshalText gives the form of String.
+func (p Position) MarshalText() ([]byte, error) { return p.Append(nil), nil }
+
+// UnmarshalText reads the form of String.
+func (p *Position) UnmarshalText(b []byte) (err error) {
+	*p, err = ParsePosition(string(b))
+	return err
+}
 
 // IsZero tells whether p is the position before all changes.
 func (p Position) IsZero() bool { return p == Position{} }

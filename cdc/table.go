@@ -13,9 +13,24 @@ type Table struct {
 
 // String gives schema.name, each part quoted as SQL wants it where it is not a
 // plain lower-case identifier. It is the form used in the log and in mapping
-// files, and may be put into a statement as it is.
+// files.
 func (t Table) String() string {
 	return QuoteIdent(t.Schema) + "." + QuoteIdent(t.Name)
+}
+
+// SQL gives schema.name with both parts quoted, as a statement wants it: a schema
+// may be named like a word that SQL reserves.
+func (t Table) SQL() string { return quote(t.Schema) + "." + quote(t.Name) }
+
+func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+
+// MarshalText gives the form of String.
+func (t Table) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads the form of String.
+func (t *Table) UnmarshalText(b []byte) (err error) {
+	*t, err = ParseTable(string(b))
+	return err
 }
 
 // ParseTable reads "schema.name" or "name" (schema public), quoted as String
@@ -40,7 +55,7 @@ func QuoteIdent(s string) string {
 	if plainIdent(s) {
 		return s
 	}
-	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
+	return quote(s)
 }
 
 func plainIdent(s string) bool {

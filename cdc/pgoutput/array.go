@@ -10,7 +10,7 @@ const maxArrayDepth = 6
 
 // appendArray turns the text form of an array, such as {1,NULL,"a b"}, into a
 // JSON array. Lower bounds, as in [0:1]={1,2}, are left out, as in to_jsonb.
-func appendArray(dst []byte, t Type, text []byte) ([]byte, error) {
+func (e *encoder) appendArray(dst []byte, t *Type, text []byte) ([]byte, error) {
 	if len(text) > 0 && text[0] == '[' {
 		i := bytes.IndexByte(text, '=')
 		if i < 0 {
@@ -18,10 +18,7 @@ func appendArray(dst []byte, t Type, text []byte) ([]byte, error) {
 		}
 		text = text[i+1:]
 	}
-	a := arrayText{text: text, kind: t.Kind, delim: t.Delim}
-	if a.delim == 0 {
-		a.delim = ','
-	}
+	a := arrayText{encoder: e, text: text, elem: t.elem, delim: t.delim}
 	dst, err := a.appendLevel(dst, 1)
 	if err != nil {
 		return dst, err
@@ -33,11 +30,11 @@ func appendArray(dst []byte, t Type, text []byte) ([]byte, error) {
 }
 
 type arrayText struct {
-	text    []byte
-	at      int
-	kind    Kind
-	delim   byte
-	scratch []byte
+	*encoder
+	text  []byte
+	at    int
+	elem  *Type
+	delim byte
 }
 
 func (a *arrayText) peek() byte {
@@ -79,23 +76,14 @@ func (a *arrayText) appendLevel(dst []byte, depth int) ([]byte, error) {
 	}
 }
 
-func (a *arrayText) appendElement(dst []byte) ([]byte, error) {
+func (a *arrayText) appendElement(dst []byte) (_ []byte, err error) {
 	if a.peek() == '"' {
-		a.scratch = a.scratch[:0]
-		for a.at++; a.at < len(a.text); a.at++ {
-			switch c := a.text[a.at]; c {
-			case '"':
-				a.at++
-				return appendScalar(dst, a.kind, a.scratch)
-			case '\\':
-				if a.at++; a.at < len(a.text) {
-					a.scratch = append(a.scratch, a.text[a.at])
-				}
-			default:
-				a.scratch = append(a.scratch, c)
-			}
+		mark := len(a.scratch)
+		if a.at, err = a.unquote(a.text, a.at, false); err == nil {
+			dst, err = a.inner(dst, a.elem, a.scratch[mark:])
 		}
-		return dst, fmt.Errorf("array has a quote that is not closed")
+		a.scratch = a.scratch[:mark]
+		return dst, err
 	}
 	start := a.at
 	for a.at < len(a.text) && a.text[a.at] != a.delim && a.text[a.at] != '}' {
@@ -108,5 +96,26 @@ func (a *arrayText) appendElement(dst []byte) ([]byte, error) {
 	if string(el) == "NULL" {
 		return append(dst, "null"...), nil
 	}
-	return appendScalar(dst, a.kind, el)
+	return a.inner(dst, a.elem, el)
+}
+
+// appendVector turns the text form of int2vector and oidvector, such as 1 2 3,
+// into a JSON array: to_jsonb takes them for the arrays that they are stored as.
+func (e *encoder) appendVector(dst []byte, t *Type, text []byte) ([]byte, error) {
+	dst = append(dst, '[')
+	for first := true; len(text) > 0; first = false {
+		var el []byte
+		el, text, _ = bytes.Cut(text, []byte{' '})
+		if len(el) == 0 {
+			return dst, fmt.Errorf("vector has an empty element")
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		var err error
+		if dst, err = e.inner(dst, t.elem, el); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, ']'), nil
 }

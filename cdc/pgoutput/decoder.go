@@ -2,6 +2,7 @@ package pgoutput
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -26,6 +27,8 @@ type Handler interface {
 	Begin(tx *Tx) error
 	// Change is called for each entry of one row: twice for a changed key.
 	Change(rel *Relation, tx *Tx, e *cdc.Entry) error
+	// Keyless is called for a row that has no key, or not all of it.
+	Keyless(rel *Relation, tx *Tx) error
 	// Truncate is called for each table of a TRUNCATE.
 	Truncate(rel *Relation, tx *Tx, e *cdc.Entry) error
 	// Commit is called with the LSN after the commit record.
@@ -45,10 +48,12 @@ type Decoder struct {
 
 	old, new []cell
 	entry    cdc.Entry
+	encoder  encoder
 	key      []byte
 	after    []byte
 	before   []byte
 	absent   []byte
+	unread   []byte
 }
 
 // Options are what a Decoder needs to know of the session.
@@ -59,6 +64,10 @@ type Options struct {
 	// XID is a transaction id of about now, in 64 bits: the 32 bits that the
 	// protocol has of each transaction are widened to the nearest.
 	XID uint64
+	// Misfit is called for each value of a composite that does not fit the
+	// catalog even when that was read anew, and that is therefore left out of
+	// the row. It may be nil.
+	Misfit func(table, column string)
 }
 
 // NewDecoder gives a decoder for a new session.
@@ -103,7 +112,7 @@ func (d *Decoder) Decode(msg []byte, h Handler) error {
 		err = d.commit(&r, h)
 	case 'R':
 		var rel *Relation
-		if rel, err = readRelation(&r, d.options.Catalog); err == nil {
+		if rel, err = readRelation(&r, d.options.Catalog, d.position()); err == nil {
 			d.relations[rel.OID] = rel
 		}
 	case 'T':
@@ -189,13 +198,25 @@ func (d *Decoder) relation(oid uint32) (*Relation, error) {
 	if rel == nil {
 		return nil, fmt.Errorf("row of table %d, which was not described", oid)
 	}
+	// The server describes a table again when it likes: where the key changes does not
+	// depend on that.
+	if rel.Identity == IdentityFull && rel.until.Before(d.position()) {
+		if err := rel.findKey(d.options.Catalog, d.position()); err != nil {
+			return nil, err
+		}
+	}
 	return rel, nil
+}
+
+// position is that of the next row message.
+func (d *Decoder) position() cdc.Position {
+	return cdc.Position{LSN: d.options.Base + d.tx.Commit, Ordinal: 2 * d.tx.Rows}
 }
 
 // start counts a row message and sets the entry to it.
 func (d *Decoder) start(rel *Relation, op cdc.Op) {
 	d.entry = cdc.Entry{
-		Position: cdc.Position{LSN: d.options.Base + d.tx.Commit, Ordinal: 2 * d.tx.Rows},
+		Position: d.position(),
 		Op:       op, Table: rel.Name, Micros: d.tx.Micros, XID: d.tx.XID,
 	}
 	d.tx.Rows++
@@ -210,6 +231,10 @@ func (d *Decoder) row(kind byte, r *reader, h Handler) error {
 	if err != nil {
 		return err
 	}
+	if rel.Keyless() {
+		d.tx.Rows++
+		return h.Keyless(rel, &d.tx)
+	}
 	image := r.byte()
 	hasOld := image == 'K' || image == 'O'
 	if hasOld {
@@ -221,7 +246,8 @@ func (d *Decoder) row(kind byte, r *reader, h Handler) error {
 		if !hasOld {
 			return fmt.Errorf("delete from %s without a key", rel.Name)
 		}
-		return d.delete(rel, image, h)
+		rows := d.tx.Rows
+		return d.halfKey(rel, rows, d.delete(rel, image, h), h)
 	}
 	if hasOld {
 		if kind != 'U' {
@@ -241,7 +267,19 @@ func (d *Decoder) row(kind byte, r *reader, h Handler) error {
 	if kind == 'U' {
 		op = cdc.OpUpdate
 	}
-	return d.write(rel, op, old{image: image, has: hasOld}, h)
+	rows := d.tx.Rows
+	err = d.write(rel, op, old{image: image, has: hasOld}, h)
+	return d.halfKey(rel, rows, err, h)
+}
+
+// halfKey makes a row whose key was sent only in part one that has none. Nothing
+// of it was handed on: the keys are the first that is made of a row.
+func (d *Decoder) halfKey(rel *Relation, rows uint64, err error, h Handler) error {
+	if !errors.Is(err, errHalfKey) {
+		return err
+	}
+	d.tx.Rows = rows + 1
+	return h.Keyless(rel, &d.tx)
 }
 
 // old says what an update carries of the row before it: K only the columns of
@@ -258,18 +296,18 @@ func (d *Decoder) write(rel *Relation, op cdc.Op, o old, h Handler) (err error) 
 	}
 	d.start(rel, op)
 	e := &d.entry
-	if d.key, err = appendKey(d.key[:0], rel, d.new); err != nil {
+	if d.key, err = d.appendKey(d.key[:0], rel, d.new); err != nil {
 		return err
 	}
 	if o.has {
 		mark := len(d.key)
-		if d.key, err = appendKey(d.key, rel, d.old); err != nil {
+		if d.key, err = d.appendKey(d.key, rel, d.old); err != nil {
 			return err
 		}
 		oldKey := d.key[mark:]
 		d.key = d.key[:mark]
 		changed := !bytes.Equal(oldKey, d.key)
-		if d.before, err = appendOld(d.before[:0], oldKey, rel, o.image, d.old); err != nil {
+		if d.before, err = d.appendOld(d.before[:0], oldKey, rel, o.image, d.old); err != nil {
 			return err
 		}
 		if changed {
@@ -284,11 +322,15 @@ func (d *Decoder) write(rel *Relation, op cdc.Op, o old, h Handler) (err error) 
 			e.Before = d.before
 		}
 	}
-	d.after, d.absent, err = appendRow(d.after[:0], d.absent[:0], rel, d.new)
+	d.unread = d.unread[:0]
+	d.after, d.absent, err = d.appendRow(d.after[:0], d.absent[:0], rel, d.new)
 	if err != nil {
 		return err
 	}
-	e.Key, e.After, e.Absent = d.key, d.after, d.absent
+	if len(d.unread) > 0 {
+		d.unread = append(d.unread, ']')
+	}
+	e.Key, e.After, e.Absent, e.Unread = d.key, d.after, d.absent, d.unread
 	return h.Change(rel, &d.tx, e)
 }
 
@@ -297,10 +339,10 @@ func (d *Decoder) write(rel *Relation, op cdc.Op, o old, h Handler) (err error) 
 // identity. Other columns of a key-only image are null because they are not
 // part of it, and must not be taken for values.
 //
-// It gives what the image is in truth: a partition may log only the key while
-// its root, which the stream describes, has FULL. A TOASTed value is never null,
-// so a null in its place proves that.
+// It gives what the image is in truth: a TOASTed value is never null, so a null in
+// its place proves that only the key was logged.
 func (d *Decoder) fillFromOld(rel *Relation, image byte) byte {
+	image = d.truly(rel, image)
 	for i := range d.new {
 		if d.new[i].kind == 'u' && d.old[i].kind == 'n' {
 			image = 'K'
@@ -314,23 +356,38 @@ func (d *Decoder) fillFromOld(rel *Relation, image byte) byte {
 	return image
 }
 
+// truly tells a complete old row from one that only has the name of it: a partition
+// may log only the key while its root, which the stream describes, has FULL. The
+// server then sends nulls for all other columns, which must not be taken for values
+// (I5). A complete row that has nothing but nulls there looks the same; its key is
+// all that is told of it then.
+func (d *Decoder) truly(rel *Relation, image byte) byte {
+	for i := range d.old {
+		if !rel.Columns[i].Key && d.old[i].kind != 'n' {
+			return image
+		}
+	}
+	return 'K'
+}
+
 func (d *Decoder) delete(rel *Relation, image byte, h Handler) (err error) {
 	d.start(rel, cdc.OpDelete)
-	if d.key, err = appendKey(d.key[:0], rel, d.old); err != nil {
+	if d.key, err = d.appendKey(d.key[:0], rel, d.old); err != nil {
 		return err
 	}
-	if d.before, err = appendOld(d.before[:0], d.key, rel, image, d.old); err != nil {
+	if d.before, err = d.appendOld(d.before[:0], d.key, rel, d.truly(rel, image), d.old); err != nil {
 		return err
 	}
 	d.entry.Key, d.entry.Before = d.key, d.before
 	return h.Change(rel, &d.tx, &d.entry)
 }
 
-// appendOld appends what the replica identity gave of the old row.
-func appendOld(dst, key []byte, rel *Relation, image byte, cells []cell) ([]byte, error) {
+// appendOld appends what the replica identity gave of the old row; what does not
+// fit the catalog is left out.
+func (d *Decoder) appendOld(dst, key []byte, rel *Relation, image byte, cells []cell) ([]byte, error) {
 	if image == 'K' {
 		return append(dst, key...), nil
 	}
-	dst, _, err := appendRow(dst, nil, rel, cells)
+	dst, _, err := d.appendRow(dst, nil, rel, cells)
 	return dst, err
 }

@@ -2,7 +2,6 @@ package pgoutput
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,6 +74,9 @@ func (r *recorder) Begin(tx *Tx) error { return r.add("begin %d xid %d", tx.Comm
 func (r *recorder) Change(_ *Relation, _ *Tx, e *cdc.Entry) error {
 	return r.add("%v %v %s key %s after %s before %s absent %s", e.Position, e.Op, e.Table, e.Key, e.After, e.Before, e.Absent)
 }
+func (r *recorder) Keyless(rel *Relation, tx *Tx) error {
+	return r.add("keyless %s, row %d", rel.Name, tx.Rows)
+}
 func (r *recorder) Truncate(rel *Relation, _ *Tx, e *cdc.Entry) error {
 	return r.add("%v truncate %s", e.Position, rel.Name)
 }
@@ -85,8 +87,11 @@ func (r *recorder) Message(prefix string, tx bool, content []byte) error {
 
 type fakeCatalog struct{ primary []string }
 
-func (c fakeCatalog) Type(uint32) (Type, error)           { return Type{}, nil }
-func (c fakeCatalog) PrimaryKey(uint32) ([]string, error) { return c.primary, nil }
+func (c fakeCatalog) Type(uint32) (Type, error) { return Type{}, nil }
+func (c fakeCatalog) PrimaryKey(*Relation, cdc.Position) ([]string, cdc.Position, error) {
+	return c.primary, cdc.Position{LSN: 1<<64 - 1}, nil
+}
+func (c fakeCatalog) Refresh(uint32) (Type, error) { return Type{}, nil }
 
 func decodeAll(t *testing.T, msgs ...[]byte) []string {
 	t.Helper()
@@ -199,12 +204,21 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestTableWithoutKeyIsRefused(t *testing.T) {
-	d := NewDecoder(Options{Catalog: fakeCatalog{}})
-	err := d.Decode(relation(IdentityNothing), &recorder{})
-	var ke *KeylessError
-	if !errors.As(err, &ke) || ke.Table.Name != "deals" {
-		t.Fatalf("error %v, want a KeylessError of deals", err)
+// A row without a key is told, not passed over, and counts in the ordinals of the
+// rows after it.
+func TestRowsWithoutKey(t *testing.T) {
+	for _, identity := range []Identity{IdentityNothing, IdentityFull, IdentityDefault} {
+		d, r := NewDecoder(Options{Catalog: fakeCatalog{}}), &recorder{}
+		insert := msg('I').u32(dealsOID).u8('N').tuple("1", "a", nil).b
+		for _, m := range [][]byte{begin(100, 7), relation(identity), insert, relation(IdentityDefault, "id"), insert} {
+			if err := d.Decode(m, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := []string{"begin 100 xid 7", "keyless public.deals, row 1", `100-2 c public.deals key {"id":1} after {"id":1,"name":"a","note":null} before  absent `}
+		if !slices.Equal(r.lines, want) {
+			t.Errorf("identity %c: got %q, want %q", identity, r.lines, want)
+		}
 	}
 }
 

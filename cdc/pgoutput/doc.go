@@ -7,7 +7,10 @@
 // transaction, however large (I8). The Position of a row depends only on the
 // bytes that PostgreSQL sent, never on what is done with the row later.
 //
-// What cannot be decoded is an error, never skipped (I12). The package knows
+// What cannot be decoded is an error, never skipped (I12), but for one thing: what
+// a composite is made of the stream does not tell, only the catalog, and that only
+// as it is now. A composite that does not fit is left out of its row, said to be
+// absent, and told of (MisfitError, Options.Misfit). The package knows
 // nothing of what the log does with an entry; cdc/pgsource puts the two together.
 // The message formats are those of the PostgreSQL manual, "Logical Replication
 // Message Formats" and "Logical Streaming Replication Parameters".

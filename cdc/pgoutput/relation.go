@@ -38,19 +38,26 @@ type Relation struct {
 	// Name is Table.String, as entries have it.
 	Name string
 	keys int
+	// until is how far the key is known that the stream does not tell.
+	until cdc.Position
 }
 
 // Catalog answers what the stream itself does not tell.
 type Catalog interface {
 	// Type gives the type of an OID that is not the server's own.
 	Type(oid uint32) (Type, error)
-	// PrimaryKey names the primary key's columns of a table. It is asked for
-	// tables with REPLICA IDENTITY FULL, where the stream calls every column
-	// part of the key.
-	PrimaryKey(relation uint32) ([]string, error)
+	// Refresh is Type for a type that is found to be otherwise than it was said
+	// to be: a composite that ALTER TYPE has changed. It may answer from memory
+	// if that is young, for a type that does not fit may have a million rows.
+	Refresh(oid uint32) (Type, error)
+	// PrimaryKey names the primary key's columns of a table as the stream last
+	// described it, for rows from a Position on; none if it has no such columns. Above
+	// until it is asked again. It is asked for tables with REPLICA IDENTITY FULL, where
+	// the stream calls every column part of the key.
+	PrimaryKey(rel *Relation, from cdc.Position) (names []string, until cdc.Position, err error)
 }
 
-func readRelation(r *reader, cat Catalog) (*Relation, error) {
+func readRelation(r *reader, cat Catalog, from cdc.Position) (*Relation, error) {
 	rel := &Relation{OID: r.uint32()}
 	rel.Table.Schema = r.string()
 	if rel.Table.Schema == "" {
@@ -82,38 +89,39 @@ func readRelation(r *reader, cat Catalog) (*Relation, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	return rel, rel.findKey(cat)
+	return rel, rel.findKey(cat, from)
 }
 
-func (rel *Relation) findKey(cat Catalog) error {
+func (rel *Relation) findKey(cat Catalog, from cdc.Position) error {
 	if rel.Identity == IdentityFull {
-		names, err := cat.PrimaryKey(rel.OID)
+		names, until, err := cat.PrimaryKey(rel, from)
 		if err != nil {
 			return fmt.Errorf("find primary key of %s: %w", rel.Name, err)
 		}
 		for i := range rel.Columns {
 			rel.Columns[i].Key = slices.Contains(names, rel.Columns[i].Name)
 		}
+		rel.until = until
 	}
+	rel.keys = 0
 	for i := range rel.Columns {
 		if rel.Columns[i].Key {
 			rel.keys++
 		}
 	}
-	if rel.keys == 0 {
-		return &KeylessError{Table: rel.Table, Identity: rel.Identity}
-	}
 	return nil
 }
 
-// KeylessError says that a published table has nothing to tell its rows apart.
-type KeylessError struct {
-	Table    cdc.Table
-	Identity Identity
+// Has tells whether a relation has all columns of a list that is not empty.
+func (rel *Relation) Has(names []string) bool {
+	for _, name := range names {
+		if !slices.ContainsFunc(rel.Columns, func(c Column) bool { return c.Name == name }) {
+			return false
+		}
+	}
+	return len(names) > 0
 }
 
-func (e *KeylessError) Error() string {
-	return fmt.Sprintf("table %s has no primary key or other usable replica identity; "+
-		"run ALTER TABLE %s ADD PRIMARY KEY (…), or ALTER TABLE %s REPLICA IDENTITY USING INDEX … with a unique index of NOT NULL columns",
-		e.Table, e.Table, e.Table)
-}
+// Keyless tells that nothing tells the table's rows apart. The server refuses
+// updates and deletes of it; its inserts cannot be entries.
+func (rel *Relation) Keyless() bool { return rel.keys == 0 }

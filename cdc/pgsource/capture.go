@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/walbridge/walbridge/cdc"
 )
@@ -24,43 +25,112 @@ type Capture struct {
 	// held after that is held by our own connection, which the server has not
 	// missed yet, and is waited for.
 	streamed bool
+	// names are those of the captured tables at the source, when the last session of
+	// this process began.
+	names map[uint32]cdc.Table
+
+	mu     sync.Mutex // covers losses
+	losses map[string]uint64
+	// misfits are the columns that were told of. Only the goroutine that reads
+	// the stream uses it.
+	misfits map[misfit]bool
 }
 
+// misfit is a column with values that do not fit their composite type.
+type misfit struct{ table, column string }
+
 // NewCapture puts a source and a log together.
-func NewCapture(s *Source, l cdc.Log) *Capture { return &Capture{source: s, log: l} }
+func NewCapture(s *Source, l cdc.Log) *Capture {
+	return &Capture{source: s, log: l, losses: map[string]uint64{}, misfits: map[misfit]bool{}}
+}
+
+// State is what a capture is at.
+type State int32
+
+// The states.
+const (
+	// Connecting: there is no stream yet, or not any more.
+	Connecting State = iota
+	// Standby: another process has the slot, and this one waits for its end.
+	Standby
+	// Streaming: changes are being captured.
+	Streaming
+)
+
+// String gives the word for people.
+func (s State) String() string { return [...]string{"connecting", "standby", "streaming"}[s] }
+
+func (c *Capture) state(s State) { c.stats.state.Store(int32(s)) }
 
 // Stats is what a capture has done and where it stands.
 type Stats struct {
 	Rows, Filtered, Transactions, Bytes uint64
+	// Misfits counts values of composite types that were left out of their row
+	// as absent, because they do not fit the type as the catalog has it. Those
+	// that the server sends again are counted again. In an update such a column
+	// looks unchanged, so that what the target holds of it may be old.
+	Misfits uint64
 	// Appended and Confirmed are source LSNs: what the log holds, and what the
 	// server was told it may forget.
 	Appended, Confirmed cdc.LSN
 	// ServerEnd is the end of the server's WAL as it last said.
 	ServerEnd cdc.LSN
-	Connected bool
+	State     State
 	// Progress is when something last arrived from the server.
 	Progress time.Time
+	// CompleteUntil is up to when, by the source's clock, the log holds all that was
+	// committed.
+	CompleteUntil time.Time
+	// Retained are the bytes of WAL that the slot keeps, as last measured.
+	Retained int64
+	// Losses counts what was lost, by reason.
+	Losses map[string]uint64
+	// Keyless counts rows that had no key and so are not in the log.
+	Keyless uint64
 }
 
 type stats struct {
-	rows, filtered, transactions, bytes  atomic.Uint64
-	appended, confirmed, serverEnd, seen atomic.Uint64
-	connected                            atomic.Bool
+	rows, filtered, transactions, bytes, keyless, misfits atomic.Uint64
+	appended, confirmed, serverEnd, seen                  atomic.Uint64
+	retained, completeUntil                               atomic.Int64
+	state                                                 atomic.Int32
 }
 
 // Stats gives the counters; it may be called from anywhere.
 func (c *Capture) Stats() Stats {
-	return Stats{
+	c.mu.Lock()
+	losses := maps.Clone(c.losses)
+	c.mu.Unlock()
+	out := Stats{
 		Rows: c.stats.rows.Load(), Filtered: c.stats.filtered.Load(),
 		Transactions: c.stats.transactions.Load(), Bytes: c.stats.bytes.Load(),
+		Misfits:  c.stats.misfits.Load(),
 		Appended: cdc.LSN(c.stats.appended.Load()), Confirmed: cdc.LSN(c.stats.confirmed.Load()),
-		ServerEnd: cdc.LSN(c.stats.serverEnd.Load()), Connected: c.stats.connected.Load(),
+		ServerEnd: cdc.LSN(c.stats.serverEnd.Load()), State: State(c.stats.state.Load()),
 		Progress: time.Unix(0, int64(c.stats.seen.Load())),
+		Retained: c.stats.retained.Load(), Losses: losses, Keyless: c.stats.keyless.Load(),
+	}
+	if micros := c.stats.completeUntil.Load(); micros != 0 {
+		out.CompleteUntil = time.UnixMicro(micros).UTC()
+	}
+	return out
+}
+
+// misfit counts a value that the decoder left out, and tells of its column once:
+// the rows of a backlog from before an ALTER TYPE may all be like that.
+func (c *Capture) misfit(table, column string) {
+	c.stats.misfits.Add(1)
+	if m := (misfit{table, column}); !c.misfits[m] {
+		c.misfits[m] = true
+		c.source.logger.Warn("composite does not fit its type as the catalog has it now; left out as absent",
+			"table", table, "column", column)
 	}
 }
 
-// Prepare checks the source, makes what is missing and ends: what is wrong with
-// the setting up is told at once, not after the first back-off.
+// Prepare checks the source and, for a log that is new, makes publication and slot:
+// what is wrong with the setting up is told at once, not after the first back-off.
+// Of a log that is in use nothing is touched: another capture of the bridge may be
+// at work.
 func (c *Capture) Prepare(ctx context.Context) error {
 	conn, err := c.source.firstConnection(ctx)
 	if err != nil {
@@ -70,14 +140,62 @@ func (c *Capture) Prepare(ctx context.Context) error {
 	if err := c.source.Check(ctx, conn); err != nil {
 		return err
 	}
-	if err := c.source.ensurePublication(ctx, conn); err != nil {
+	l, err := ReadLog(ctx, c.log)
+	if err != nil || l.Described && l.Marked {
 		return err
 	}
-	f, err := c.source.facts(ctx, conn)
+	f, err := c.source.Facts(ctx, conn)
+	for told := false; err == nil && f.Making; f, err = c.source.Facts(ctx, conn) {
+		if !told {
+			told = true
+			c.source.logger.Info("the slot is being made by another process, which is waited for", "slot", c.source.options.Slot, "pid", f.Active)
+		}
+		if err := pause(ctx, slotPoll); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
-	return c.ensureSlot(ctx, f)
+	return c.begin(ctx, conn, &f, l.Described)
+}
+
+// begin makes the slot of a new log. The order lets a crash between the steps be
+// told from a loss: the description of the log comes first, then the publication,
+// then the slot, which decodes no WAL from before it, then the mark.
+func (c *Capture) begin(ctx context.Context, conn *pgx.Conn, f *Facts, described bool) error {
+	if !described && f.HasSlot {
+		return c.settle(ctx, &Loss{LossLogWiped, fmt.Sprintf("slot %s exists, but the log has no record of it: the log was wiped, or the slot belongs to something else", c.source.options.Slot)})
+	}
+	if !described && f.Publication.Exists && (f.Publication.Changed != "" || !f.Publication.has(c.source.tables())) {
+		return &cdc.SetupError{What: fmt.Sprintf("publication %s exists already and is not what this bridge would make", c.source.options.Publication),
+			Hint: fmt.Sprintf("set postgres.publication to a name of its own, or, if nobody uses it, DROP PUBLICATION %s", cdc.QuoteIdent(c.source.options.Publication))}
+	}
+	if !described {
+		if err := c.log.SetEpoch(ctx, cdc.Epoch{Slot: c.source.options.Slot}); err != nil {
+			return err
+		}
+	} else if tail, err := c.log.Tail(ctx); err != nil {
+		return err
+	} else if !tail.IsZero() {
+		return c.settle(ctx, &Loss{LossLogWiped, "the log has entries but no durable mark"})
+	}
+	if err := c.source.setPublication(ctx, conn); err != nil {
+		return err
+	}
+	from := f.Confirmed
+	if !f.HasSlot {
+		var err error
+		from, err = c.source.createSlot(ctx)
+		var pe *pgconn.PgError
+		if errors.As(err, &pe) && pe.Code == duplicateObject {
+			return nil // another capture of this bridge was faster; it writes the mark
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return c.log.SetDurableMark(ctx, from)
 }
 
 // Run captures until ctx ends. A lost connection, to either side, is made again
@@ -86,12 +204,18 @@ func (c *Capture) Run(ctx context.Context) error {
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval, retry.MaxElapsedTime = 100*time.Millisecond, 10*time.Second, 0
 	retry.Reset()
-	for {
+	for settled := false; ; {
 		began := time.Now()
 		err := c.session(ctx)
-		c.stats.connected.Store(false)
+		c.state(Connecting)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if settled = err == nil && !settled; settled {
+			continue // a loss was settled: the next session goes on after it
+		}
+		if err == nil {
+			err = errors.New("a loss was settled, and there is another")
 		}
 		var se *cdc.SetupError
 		if errors.As(err, &se) {
@@ -102,186 +226,8 @@ func (c *Capture) Run(ctx context.Context) error {
 		}
 		wait := retry.NextBackOff()
 		c.source.logger.Warn("capture interrupted", "error", err, "retry_in", wait)
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if pause(ctx, wait) != nil {
 			return nil
-		case <-t.C:
-		}
-	}
-}
-
-// session is one replication connection, from its making to its end.
-func (c *Capture) session(ctx context.Context) error {
-	if err := c.prepareSession(ctx); err != nil {
-		return err
-	}
-	repl, err := c.source.connectReplication(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn(repl)
-	f, epoch, err := c.identify(ctx, repl)
-	if err != nil {
-		return err
-	}
-	app, err := c.log.NewAppender(ctx)
-	if err != nil {
-		return err
-	}
-	if err := c.start(ctx, repl); err != nil {
-		return err
-	}
-	c.streamed = true
-	c.stats.confirmed.Store(uint64(f.Confirmed))
-	c.stats.connected.Store(true)
-	c.source.logger.Info("capture started", "slot", c.source.options.Slot, "from", f.Confirmed.String())
-	g, gctx := errgroup.WithContext(ctx)
-	st := newStream(c, repl, app, streamStart{base: epoch.Base, xid: f.XID, confirmed: f.Confirmed})
-	g.Go(func() error { return app.Run(gctx) })
-	g.Go(func() error { return c.source.heartbeat(gctx) })
-	g.Go(func() error { return st.run(gctx) })
-	return g.Wait()
-}
-
-// prepareSession sees to the publication again: it may have been changed while
-// the capture was away, and so may the tables.
-func (c *Capture) prepareSession(ctx context.Context) error {
-	conn, err := c.source.Connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn(conn)
-	if err := c.source.Check(ctx, conn); err != nil {
-		return err
-	}
-	return c.source.ensurePublication(ctx, conn)
-}
-
-// identify holds the server and its slot against what the log was filled from.
-func (c *Capture) identify(ctx context.Context, repl *pgconn.PgConn) (Facts, cdc.Epoch, error) {
-	conn, err := c.source.Connect(ctx)
-	if err != nil {
-		return Facts{}, cdc.Epoch{}, err
-	}
-	defer closeConn(conn)
-	f, err := c.source.facts(ctx, conn)
-	if err != nil {
-		return f, cdc.Epoch{}, err
-	}
-	sys, err := pglogrepl.IdentifySystem(ctx, repl)
-	if err != nil {
-		return f, cdc.Epoch{}, fmt.Errorf("identify postgres: %w", err)
-	}
-	epoch, ok, err := c.log.Epoch(ctx)
-	if err != nil {
-		return f, epoch, err
-	}
-	mark, marked, err := c.log.DurableMark(ctx)
-	if err != nil {
-		return f, epoch, err
-	}
-	if !ok || !marked {
-		return f, epoch, c.lost("the log has no record of this bridge any more: it was wiped, or Redis came back without its data")
-	}
-	now := cdc.Epoch{SystemID: sys.SystemID, Timeline: sys.Timeline, Slot: c.source.options.Slot, Base: epoch.Base}
-	if epoch.SystemID == "" { // the log was made before the first session
-		epoch = now
-		return f, epoch, c.log.SetEpoch(ctx, epoch)
-	}
-	if epoch != now {
-		return f, epoch, c.lost(fmt.Sprintf("the log was filled from system %s timeline %d, this server is system %s timeline %d: it was restored or failed over",
-			epoch.SystemID, epoch.Timeline, now.SystemID, now.Timeline))
-	}
-	if !f.HasSlot {
-		return f, epoch, c.lost(fmt.Sprintf("slot %s is gone from the server", c.source.options.Slot))
-	}
-	if f.Confirmed > mark {
-		return f, epoch, c.lost(fmt.Sprintf("the slot was confirmed up to %v, but the log holds changes only up to %v", f.Confirmed, mark))
-	}
-	return f, epoch, nil
-}
-
-// lost is the one place that says that changes are gone (I12).
-func (c *Capture) lost(what string) error {
-	return &cdc.SetupError{What: "data_loss: " + what,
-		Hint: fmt.Sprintf("give the bridge a new name in the configuration, which starts a new log and slot, load the rows anew, and drop the old slot: SELECT pg_drop_replication_slot('%s')", c.source.options.Slot)}
-}
-
-// ensureSlot makes the slot of a new log. The order lets a crash between the
-// steps be told from a loss: the description of the log comes first, then the
-// slot, then the mark.
-func (c *Capture) ensureSlot(ctx context.Context, f Facts) error {
-	_, described, err := c.log.Epoch(ctx)
-	if err != nil {
-		return err
-	}
-	_, marked, err := c.log.DurableMark(ctx)
-	if err != nil {
-		return err
-	}
-	switch {
-	case described && marked:
-		return nil // a session looks at the rest
-	case !described && f.HasSlot:
-		return c.lost(fmt.Sprintf("slot %s exists, but the log has no record of it: the log was wiped, or the slot belongs to something else", c.source.options.Slot))
-	case !described:
-		if err := c.log.SetEpoch(ctx, cdc.Epoch{Slot: c.source.options.Slot}); err != nil {
-			return err
-		}
-	default:
-		empty, err := c.log.Empty(ctx)
-		if err != nil {
-			return err
-		}
-		if !empty {
-			return c.lost("the log has entries but no durable mark")
-		}
-	}
-	from := f.Confirmed
-	if !f.HasSlot {
-		if from, err = c.source.createSlot(ctx); err != nil {
-			return err
-		}
-	}
-	return c.log.SetDurableMark(ctx, from)
-}
-
-// start begins the stream where the server says the slot was confirmed. It
-// waits for a slot that is still held, as by the connection of a process that
-// was killed and whose death the server has not noticed yet.
-func (c *Capture) start(ctx context.Context, repl *pgconn.PgConn) error {
-	o := c.source.options
-	deadline := time.Now().Add(o.SlotWait)
-	held := ""
-	for {
-		err := pglogrepl.StartReplication(ctx, repl, o.Slot, 0, pglogrepl.StartReplicationOptions{
-			Mode: pglogrepl.LogicalReplication,
-			PluginArgs: []string{"proto_version '1'", "messages 'true'",
-				"publication_names '" + cdc.QuoteIdent(o.Publication) + "'"},
-		})
-		var pe *pgconn.PgError
-		if err == nil || !errors.As(err, &pe) || pe.Code != "55006" {
-			if err != nil {
-				return fmt.Errorf("start replication from slot %s: %w", o.Slot, err)
-			}
-			return nil
-		}
-		if !c.streamed && time.Now().After(deadline) {
-			return &cdc.SetupError{What: fmt.Sprintf("slot %s is in use by another process", o.Slot), Err: errors.New(pe.Message),
-				Hint: "stop the other process (SELECT * FROM pg_stat_activity WHERE pid = that PID), or set postgres.slot to a name of its own"}
-		}
-		if said := pe.Message; said != held {
-			held = said
-			c.source.logger.Info("waiting for the slot", "slot", o.Slot, "held", said)
-		}
-		t := time.NewTimer(500 * time.Millisecond)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
 		}
 	}
 }

@@ -39,8 +39,24 @@ func (t *TableInfo) Keyed() bool {
 	return t.Identity != pgoutput.IdentityNothing && slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Key })
 }
 
-// tablesQuery lists the columns of all tables that a user made. The key is the
-// index of the replica identity, or the primary key under DEFAULT and FULL.
+// untold names the columns of a key that the stream does not tell: it calls every
+// column of a table with REPLICA IDENTITY FULL part of it.
+func (t *TableInfo) untold() (key []string) {
+	if t.Identity != pgoutput.IdentityFull {
+		return nil
+	}
+	for _, c := range t.Columns {
+		if c.Key {
+			key = append(key, c.Name)
+		}
+	}
+	return key
+}
+
+// tablesQuery lists the columns of all tables that a user made, without generated
+// ones, which PostgreSQL does not send. The key is the
+// index of the replica identity, or the primary key under DEFAULT and FULL. One
+// that is deferrable is no replica identity to the server.
 const tablesQuery = `
 SELECT c.oid, n.nspname, c.relname, c.relreplident::text, c.relkind::text, c.relpersistence = 'p',
        a.attname, CASE WHEN t.typbasetype = 0 THEN pg_catalog.format_type(a.atttypid, a.atttypmod)
@@ -51,8 +67,8 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
-     AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END
-WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'f' THEN i.indisprimary ELSE i.indisprimary AND i.indimmediate END
+WHERE c.relkind IN ('r', 'p') AND a.attgenerated = '' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY n.nspname, c.relname, a.attnum`
 
 // Catalog reads the tables of the database over a connection of its own. A
@@ -95,103 +111,6 @@ func Tables(ctx context.Context, conn *pgx.Conn) ([]TableInfo, error) {
 	return out, nil
 }
 
-// typesQuery gives every type with what it is made of: the base of a domain, the
-// element of an array. The vectors of the catalog's own tables are in category A
-// but not written as arrays.
-const typesQuery = `SELECT t.oid, t.typtype::text, t.typcategory = 'A' AND t.typname NOT IN ('int2vector', 'oidvector'),
-t.typbasetype, t.typelem, COALESCE(e.typdelim, ',')::text
-FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem`
-
-type typeInfo struct {
-	kind       string
-	array      bool
-	base, elem uint32
-	delim      string
-}
-
-// catalog answers pgoutput's questions from the database, and remembers. It is
-// used by the goroutine that owns the replication socket.
-type catalog struct {
-	source *Source
-	types  map[uint32]typeInfo
-}
-
-// catalogTimeout bounds one question, which holds the stream up.
-const catalogTimeout = 30 * time.Second
-
-func (c *catalog) Type(oid uint32) (pgoutput.Type, error) {
-	if _, ok := c.types[oid]; !ok {
-		if err := c.loadTypes(); err != nil {
-			return pgoutput.Type{}, err
-		}
-	}
-	return c.resolve(oid), nil
-}
-
-// resolve follows domains to their base. A type that is gone from the catalog
-// comes as text.
-func (c *catalog) resolve(oid uint32) pgoutput.Type {
-	for range 32 { // domains over domains; the bound is for a catalog gone wrong
-		if t, ok := pgoutput.Builtin(oid); ok {
-			return t
-		}
-		info := c.types[oid]
-		switch {
-		case info.kind == "d":
-			oid = info.base
-			continue
-		case info.array && info.elem != 0:
-			el := c.resolve(info.elem)
-			if el.Array { // of a domain over an array: as text
-				return pgoutput.Type{}
-			}
-			return pgoutput.Type{Kind: el.Kind, Array: true, Delim: info.delim[0]}
-		}
-		break
-	}
-	return pgoutput.Type{}
-}
-
-func (c *catalog) loadTypes() error {
-	return c.ask(func(ctx context.Context, conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, typesQuery)
-		if err != nil {
-			return fmt.Errorf("read types: %w", err)
-		}
-		defer rows.Close()
-		c.types = map[uint32]typeInfo{}
-		for rows.Next() {
-			var oid uint32
-			var t typeInfo
-			if err := rows.Scan(&oid, &t.kind, &t.array, &t.base, &t.elem, &t.delim); err != nil {
-				return fmt.Errorf("read types: %w", err)
-			}
-			c.types[oid] = t
-		}
-		return rows.Err()
-	})
-}
-
-func (c *catalog) PrimaryKey(relation uint32) (names []string, err error) {
-	err = c.ask(func(ctx context.Context, conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, `SELECT COALESCE(array_agg(a.attname::text), '{}')
-FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])
-WHERE i.indrelid = $1 AND i.indisprimary`, relation).Scan(&names)
-	})
-	return names, err
-}
-
-func (c *catalog) ask(f func(context.Context, *pgx.Conn) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), catalogTimeout)
-	defer cancel()
-	conn, err := c.source.Connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn(conn)
-	return f(ctx, conn)
-}
-
 // closeConn ends a connection that is of no more use; what the server says to
 // that changes nothing.
 func closeConn(conn interface{ Close(context.Context) error }) {
@@ -207,7 +126,7 @@ func names(tables []cdc.Table) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(t.String())
+		b.WriteString(t.SQL())
 	}
 	return b.String()
 }

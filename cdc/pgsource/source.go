@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,10 +32,16 @@ type Options struct {
 	// Heartbeat is how often a logical message is written, so that an idle
 	// database does not hold its WAL back.
 	Heartbeat time.Duration
-	// SlotWait is how long Open waits for a slot that another connection holds,
-	// such as that of a process that just died.
+	// SlotWait is how long a first session waits for a slot that somebody holds who
+	// is no capture of this bridge.
 	SlotWait time.Duration
-	Logger   *slog.Logger
+	// WALBudget is how many bytes of WAL the slot may keep on the server before that
+	// is called too much; zero for no limit. It is only told, never acted upon.
+	WALBudget int64
+	// GoOnAfterLoss says what comes of a Loss: the end, or a new epoch of the log
+	// without what is lost.
+	GoOnAfterLoss bool
+	Logger        *slog.Logger
 }
 
 // Source is a database that changes are captured from.
@@ -42,6 +50,46 @@ type Source struct {
 	logger  *slog.Logger
 	config  *pgx.ConnConfig
 	where   string // host:port/database, for messages
+
+	mu      sync.Mutex // covers stopped, and options.Tables once it runs
+	stopped map[cdc.Table]bool
+}
+
+// stop leaves a table out of the publication from now on.
+func (s *Source) stop(t cdc.Table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped[t] = true
+}
+
+// rename gives the tables to capture the names that they have now.
+func (s *Source) rename(was, now map[uint32]cdc.Table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tables := maps.Clone(s.options.Tables) // the caller's
+	renamed := func(oid uint32) bool {
+		return now[oid] != (cdc.Table{}) && now[oid] != was[oid] && !s.stopped[was[oid]]
+	}
+	for oid, name := range was {
+		if renamed(oid) {
+			delete(tables, name) // all of them first: two may have changed their names
+		}
+	}
+	for oid, name := range was {
+		if lane, ok := s.options.Tables[name]; ok && renamed(oid) {
+			tables[now[oid]] = lane
+			s.logger.Warn("a table was renamed; its entries keep the name that the log knows", "was", name.String(), "is", now[oid].String(),
+				"hint", "write the new name into from: of its mapping files before the next start")
+		}
+	}
+	s.options.Tables = tables
+}
+
+// applicationName is what the replication connection calls itself, so that
+// captures of one bridge know each other. The server keeps 63 bytes of it.
+func (s *Source) applicationName() string {
+	name := "walbridge " + s.options.Slot
+	return name[:min(len(name), 63)]
 }
 
 // SetTables says which tables to capture, and their lanes. It is called before
@@ -62,6 +110,9 @@ var pinned = map[string]string{
 	"lc_monetary":        "C",
 	"xmlbinary":          "base64",
 	"search_path":        "pg_catalog",
+	// Rows that a policy hides would be taken for rows that are gone: an error is
+	// better.
+	"row_security": "off",
 }
 
 // connectTimeout bounds the making of a connection.
@@ -80,7 +131,7 @@ func New(o Options) (*Source, error) {
 	}
 	cfg.RuntimeParams["application_name"] = "walbridge"
 	cfg.ConnectTimeout = connectTimeout
-	return &Source{options: o, logger: o.Logger, config: cfg,
+	return &Source{options: o, logger: o.Logger, config: cfg, stopped: map[cdc.Table]bool{},
 		where: fmt.Sprintf("%s/%s", net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), cfg.Database)}, nil
 }
 
@@ -108,6 +159,7 @@ func (s *Source) firstConnection(ctx context.Context) (*pgx.Conn, error) {
 func (s *Source) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
 	cfg := s.config.Config.Copy()
 	cfg.RuntimeParams["replication"] = "database"
+	cfg.RuntimeParams["application_name"] = s.applicationName()
 	cfg.BuildFrontend = patientFrontend
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
@@ -123,15 +175,15 @@ func (s *Source) connectError(err error) error {
 	if !errors.As(err, &pe) {
 		return fmt.Errorf("connect to postgres at %s: %w", s.where, errors.New(reason(err)))
 	}
-	hint := "check postgres.url"
+	var hint string
 	switch pe.Code {
 	case "28000", "28P01":
 		hint = "check the user and password of postgres.url, and pg_hba.conf on the server"
 	case "3D000":
 		hint = "check the database name of postgres.url"
-	case "42501":
+	case forbidden:
 		hint = fmt.Sprintf("run ALTER ROLE %s REPLICATION", cdc.QuoteIdent(s.config.User))
-	case "53300", "57P03", "57P01", "57P02": // too many connections, starting up, shutting down
+	default: // it may pass: too many connections, starting up, shutting down, a pooler's own
 		return fmt.Errorf("connect to postgres at %s: %s (SQLSTATE %s)", s.where, pe.Message, pe.Code)
 	}
 	return &cdc.SetupError{What: "postgres at " + s.where + " refuses the connection",

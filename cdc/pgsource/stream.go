@@ -16,8 +16,13 @@ import (
 	"github.com/walbridge/walbridge/cdc/pgoutput"
 )
 
-// statusEvery is how often the server hears from us when it does not ask.
-const statusEvery = time.Second
+// statusEvery is how often the server hears from us when it does not ask. While the
+// log takes nothing we do not hear it ask, and it gives us up after wal_sender_timeout,
+// of which a second is the least that anybody sets: blockedStatusEvery is well within.
+const (
+	statusEvery        = time.Second
+	blockedStatusEvery = 250 * time.Millisecond
+)
 
 // A connection that says nothing may be one whose other end is gone: after
 // askAfter the server is asked for a sign of life, after silentAfter the
@@ -36,12 +41,10 @@ type stream struct {
 	conn    *pgconn.PgConn
 	app     cdc.Appender
 	decoder *pgoutput.Decoder
-	// lastRel and lastLane remember the answer of lane for the row before.
-	lastRel  *pgoutput.Relation
-	lastLane string
+	router  *router
+	keyless map[uint32]bool // the tables that were stopped for it
 
 	partitions int
-	bulkAfter  uint64
 	confirmed  cdc.LSN
 	nextStatus time.Time
 	heard      time.Time // when a message last arrived, as told at status updates
@@ -54,15 +57,15 @@ type streamStart struct {
 	base      cdc.LSN
 	xid       uint64
 	confirmed cdc.LSN
+	router    *router
 }
 
 func newStream(c *Capture, conn *pgconn.PgConn, app cdc.Appender, from streamStart) *stream {
 	return &stream{
-		capture: c, conn: conn, app: app, confirmed: from.confirmed,
+		capture: c, conn: conn, app: app, confirmed: from.confirmed, router: from.router, keyless: map[uint32]bool{},
 		decoder: pgoutput.NewDecoder(pgoutput.Options{
-			Catalog: &catalog{source: c.source}, Base: from.base, XID: from.xid}),
+			Catalog: &catalog{source: c.source, router: from.router}, Base: from.base, XID: from.xid, Misfit: c.misfit}),
 		partitions: c.log.Partitions(),
-		bulkAfter:  uint64(c.source.options.BulkAfter),
 	}
 }
 
@@ -118,6 +121,9 @@ func (s *stream) end() error {
 
 // wait lets the appender catch up while the server still hears from us.
 func (s *stream) wait(ctx context.Context) error {
+	if soon := time.Now().Add(blockedStatusEvery); s.nextStatus.After(soon) {
+		s.nextStatus = soon
+	}
 	t := time.NewTimer(time.Until(s.nextStatus))
 	defer t.Stop()
 	select {
@@ -134,11 +140,15 @@ func (s *stream) wait(ctx context.Context) error {
 // tick sends a status update when one is due and sets the next deadline.
 func (s *stream) tick(ctx context.Context, now time.Time) error {
 	s.capture.stats.appended.Store(uint64(s.app.Appended()))
+	if at := s.app.AppendedAt(); !at.IsZero() {
+		s.capture.stats.completeUntil.Store(at.UnixMicro())
+	}
 	if !s.nextStatus.IsZero() && now.Before(s.nextStatus) {
 		return nil
 	}
 	if s.messages != s.told || s.heard.IsZero() {
 		s.told, s.heard = s.messages, now
+		s.capture.stats.seen.Store(uint64(now.UnixNano()))
 	}
 	if now.Sub(s.heard) > silentAfter {
 		return fmt.Errorf("receive from postgres: nothing heard for %s", silentAfter)
@@ -208,7 +218,7 @@ func (s *stream) data(b []byte) error {
 		// Everything that committed before end has been received, and so was
 		// passed to the log; with a transaction open, more of it is to come.
 		if !s.decoder.InTransaction() {
-			s.app.Mark(cdc.LSN(end))
+			s.app.Mark(cdc.LSN(end), serverTime(b[9:]))
 		}
 		if b[17] == 1 {
 			return s.status(context.Background())
@@ -218,47 +228,68 @@ func (s *stream) data(b []byte) error {
 	return fmt.Errorf("receive from postgres: unknown message %q", b[0])
 }
 
+// serverTime reads a time as the protocol has it: microseconds since 2000.
+func serverTime(b []byte) time.Time {
+	const microsTo2000 = 946_684_800_000_000
+	return time.UnixMicro(int64(binary.BigEndian.Uint64(b)) + microsTo2000)
+}
+
 // Begin is called by the decoder.
 func (s *stream) Begin(*pgoutput.Tx) error { return nil }
 
 // Change routes a row to its lane and partition.
 func (s *stream) Change(rel *pgoutput.Relation, tx *pgoutput.Tx, e *cdc.Entry) error {
-	lane := s.lane(rel)
-	if lane == "" {
+	r := s.router.find(rel, e.Position)
+	if r == nil {
 		s.capture.stats.filtered.Add(1)
 		return nil
 	}
-	if tx.Rows > s.bulkAfter {
+	lane := r.table.Lane
+	if tx.Rows > r.bulkAfter {
 		lane = cdc.LaneBulk
 	}
 	s.capture.stats.rows.Add(1)
-	s.app.Append(cdc.Stream{Lane: lane, Partition: cdc.PartitionOf(e.Table, e.Key, s.partitions)}, e)
+	e.Table = r.name
+	s.app.Append(cdc.Stream{Lane: lane, Partition: cdc.PartitionOf(r.name, e.Key, s.partitions)}, e)
 	return nil
 }
 
-// lane finds the lane of a table; empty if it is not captured.
-func (s *stream) lane(rel *pgoutput.Relation) string {
-	if rel != s.lastRel {
-		s.lastRel, s.lastLane = rel, s.capture.source.options.Tables[rel.Table]
+// Keyless stops a table that lost its key: its rows can be told apart no more.
+func (s *stream) Keyless(rel *pgoutput.Relation, _ *pgoutput.Tx) error {
+	t, captured := s.router.now[rel.OID]
+	if !captured {
+		s.capture.stats.filtered.Add(1)
+		return nil
 	}
-	return s.lastLane
+	s.capture.stats.keyless.Add(1)
+	if s.keyless[rel.OID] {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), catalogTimeout)
+	defer cancel()
+	if err := s.capture.stopTable(ctx, t, "rows came that had no key: it, or a partition of it, had no usable replica identity for a while"); err != nil {
+		return err
+	}
+	s.keyless[rel.OID] = true
+	return nil
 }
 
 // Truncate goes to every partition in every lane.
 func (s *stream) Truncate(rel *pgoutput.Relation, _ *pgoutput.Tx, e *cdc.Entry) error {
-	if s.lane(rel) != "" {
+	if r := s.router.find(rel, e.Position); r != nil {
 		s.capture.stats.rows.Add(1)
+		e.Table = r.name
 		s.app.AppendAll(e)
 	}
 	return nil
 }
 
 // Commit marks the end of a transaction.
-func (s *stream) Commit(_ *pgoutput.Tx, end cdc.LSN) error {
+func (s *stream) Commit(tx *pgoutput.Tx, end cdc.LSN) error {
 	st := &s.capture.stats
 	st.transactions.Add(1)
 	st.seen.Store(uint64(time.Now().UnixNano()))
-	s.app.Mark(end)
+	s.app.Mark(end, time.UnixMicro(tx.Micros))
 	return nil
 }
 

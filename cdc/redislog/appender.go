@@ -17,9 +17,6 @@ type appender struct {
 // NewAppender gives a writer that goes on where the streams end, and a barrier
 // that finds out what of it is durable.
 func (l *Log) NewAppender(ctx context.Context) (cdc.Appender, error) {
-	if err := l.checkWhole(ctx); err != nil {
-		return nil, err
-	}
 	w, err := l.NewWriter(ctx)
 	if err != nil {
 		return nil, err

@@ -165,7 +165,8 @@ func (b *Barrier) Run(ctx context.Context) error {
 		case now := <-tick.C:
 			err := b.step(ctx, now)
 			var lost *MarkLostError
-			if errors.As(err, &lost) {
+			var session *SessionLostError
+			if errors.As(err, &lost) || errors.As(err, &session) {
 				return err
 			}
 			b.watch(now, err)
@@ -183,19 +184,21 @@ func (b *Barrier) watch(now time.Time, err error) {
 
 func (b *Barrier) step(ctx context.Context, now time.Time) error {
 	if b.mode == DurableAge && b.written > b.Durable() {
-		if settled, err := b.sample(ctx, now); err != nil || !settled {
+		if settled, err := b.sample(ctx); err != nil || !settled {
 			return err
 		}
 		b.advance(now)
 	}
+	at := b.writer.AppendedAt() // first: it may only be too early for end
 	end := b.writer.Appended()
+	round := b.writer.answered.Load() // last: of end, or later
 	if end <= b.written {
 		if b.written <= b.Durable() {
 			b.progress = now
 		}
 		return nil
 	}
-	if err := b.write(ctx, end); err != nil {
+	if err := b.write(ctx, end, at, round); err != nil {
 		return err
 	}
 	b.written, b.at, b.settled = end, time.Now(), time.Time{}
@@ -211,8 +214,9 @@ func (b *Barrier) advance(now time.Time) {
 }
 
 // sample tells whether the mark, and so all before it, is on the disk.
-func (b *Barrier) sample(ctx context.Context, now time.Time) (bool, error) {
-	if now.Sub(b.at) < barrierAge {
+func (b *Barrier) sample(ctx context.Context) (bool, error) {
+	asked := time.Now()
+	if asked.Sub(b.at) < barrierAge {
 		return false, nil
 	}
 	p, err := b.log.infoSection(ctx, "persistence")
@@ -220,10 +224,17 @@ func (b *Barrier) sample(ctx context.Context, now time.Time) (bool, error) {
 		return false, err
 	}
 	if b.settled.IsZero() {
-		b.settled = now
+		b.settled = time.Now() // from the answer on: it may have taken long
 	}
-	if now.Sub(b.settled) < barrierAgain {
+	if asked.Sub(b.settled) < barrierAgain {
 		return false, nil
+	}
+	// Somebody may have set the server to sync less since.
+	mode, err := b.log.durability(ctx)
+	if err != nil || mode != b.mode {
+		b.mode = mode
+		b.log.durable.Store(mode)
+		return false, err
 	}
 	// A server that was killed and came back without the mark looks settled too.
 	mark, ok, err := b.log.DurableMark(ctx)
@@ -236,26 +247,38 @@ func (b *Barrier) sample(ctx context.Context, now time.Time) (bool, error) {
 	return true, nil
 }
 
-// markScript moves the mark on, unless it is not where it was left: it is the
-// only proof that the server lost something, and is not overwritten.
+// markScript moves the mark on, unless it is not where it was left, or the server
+// does not have the last append that it vouches for: the two are the proof that the
+// server lost something, and are not overwritten.
 //
-// KEYS: the mark. ARGV: what was written last, what to write now.
+// KEYS: the mark, the description of the log, the number of the last append. ARGV:
+// what was written last, what to write now, up to when the log is complete then;
+// the session of the appends and the number of the last.
 // Output: an empty text, or what the mark is instead.
 var markScript = redis.NewScript(`
+local have = redis.call('GET', KEYS[3]) or ''
+local s, n = string.match(have, '^(%S+) (%d+)$')
+if s ~= ARGV[4] or tonumber(n) < tonumber(ARGV[5]) then return 'append ' .. have end
 local old = redis.call('GET', KEYS[1])
 if old == ARGV[1] or old == ARGV[2] then
+  redis.call('HDEL', KEYS[2], '\0none') -- never refused, and so nothing after it
   redis.call('SET', KEYS[1], ARGV[2])
+  redis.call('HSET', KEYS[2], 'complete_until', ARGV[3])
   return ''
 end
 return old or 'nothing'`)
 
 // write moves the mark on. Its connection is one that never repeats a command by
 // itself: a late copy must not set the mark back.
-func (b *Barrier) write(ctx context.Context, end cdc.LSN) error {
+func (b *Barrier) write(ctx context.Context, end cdc.LSN, at time.Time, round uint64) error {
 	was := b.written.String()
-	have, err := markScript.Run(ctx, b.log.appendClient, []string{b.log.keys.Durable()}, was, end.String()).Text()
+	have, err := markScript.Run(ctx, b.log.appendClient, []string{b.log.keys.Durable(), b.log.keys.Meta(), b.log.keys.Appended()},
+		was, end.String(), at.UnixMicro(), b.writer.session, round).Text()
 	if err != nil {
 		return fmt.Errorf("write durable mark of the log: %w", err)
+	}
+	if last, ok := strings.CutPrefix(have, "append "); ok {
+		return &SessionLostError{Want: fmt.Sprintf("%s %d", b.writer.session, round), Have: last}
 	}
 	if have != "" {
 		return &MarkLostError{Want: was, Have: have}

@@ -2,14 +2,15 @@ package redislog
 
 import (
 	"strconv"
+	"time"
 	"unsafe"
 
 	"github.com/walbridge/walbridge/cdc"
 )
 
 // entryFields is how many texts an entry has at the most besides its id: op,
-// table, key, after, before, absent, ts and xid.
-const entryFields = 8
+// table, key, after, before, absent, unread, ts and xid.
+const entryFields = 9
 
 // span is a part of a batch's arena.
 type span struct{ from, to int }
@@ -19,7 +20,7 @@ type pending struct {
 	pos    cdc.Position
 	op     cdc.Op
 	table  string
-	texts  [7]span // id, key, after, before, absent, ts, xid
+	texts  [8]span // id, key, after, before, absent, unread, ts, xid
 	stream int
 }
 
@@ -30,6 +31,7 @@ const (
 	textAfter
 	textBefore
 	textAbsent
+	textUnread
 	textTS
 	textXID
 )
@@ -42,10 +44,12 @@ type batch struct {
 	// end is the source LSN up to which the log is complete once this batch is
 	// in it; zero if no transaction ended within it.
 	end cdc.LSN
+	// at is the time of end by the source's clock.
+	at time.Time
 }
 
 func (b *batch) reset() {
-	b.arena, b.entries, b.end = b.arena[:0], b.entries[:0], 0
+	b.arena, b.entries, b.end, b.at = b.arena[:0], b.entries[:0], 0, time.Time{}
 	if cap(b.arena) > 4*maxBatchBytes { // one giant row must not stay for ever
 		b.arena = nil
 	}
@@ -67,6 +71,7 @@ func (b *batch) add(stream int, e *cdc.Entry) {
 	p.texts[textAfter] = b.put(e.After)
 	p.texts[textBefore] = b.put(e.Before)
 	p.texts[textAbsent] = b.put(e.Absent)
+	p.texts[textUnread] = b.put(e.Unread)
 	from = len(b.arena)
 	b.arena = strconv.AppendInt(b.arena, e.Micros, 10)
 	p.texts[textTS] = span{from, len(b.arena)}
@@ -92,6 +97,7 @@ var (
 	fieldAfter  = "after"
 	fieldBefore = "before"
 	fieldAbsent = "absent"
+	fieldUnread = "unread"
 	fieldTS     = "ts"
 	fieldXID    = "xid"
 	wordXAdd    = "xadd"
@@ -143,6 +149,7 @@ func (a *args) xadd(key *string, b *batch, p *pending) []any {
 	field(&fieldAfter, textAfter)
 	field(&fieldBefore, textBefore)
 	field(&fieldAbsent, textAbsent)
+	field(&fieldUnread, textUnread)
 	field(&fieldTS, textTS)
 	field(&fieldXID, textXID)
 	return a.list[from:len(a.list):len(a.list)]

@@ -17,6 +17,10 @@ func (k Keys) Meta() string { return fmt.Sprintf("walbridge:{%s}:meta", k.Name) 
 // which the log held everything when it was written.
 func (k Keys) Durable() string { return fmt.Sprintf("walbridge:{%s}:durable", k.Name) }
 
+// Appended is the key that each append leaves its number in: what it holds proves
+// that the server has all appends up to that one.
+func (k Keys) Appended() string { return fmt.Sprintf("walbridge:{%s}:appended", k.Name) }
+
 // Stream is the Redis stream of a lane and partition.
 func (k Keys) Stream(s cdc.Stream) string { return k.of(s.Partition, "log", s.Lane) }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,7 +25,13 @@ type Options struct {
 	// Partitions is fixed when the log is made; 1 to 256.
 	Partitions int
 	Logger     *slog.Logger
+	// Look opens a log only to look at it, with the partitions that it has; one that
+	// was not made yet is ErrNoLog.
+	Look bool
 }
+
+// ErrNoLog says that there is no log of the bridge yet.
+var ErrNoLog = errors.New("the log has not been made yet")
 
 // Log is a log on one Redis server.
 type Log struct {
@@ -70,6 +75,9 @@ func (l *Log) Stats() Stats {
 // answerTimeout bounds the wait for any answer of the server.
 const answerTimeout = 10 * time.Second
 
+// dialTimeout bounds the making of a connection for appends.
+const dialTimeout = 3 * time.Second
+
 // Open connects to the server, refuses one that may lose entries by itself, and
 // makes the description of the log if there is none yet.
 func Open(ctx context.Context, o Options) (*Log, error) {
@@ -81,25 +89,26 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	ro.DisableIdentity = true
 	plain := *ro
 	ro.Protocol, ro.MaxRetries, ro.PoolSize = 2, -1, 2
+	ro.DialTimeout, ro.DialerRetries = dialTimeout, 1 // a send does not end with its context
 	l := &Log{
 		keys: Keys{Name: o.Name}, partitions: o.Partitions, logger: o.Logger,
 		client: redis.NewClient(&plain), appendClient: redis.NewClient(ro),
 		byStream: map[cdc.Stream]int{},
 	}
+	if err := l.check(ctx, ro.Addr, o.Look); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	for _, lane := range cdc.Lanes() {
-		for p := range o.Partitions {
+		for p := range l.partitions {
 			s := cdc.Stream{Lane: lane, Partition: p}
 			l.byStream[s] = len(l.streams)
 			l.streams = append(l.streams, s)
 		}
 	}
-	if err := l.check(ctx, ro.Addr); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
 	return l, nil
 }
 
-func (l *Log) check(ctx context.Context, addr string) error {
+func (l *Log) check(ctx context.Context, addr string, look bool) error {
 	if err := l.client.Ping(ctx).Err(); err != nil {
 		return &cdc.SetupError{What: "redis at " + addr + " cannot be used", Err: err,
 			Hint: "check that the server runs and that redis.url has the right address and password"}
@@ -112,56 +121,10 @@ func (l *Log) check(ctx context.Context, addr string) error {
 		return &cdc.SetupError{What: fmt.Sprintf("redis at %s has maxmemory-policy %s, which throws away unread entries when memory is short", addr, policy),
 			Hint: "run CONFIG SET maxmemory-policy noeviction and put it into redis.conf"}
 	}
+	if look {
+		return l.lookUp(ctx)
+	}
 	return l.describe(ctx)
-}
-
-// describe reads the log's description, or writes it if the log is new.
-func (l *Log) describe(ctx context.Context) error {
-	meta := l.keys.Meta()
-	if err := l.client.HSetNX(ctx, meta, "partitions", l.partitions).Err(); err != nil {
-		return fmt.Errorf("write description of the log: %w", err)
-	}
-	have, err := l.client.HMGet(ctx, meta, "partitions", "broken").Result()
-	if err != nil {
-		return fmt.Errorf("read description of the log: %w", err)
-	}
-	if s, _ := have[0].(string); s != strconv.Itoa(l.partitions) {
-		return &cdc.SetupError{What: fmt.Sprintf("the log %q was made with %s partitions, the configuration says %d", l.keys.Name, s, l.partitions),
-			Hint: fmt.Sprintf("set redis.partitions: %s, or give the bridge another name and start anew: the order of a key is kept within its partition", s)}
-	}
-	if s, ok := have[1].(string); ok {
-		return l.holeError(errors.New(s))
-	}
-	return nil
-}
-
-// breakAt keeps a log with a hole from being used as if it had none, now and by
-// any process after this one. The error ends the capture.
-func (l *Log) breakAt(ctx context.Context, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
-	defer cancel()
-	err := l.holeError(cause)
-	if e := l.client.HSet(ctx, l.keys.Meta(), "broken", cause.Error()).Err(); e != nil {
-		return errors.Join(err, fmt.Errorf("mark the log as broken: %w", e))
-	}
-	return err
-}
-
-func (l *Log) holeError(cause error) error {
-	return &cdc.SetupError{What: fmt.Sprintf("data_loss: the log %q has a hole", l.keys.Name), Err: cause,
-		Hint: "give the bridge a new name, which starts a new log, and load the rows anew; the entries before the hole can still be read"}
-}
-
-// checkWhole refuses a log that was found to have a hole.
-func (l *Log) checkWhole(ctx context.Context) error {
-	what, err := l.client.HGet(ctx, l.keys.Meta(), "broken").Result()
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read description of the log: %w", err)
-	}
-	return l.holeError(errors.New(what))
 }
 
 // Keys names the log's Redis keys.
@@ -183,48 +146,13 @@ func (l *Log) Close() error {
 	return errors.Join(l.client.Close(), l.appendClient.Close())
 }
 
-// Tail reads the position of the last entry that was ever appended to a stream.
-func (l *Log) Tail(ctx context.Context, s cdc.Stream) (cdc.Position, error) {
-	answer, err := l.appendClient.Do(ctx, "xinfo", "stream", l.keys.Stream(s)).Result()
+// TailOf reads the position of the last entry that was ever appended to a stream.
+func (l *Log) TailOf(ctx context.Context, s cdc.Stream) (cdc.Position, error) {
+	answer, err := l.appendClient.Do(ctx, "eval", tailText, "1", l.keys.Stream(s)).Result()
 	if err != nil {
-		if isNoSuchKey(err) {
-			return cdc.Position{}, nil
-		}
 		return cdc.Position{}, fmt.Errorf("read tail of stream %v: %w", s, err)
 	}
 	return tailOf(answer)
-}
-
-// Epoch reads which source the log belongs to; ok is false for a log that no
-// capture has used yet.
-func (l *Log) Epoch(ctx context.Context) (e cdc.Epoch, ok bool, err error) {
-	have, err := l.client.HMGet(ctx, l.keys.Meta(), "system_id", "timeline", "slot", "base").Result()
-	if err != nil {
-		return e, false, fmt.Errorf("read epoch of the log: %w", err)
-	}
-	if have[0] == nil {
-		return e, false, nil
-	}
-	text := func(i int) string { s, _ := have[i].(string); return s }
-	tl, err := strconv.ParseInt(text(1), 10, 32)
-	if err != nil {
-		return e, false, fmt.Errorf("read timeline of the log's epoch: %w", err)
-	}
-	base, err := cdc.ParseLSN(text(3))
-	if err != nil {
-		return e, false, fmt.Errorf("read base of the log's epoch: %w", err)
-	}
-	return cdc.Epoch{SystemID: text(0), Timeline: int32(tl), Slot: text(2), Base: base}, true, nil
-}
-
-// SetEpoch writes which source the log belongs to.
-func (l *Log) SetEpoch(ctx context.Context, e cdc.Epoch) error {
-	err := l.client.HSet(ctx, l.keys.Meta(), "system_id", e.SystemID, "timeline", e.Timeline,
-		"slot", e.Slot, "base", e.Base.String()).Err()
-	if err != nil {
-		return fmt.Errorf("write epoch of the log: %w", err)
-	}
-	return nil
 }
 
 // info reads one field of INFO; empty if the server does not tell it, as an
@@ -261,34 +189,33 @@ func (l *Log) newBackOff() backoff.BackOff {
 	return b
 }
 
-// Empty tells whether no stream ever had an entry.
-func (l *Log) Empty(ctx context.Context) (bool, error) {
-	for _, s := range l.streams {
-		tail, err := l.Tail(ctx, s)
-		if err != nil || !tail.IsZero() {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
 var _ cdc.Log = (*Log)(nil)
 
 // GroupBegan tells whether a consumer group has read anything of any stream.
 func (l *Log) GroupBegan(ctx context.Context, group string) (bool, error) {
 	for _, s := range l.streams {
-		groups, err := l.client.XInfoGroups(ctx, l.keys.Stream(s)).Result()
-		if isNoSuchKey(err) {
-			continue
-		}
-		if err != nil {
-			return false, fmt.Errorf("read groups of stream %v: %w", s, err)
-		}
-		for _, g := range groups {
-			if g.Name == group && strings.Trim(g.LastDeliveredID, "0-") != "" {
-				return true, nil
-			}
+		at, err := l.Checkpoint(ctx, s, group)
+		if err != nil || !at.IsZero() {
+			return !at.IsZero(), err
 		}
 	}
 	return false, nil
+}
+
+// Checkpoint is how far a consumer group has dealt with a stream; zero if it has
+// not begun.
+func (l *Log) Checkpoint(ctx context.Context, s cdc.Stream, group string) (cdc.Position, error) {
+	groups, err := l.client.XInfoGroups(ctx, l.keys.Stream(s)).Result()
+	if isNoSuchKey(err) {
+		return cdc.Position{}, nil
+	}
+	if err != nil {
+		return cdc.Position{}, fmt.Errorf("read groups of stream %v: %w", s, err)
+	}
+	for _, g := range groups {
+		if g.Name == group && strings.Trim(g.LastDeliveredID, "0-") != "" { // "0" from an embedded server
+			return cdc.ParsePosition(g.LastDeliveredID)
+		}
+	}
+	return cdc.Position{}, nil
 }

@@ -155,6 +155,8 @@ func setField(c *cdc.Change, name, text string) (err error) {
 		c.Before = text
 	case fieldAbsent:
 		err = json.Unmarshal([]byte(text), &c.Absent)
+	case fieldUnread:
+		err = json.Unmarshal([]byte(text), &c.Unread)
 	case fieldTS:
 		var micros int64
 		micros, err = strconv.ParseInt(text, 10, 64)

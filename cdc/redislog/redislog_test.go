@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +86,7 @@ func (f *feed) pass(ctx context.Context, a *Writer, from cdc.LSN) error {
 		a.Append(f.streams[i], &f.entries[i])
 		if f.ends[i] != 0 {
 			last = f.ends[i]
-			a.Mark(last)
+			a.Mark(last, time.UnixMicro(int64(last)))
 		}
 	}
 	for a.Appended() < last {
@@ -402,14 +404,68 @@ func TestRolledBackLogIsSeenAndMarked(t *testing.T) {
 	if err := stop(false); !errors.As(err, &rolled) || rolled.Want.LSN != 5 {
 		t.Fatalf("error %v, want a RolledBackError from 5-0", err)
 	}
-	// Neither a new session of this process nor a new process goes on.
-	var se *cdc.SetupError
-	if _, err := l.NewAppender(t.Context()); !errors.As(err, &se) || !strings.Contains(err.Error(), "data_loss") {
-		t.Fatalf("a new session: error %v, want data_loss", err)
+	// A new session of this process and a new process see it.
+	for _, l := range []*Log{l, open(t, k.Server.URL(), k.Name)} {
+		if what, err := l.Broken(t.Context()); err != nil || !strings.Contains(what, "has lost part of the log") {
+			t.Fatalf("the log is broken by %q, error %v", what, err)
+		}
 	}
-	_, err := Open(t.Context(), Options{URL: k.Server.URL(), Name: k.Name, Partitions: partitions, Logger: slog.New(slog.DiscardHandler)})
-	if !errors.As(err, &se) || !strings.Contains(err.Error(), "has a hole") {
-		t.Fatalf("opening the log again: error %v, want one about the hole", err)
+	epoch := cdc.Epoch{SystemID: "7", Timeline: 2, Slot: "s", Base: 100}
+	if err := l.Renew(t.Context(), epoch, 50); err != nil {
+		t.Fatal(err)
+	}
+	if have, ok, err := l.Epoch(t.Context()); err != nil || !ok || have != epoch {
+		t.Fatalf("epoch %+v, %v, %v", have, ok, err)
+	}
+	if mark, ok, err := l.DurableMark(t.Context()); err != nil || !ok || mark != 50 {
+		t.Fatalf("mark %v, %v, %v", mark, ok, err)
+	}
+	if what, err := l.Broken(t.Context()); err != nil || what != "" {
+		t.Fatalf("in a new epoch the log is broken by %q, error %v", what, err)
+	}
+}
+
+// What the description keeps comes back as it was.
+func TestDescription(t *testing.T) {
+	k := servertest.SharedRedis(t)
+	l := open(t, k.Server.URL(), k.Name)
+	ctx := t.Context()
+	if list, err := l.Routings(ctx); err != nil || len(list) != 0 {
+		t.Fatalf("a new log has the routings %v, error %v", list, err)
+	}
+	odd := cdc.Table{Schema: "public", Name: `De"als`}
+	want := []cdc.Routing{{BulkAfter: 7}, {Above: cdc.Position{LSN: 1 << 60, Ordinal: 1<<64 - 1}, BulkAfter: 1000,
+		Tables: []cdc.RoutedTable{{OID: 1<<32 - 1, Name: odd, Lane: cdc.LaneBulk, Key: []string{"a", "b"}}}}}
+	if err := l.SetRoutings(ctx, want); err != nil {
+		t.Fatal(err)
+	}
+	if have, err := l.Routings(ctx); err != nil || !reflect.DeepEqual(have, want) {
+		t.Errorf("routings %+v, error %v, want %+v", have, err, want)
+	}
+	if err := l.SetStopped(ctx, odd, "it was dropped"); err != nil {
+		t.Fatal(err)
+	}
+	if have, err := l.Stopped(ctx); err != nil || !maps.Equal(have, map[cdc.Table]string{odd: "it was dropped"}) {
+		t.Errorf("stopped tables %v, error %v", have, err)
+	}
+	if err := l.SetStopped(ctx, odd, ""); err != nil {
+		t.Fatal(err)
+	}
+	if have, err := l.Stopped(ctx); err != nil || len(have) != 0 {
+		t.Errorf("stopped tables %v, error %v, want none", have, err)
+	}
+	w, stop := running(t, l)
+	for i, s := range []cdc.Stream{{Lane: cdc.LaneBulk, Partition: 3}, {Lane: cdc.LaneUrgent}} {
+		appendOne(t, w, s, cdc.Entry{Position: cdc.Position{LSN: cdc.LSN(10 - i)}, Op: cdc.OpTruncate, Table: "public.deals"})
+	}
+	if err := stop(true); err != nil {
+		t.Fatal(err)
+	}
+	if have, err := l.Tail(ctx); err != nil || have != (cdc.Position{LSN: 10}) {
+		t.Errorf("the tail of all streams is %v, error %v", have, err)
+	}
+	if at := w.AppendedAt(); at != time.UnixMicro(7).UTC() {
+		t.Errorf("appended up to %v", at)
 	}
 }
 
@@ -435,7 +491,7 @@ func running(t *testing.T, l *Log) (w *Writer, stop func(cancel bool) error) {
 func appendOne(t *testing.T, w *Writer, s cdc.Stream, e cdc.Entry) {
 	t.Helper()
 	w.Append(s, &e)
-	w.Mark(e.Position.LSN + 1)
+	w.Mark(e.Position.LSN+1, time.UnixMicro(7))
 	for w.Appended() <= e.Position.LSN {
 		select {
 		case <-t.Context().Done():
@@ -448,12 +504,21 @@ func appendOne(t *testing.T, w *Writer, s cdc.Stream, e cdc.Entry) {
 func TestOpenRefuses(t *testing.T) {
 	evicting := servertest.Redis(t, servers.RedisOptions{Extra: []string{"--maxmemory-policy", "allkeys-lru"}})
 	k := servertest.SharedRedis(t)
-	open(t, k.Server.URL(), k.Name)
+	made := open(t, k.Server.URL(), k.Name)
+	ofVersion := func(v string) string {
+		keys := Keys{Name: k.Name + "_version_" + v}
+		if err := made.Client().HSet(t.Context(), keys.Meta(), "version", v).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return keys.Name
+	}
 	for _, tc := range []struct {
 		name string
 		o    Options
 		want []string
 	}{
+		{"a newer version", Options{URL: k.Server.URL(), Name: ofVersion("2"), Partitions: 4}, []string{"is of version 2, this walbridge knows version 1", "run the version of walbridge that made the log"}},
+		{"no number for a version", Options{URL: k.Server.URL(), Name: ofVersion("x"), Partitions: 4}, []string{"is of version x"}},
 		{"an evicting policy", Options{URL: evicting.URL(), Name: "a", Partitions: 4}, []string{"maxmemory-policy allkeys-lru", "CONFIG SET maxmemory-policy noeviction"}},
 		{"another number of partitions", Options{URL: k.Server.URL(), Name: k.Name, Partitions: 8}, []string{"made with 4 partitions, the configuration says 8", "set redis.partitions: 4"}},
 		{"a server that is not there", Options{URL: "redis://127.0.0.1:1/0", Name: "a", Partitions: 4}, []string{"127.0.0.1:1 cannot be used", "check that the server runs"}},
@@ -475,6 +540,21 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("error %q has the password", err)
 			}
 		})
+	}
+}
+
+// A log says which version it is of; one from before that is of the first.
+func TestOpenSaysTheVersion(t *testing.T) {
+	k := servertest.SharedRedis(t)
+	l := open(t, k.Server.URL(), k.Name)
+	for range 2 {
+		if v, err := l.Client().HGet(t.Context(), l.Keys().Meta(), "version").Result(); err != nil || v != "1" {
+			t.Errorf("version %q, %v, want 1", v, err)
+		}
+		if err := l.Client().HDel(t.Context(), l.Keys().Meta(), "version").Err(); err != nil {
+			t.Fatal(err)
+		}
+		open(t, k.Server.URL(), k.Name)
 	}
 }
 

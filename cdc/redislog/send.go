@@ -10,6 +10,43 @@ import (
 	"github.com/walbridge/walbridge/cdc"
 )
 
+// tailText reads a stream's last id: XINFO STREAM by itself would send the first and
+// the last entry along, however large.
+//
+// KEYS: the stream.
+const tailText = `local r = redis.pcall('XINFO', 'STREAM', KEYS[1])
+if r.err then
+  if string.find(r.err, 'no such key', 1, true) then return '0-0' end
+  return r
+end
+for i = 1, #r, 2 do
+  if r[i] == 'last-generated-id' then return r[i + 1] end
+end
+return redis.error_reply('ERR no last-generated-id')`
+
+// roundText counts the round at the end of its pipeline, if the server has the one
+// that was last answered: what it lost since, it lost with that number.
+//
+// KEYS: the number. ARGV: session, the last round that was answered, this round.
+// Output: an empty text, or what the number is instead. The first write is one that
+// is never refused, so that the number goes in where memory ran out behind the
+// entries.
+const roundText = `local have = redis.call('GET', KEYS[1]) or ''
+local s, n = string.match(have, '^(%S+) (%d+)$')
+if s ~= ARGV[1] or tonumber(n) < tonumber(ARGV[2]) then
+  if have == '' then return 'nothing' end
+  return have
+end
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[3])
+return ''`
+
+// sessionText sets the number of a new session, also where memory is short.
+//
+// KEYS: the number. ARGV: session.
+const sessionText = `redis.call('DEL', KEYS[1])
+return redis.call('SET', KEYS[1], ARGV[1] .. ' 0')`
+
 // round is one try to append the lists of some streams: one pipeline with a
 // MULTI…EXEC for each stream, whose first command reads the stream's last id.
 type round struct {
@@ -32,7 +69,7 @@ func (w *Writer) send(ctx context.Context, b *batch, streams []int) ([]failure, 
 		key := &w.names[s]
 		r := round{stream: s, adds: make([]*redis.StatusCmd, 0, len(w.lists[s]))}
 		queue(ctx, pipe, redis.NewStatusCmd(ctx, "multi"))
-		queue(ctx, pipe, redis.NewStatusCmd(ctx, "xinfo", "stream", key))
+		queue(ctx, pipe, redis.NewStatusCmd(ctx, "eval", tailText, "1", key))
 		for _, p := range w.lists[s] {
 			add := redis.NewStatusCmd(ctx, w.args.xadd(key, b, p)...)
 			r.adds = append(r.adds, add)
@@ -42,6 +79,9 @@ func (w *Writer) send(ctx context.Context, b *batch, streams []int) ([]failure, 
 		queue(ctx, pipe, r.exec)
 		rounds = append(rounds, r)
 	}
+	w.round++
+	number := redis.NewStringCmd(ctx, "eval", roundText, "1", w.log.keys.Appended(), w.session, w.answered.Load(), w.round)
+	queue(ctx, pipe, number)
 	// The error of a pipeline is that of its first failed command, and each command
 	// is looked at below; also when ctx has ended, since a hole must not go unseen.
 	if _, err := pipe.Exec(context.WithoutCancel(ctx)); err != nil {
@@ -64,6 +104,15 @@ func (w *Writer) send(ctx context.Context, b *batch, streams []int) ([]failure, 
 		default:
 			failed = append(failed, failure{stream: rounds[i].stream, err: err})
 		}
+	}
+	have, err := number.Result()
+	switch {
+	case err != nil:
+		failed = append(failed, failure{stream: noStream, err: fmt.Errorf("number the append: %w", err)})
+	case have != "":
+		return nil, &SessionLostError{Want: fmt.Sprintf("%s %d", w.session, w.answered.Load()), Have: have}
+	default:
+		w.answered.Store(w.round)
 	}
 	return failed, nil
 }
@@ -120,8 +169,8 @@ func (w *Writer) settle(r *round) error {
 	return nil
 }
 
-// tailOf reads last-generated-id from an answer to XINFO STREAM, where a stream
-// that does not exist is an error and has the zero position.
+// tailOf reads an answer to tailText, or to XINFO STREAM, where a stream that does
+// not exist is an error and has the zero position.
 func tailOf(answer any) (cdc.Position, error) {
 	switch a := answer.(type) {
 	case error:
@@ -129,6 +178,11 @@ func tailOf(answer any) (cdc.Position, error) {
 			return cdc.Position{}, nil
 		}
 		return cdc.Position{}, a
+	case string:
+		if a == "" { // what an embedded server says of a stream that is empty
+			return cdc.Position{}, nil
+		}
+		return cdc.ParsePosition(a)
 	case []any:
 		for i := 0; i+1 < len(a); i += 2 {
 			if name, ok := a[i].(string); ok && name == "last-generated-id" {

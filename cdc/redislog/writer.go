@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,18 @@ func (e *ForeignWriterError) Error() string {
 		e.Stream, e.Have, e.Want)
 }
 
+// SessionLostError says that the number of the last append is not where it was
+// left.
+type SessionLostError struct{ Want, Have string }
+
+func (e *SessionLostError) Error() string {
+	have := e.Have
+	if have == "" {
+		have = "nothing"
+	}
+	return fmt.Sprintf("the last append to the log is %s, not %s: the Redis server has lost part of the log (restarted without its last writes, or failed over), or another process writes to it", have, e.Want)
+}
+
 // RefusedEntryError says that the server took a batch but refused one entry of
 // it. The entries after it may be in the stream, so the log has a hole.
 type RefusedEntryError struct {
@@ -75,8 +88,15 @@ type Writer struct {
 	wake  chan struct{} // holds one token when cur has something new
 	space chan struct{} // holds one token when cur was taken
 
-	appended atomic.Uint64
-	stats    *counters // the log's: they go on over sessions
+	// session names this writer among all, answered is its last round that the server
+	// has for sure.
+	session  string
+	round    uint64 // of the sending goroutine alone
+	answered atomic.Uint64
+
+	appended   atomic.Uint64
+	appendedAt atomic.Int64 // microseconds since 1970
+	stats      *counters    // the log's: they go on over sessions
 
 	// Of the sending goroutine alone:
 	tails []cdc.Position // last id of each stream, as last read or written
@@ -89,18 +109,22 @@ type Writer struct {
 func (l *Log) NewWriter(ctx context.Context) (*Writer, error) {
 	n := len(l.streams)
 	w := &Writer{
-		log: l, rdb: l.appendClient, logger: l.logger, stats: &l.counters,
+		session: fmt.Sprintf("%016x", rand.Uint64()),
+		log:     l, rdb: l.appendClient, logger: l.logger, stats: &l.counters,
 		cur: &batch{}, spare: &batch{},
 		wake: make(chan struct{}, 1), space: make(chan struct{}, 1),
 		tails: make([]cdc.Position, n), lists: make([][]*pending, n), names: make([]string, n),
 	}
 	for i, s := range l.streams {
 		w.names[i] = l.keys.Stream(s)
-		tail, err := l.Tail(ctx, s)
+		tail, err := l.TailOf(ctx, s)
 		if err != nil {
 			return nil, err
 		}
 		w.tails[i] = tail
+	}
+	if err := l.client.Eval(ctx, sessionText, []string{l.keys.Appended()}, w.session).Err(); err != nil {
+		return nil, fmt.Errorf("begin a session of the log: %w", err)
 	}
 	return w, nil
 }
@@ -124,10 +148,11 @@ func (w *Writer) AppendAll(e *cdc.Entry) {
 	}
 }
 
-// Mark says that everything up to the source LSN end has been passed to Append.
-func (w *Writer) Mark(end cdc.LSN) {
+// Mark says that everything up to the source LSN end has been passed to Append,
+// and up to when that was committed.
+func (w *Writer) Mark(end cdc.LSN, at time.Time) {
 	w.mu.Lock()
-	w.cur.end = end
+	w.cur.end, w.cur.at = end, at
 	w.mu.Unlock()
 	notify(w.wake)
 }
@@ -145,6 +170,16 @@ func (w *Writer) Space() <-chan struct{} { return w.space }
 // Appended is the source LSN up to which the log holds everything, though not
 // yet durably.
 func (w *Writer) Appended() cdc.LSN { return cdc.LSN(w.appended.Load()) }
+
+// AppendedAt is up to when, by the source's clock, the log holds all that was
+// committed.
+func (w *Writer) AppendedAt() time.Time {
+	micros := w.appendedAt.Load()
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
 
 func notify(c chan struct{}) {
 	select {
@@ -170,6 +205,7 @@ func (w *Writer) Run(ctx context.Context) error {
 		}
 		if b.end != 0 {
 			w.appended.Store(uint64(b.end))
+			w.appendedAt.Store(b.at.UnixMicro()) // second: never ahead of appended
 		}
 		b.reset()
 		w.mu.Lock()
@@ -191,7 +227,7 @@ func (w *Writer) takeBatch() *batch {
 func (w *Writer) deliver(ctx context.Context, b *batch) error {
 	left := w.sort(b)
 	retry := w.log.newBackOff()
-	for len(left) > 0 {
+	for len(left) > 0 || w.answered.Load() < w.round {
 		failed, err := w.send(ctx, b, left)
 		if err != nil {
 			return err
@@ -230,11 +266,14 @@ func (w *Writer) sort(b *batch) []int {
 	return touched
 }
 
-// failure is a stream whose batch was refused or has no answer.
+// failure is a stream whose batch was refused or has no answer; noStream stands
+// for the number of the round.
 type failure struct {
 	stream int
 	err    error
 }
+
+const noStream = -1
 
 // resume reads the tails of the failed streams again and drops from their lists
 // what they turn out to hold. It waits until the server answers.
@@ -242,15 +281,18 @@ func (w *Writer) resume(ctx context.Context, failed []failure) ([]int, error) {
 	var left []int
 	retry := w.log.newBackOff()
 	for _, f := range failed {
+		if f.stream == noStream {
+			continue
+		}
 		s := w.log.streams[f.stream]
-		tail, err := w.log.Tail(ctx, s)
+		tail, err := w.log.TailOf(ctx, s)
 		for err != nil {
 			wait := retry.NextBackOff()
 			w.logger.Warn("redis is not reachable", "error", err, "retry_in", wait)
 			if err := sleep(ctx, wait); err != nil {
 				return nil, err
 			}
-			tail, err = w.log.Tail(ctx, s)
+			tail, err = w.log.TailOf(ctx, s)
 		}
 		known := w.tails[f.stream]
 		if tail.Before(known) {

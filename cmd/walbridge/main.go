@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 )
 
@@ -29,11 +30,15 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "walbridge: stopped at once by a second signal")
 		os.Exit(130)
 	}()
+	redis.SetLogger(silent{}) // what it says is in the errors that it returns too
 	root := rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, errProblems) {
+		return 1 // they are said already
 	}
 	fmt.Fprintln(os.Stderr, "walbridge: "+describe(err))
 	var usage *usageError
@@ -60,37 +65,6 @@ updates to the systems that mapping files name. Try it: walbridge demo`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(demoCommand(), runCommand(), captureCommand(), deliverCommand(), sandboxCommand(), versionCommand())
+	root.AddCommand(demoCommand(), runCommand(), captureCommand(), deliverCommand(), statusCommand(), slotCommand(), sandboxCommand(), versionCommand())
 	return root
-}
-
-// noArgs is for commands that take none but their own sub-commands.
-func noArgs(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	hint := "see " + c.CommandPath() + " --help"
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = "did you mean " + near[0] + "? " + hint
-	}
-	if c.HasAvailableSubCommands() {
-		return &usageError{fmt.Errorf("unknown command %q; %s", args[0], hint)}
-	}
-	return &usageError{fmt.Errorf("%s takes no argument, not %q; %s", c.CommandPath(), args[0], hint)}
-}
-
-// usageError is a mistake in the command line.
-type usageError struct{ err error }
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
-// describe gives the fullest text that an error has for people: mistakes in
-// files come with the place and the line.
-func describe(err error) string {
-	var d interface{ Detail() string }
-	if errors.As(err, &d) {
-		return d.Detail()
-	}
-	return err.Error()
 }

@@ -14,14 +14,14 @@ import (
 //
 // The rule is: the newest change decides. A column it did not send takes its
 // value from the newest older change that sent it, but never from below the
-// base, which is the newest change that leaves nothing open: a delete, or a row
-// with all its columns.
+// base, which is the newest change that leaves nothing open: a delete, a row with
+// all its columns, or one of which some could not be read.
 type Folded struct {
 	newest cdc.Change
 	// base is the Position of the base; zero if no change folded in is one.
 	base cdc.Position
-	// bare says that at the base there was no row, so that columns still absent
-	// are not what the target holds, but unknown.
+	// bare says that at the base there was no row, or one that could not be read in
+	// full, so that columns still absent are not what the target holds, but unknown.
 	bare bool
 	// older are values that changes below the newest sent and the newest did not,
 	// sorted by name.
@@ -37,7 +37,7 @@ type column struct {
 // Fold makes a Folded of one change. The change must be of a row.
 func Fold(ch cdc.Change) Folded {
 	f := Folded{newest: ch}
-	if ch.Op == cdc.OpDelete {
+	if ch.Op == cdc.OpDelete || len(ch.Unread) > 0 { // what is below says nothing of the columns
 		f.base, f.bare = ch.Position, true
 	} else if len(ch.Absent) == 0 {
 		f.base = ch.Position

@@ -33,7 +33,7 @@ func captureCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON object a line")
 	c.Flags().IntVar(&f.runs, "runs", 3, "how often each tool drains each backlog; the median counts")
-	c.Flags().StringVar(&f.shape, "shape", "", "only this shape: one, hundred, bulk, or million (one transaction of a million rows)")
+	c.Flags().StringVar(&f.shape, "shape", "", "only this shape: one, hundred, bulk, million or two_million (one transaction of so many rows)")
 	c.Flags().StringVar(&f.aof, "aof", "", "appendfsync of Redis: everysec or always; default no persistence")
 	return c
 }
@@ -87,7 +87,7 @@ func choose(name string) ([]shape, error) {
 			return []shape{sh}, nil
 		}
 	}
-	return nil, fmt.Errorf("--shape %s: want one, hundred, bulk or million", name)
+	return nil, fmt.Errorf("--shape %s: want one, hundred, bulk, million or two_million", name)
 }
 
 // findReference finds pg_recvlogical beside the server's programs, which may be

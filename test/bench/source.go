@@ -30,7 +30,7 @@ var (
 		{"hundred", 3_000, 100},
 		{"bulk", 3, 100_000},
 	}
-	largeShapes = []shape{{"million", 1, 1_000_000}}
+	largeShapes = []shape{{"million", 1, 1_000_000}, {"two_million", 1, 2_000_000}}
 )
 
 // schema is a table of twenty columns, about 400 bytes a row.
@@ -51,7 +51,7 @@ BEGIN
     COMMIT;
   END LOOP;
 END $$;
-CREATE PUBLICATION bench FOR TABLE deals;`
+CREATE PUBLICATION bench FOR TABLE deals WITH (publish_via_partition_root = true);`
 
 // startSource starts a server with the schema in it.
 func startSource(ctx context.Context) (*servers.Postgres, *pgx.Conn, error) {

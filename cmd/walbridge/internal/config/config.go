@@ -32,7 +32,18 @@ type Postgres struct {
 	// Heartbeat is how often an idle database gets a message, so that the slot
 	// moves on.
 	Heartbeat time.Duration
+	// WALBudget is how many bytes of WAL the slot may keep on the server before that
+	// is called too much.
+	WALBudget int64
+	// OnLoss says what comes of changes that were lost outside of walbridge.
+	OnLoss string
 }
+
+// What can come of lost changes: the capture stops, or it goes on without them.
+const (
+	OnLossStop = "stop"
+	OnLossGoOn = "go_on"
+)
 
 // Redis is the log and the state of delivery.
 type Redis struct {
@@ -90,7 +101,7 @@ func TargetTypes() []string { return []string{"http"} }
 func Default() *Config {
 	c := &Config{
 		Name:     "walbridge",
-		Postgres: Postgres{Heartbeat: 10 * time.Second},
+		Postgres: Postgres{Heartbeat: 10 * time.Second, WALBudget: 10 << 30, OnLoss: OnLossStop},
 		Redis:    Redis{Partitions: 8, BulkAfter: 1000},
 		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Shutdown: 15 * time.Second},
 		Listen:   "127.0.0.1:8642",

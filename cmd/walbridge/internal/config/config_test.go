@@ -44,6 +44,9 @@ var badFiles = map[string]string{
 	"header-name":        `5:62: targets.crm.headers.X Key: not a valid name "X Key"; write a header's name, such as Authorization`,
 	"header-type":        `5:60: targets.crm.headers.X-Key: want a text, not a number; put it in quotes`,
 	"heartbeat":          `1:51: postgres.heartbeat: not a duration "10"; write a number with a unit, such as 200ms, 2s, 1m30s`,
+	"on-loss":            `1:49: postgres.on_loss: unknown value "go-on"; did you mean go_on?`,
+	"wal-budget":         `1:52: postgres.wal_budget: not a size "10"; write a number with a unit, such as 10GiB`,
+	"wal-budget-range":   `1:52: postgres.wal_budget: less than 1MiB; write a size such as 10GiB`,
 	"heartbeat-range":    `1:51: postgres.heartbeat: out of range "1ms"; write a duration from 100ms to 1h0m0s`,
 	"lease":              `6:19: delivery.lease: out of range "10ms"; write a duration from 1s to 10m0s`,
 	"list":               `1:1: want a section of keys, not a list; its keys are name, postgres, redis, mappings, targets, delivery, listen, log`,
@@ -114,6 +117,7 @@ func TestFullFile(t *testing.T) {
 		Name: "sales",
 		Postgres: Postgres{
 			URL: "postgres://app:s3cret@db.example.com:5433/sales?sslmode=require", Slot: "my_slot", Publication: "my_publication", Heartbeat: 5 * time.Second,
+			WALBudget: 2 << 30, OnLoss: OnLossGoOn,
 		},
 		Redis:    Redis{URL: "rediss://:nopass@redis.example.com:6380/1", Partitions: 16, BulkAfter: 500},
 		Mappings: []string{"mappings/*.yaml", "more/dev/*.yaml"},

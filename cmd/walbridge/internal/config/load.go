@@ -108,11 +108,13 @@ func (l *loader) config(c *Config) {
 }
 
 func (l *loader) postgres(n *yamldoc.Node, p *Postgres) {
-	s := l.doc.Section(n, "url", "slot", "publication", "heartbeat")
+	s := l.doc.Section(n, "url", "slot", "publication", "heartbeat", "wal_budget", "on_loss")
 	l.secret(s.Node("url"), &p.URL)
 	s.Text("slot", &p.Slot)
 	s.Text("publication", &p.Publication)
 	s.Duration("heartbeat", &p.Heartbeat)
+	l.size(s.Node("wal_budget"), &p.WALBudget, "10GiB")
+	s.Text("on_loss", &p.OnLoss)
 }
 
 func (l *loader) redis(n *yamldoc.Node, r *Redis) {
@@ -164,14 +166,20 @@ func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
 	s.Duration("lease", &d.Lease)
 	s.Int("queue_entries", &d.QueueEntries)
 	s.Duration("shutdown", &d.Shutdown)
-	if n := s.Node("queue_bytes"); n != nil {
-		size, err := ParseSize(n.Text)
-		if err != nil || n.Kind == yamldoc.Map || n.Kind == yamldoc.List {
-			l.doc.Fail(n, "not a size", n.Shown(), "write a number with a unit, such as 128MiB")
-			return
-		}
-		d.QueueBytes = size
+	l.size(s.Node("queue_bytes"), &d.QueueBytes, "128MiB")
+}
+
+// size reads a number of bytes.
+func (l *loader) size(n *yamldoc.Node, dst *int64, example string) {
+	if n == nil {
+		return
 	}
+	size, err := ParseSize(n.Text)
+	if err != nil || n.Kind == yamldoc.Map || n.Kind == yamldoc.List {
+		l.doc.Fail(n, "not a size", n.Shown(), "write a number with a unit, such as "+example)
+		return
+	}
+	*dst = size
 }
 
 // ParseSize reads a number of bytes with a unit: B, KB, MB, GB by thousands,

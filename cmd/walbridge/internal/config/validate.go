@@ -77,6 +77,10 @@ func (p Postgres) validate(v *validator, derived string) {
 			v.form(path, name, slotForm, "write 1 to 63 lower-case letters, digits and _")
 		}
 	}
+	if p.WALBudget < 1<<20 {
+		v.fail("postgres.wal_budget", "less than 1MiB", "", "write a size such as 10GiB")
+	}
+	v.choice("postgres.on_loss", p.OnLoss, []string{OnLossStop, OnLossGoOn})
 	v.span("postgres.heartbeat", p.Heartbeat, 100*time.Millisecond, time.Hour)
 }
 

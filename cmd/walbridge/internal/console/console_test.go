@@ -52,8 +52,9 @@ func full() Status {
 	return Status{
 		Name: "sales", Version: "v1", Started: at, Now: at.Add(time.Minute),
 		Capture: &Capture{
-			Connected: true, Slot: "walbridge_sales", Publication: "walbridge_pub", Rows: 7, Transactions: 3, Bytes: 99, Entries: 8,
+			State: "streaming", Slot: "walbridge_sales", Publication: "walbridge_pub", Rows: 7, Transactions: 3, Bytes: 99, Entries: 8,
 			RowsPerSecond: 2.5, Appended: "0/3", Confirmed: "0/2", ServerEnd: "0/4", LagBytes: 2, Durability: "none", Progress: at,
+			CompleteUntil: at.Add(time.Second), LagMS: 2500, Retained: 11, Budget: 12, Losses: 13,
 		},
 		Targets: []Target{{
 			Name: "crm", Type: "http", State: "paused", PausedUntil: at, LastError: "<b>429</b>",
@@ -203,9 +204,10 @@ func TestStatusJSON(t *testing.T) {
 	base, _ := start(t, &fake{status: full(), ready: errors.New("capture: no keepalive for 40s")}, nil)
 	_, body := do(t, http.MethodGet, base+"/api/status")
 	want := `{"name":"sales","version":"v1","started":"2026-03-04T05:06:07Z","now":"2026-03-04T05:07:07Z",
-		"capture":{"connected":true,"slot":"walbridge_sales","publication":"walbridge_pub","rows":7,"transactions":3,
+		"capture":{"state":"streaming","slot":"walbridge_sales","publication":"walbridge_pub","rows":7,"transactions":3,
 			"bytes":99,"entries":8,"rows_per_second":2.5,"appended":"0/3","confirmed":"0/2","server_end":"0/4","lag_bytes":2,
-			"durability":"none","progress":"2026-03-04T05:06:07Z"},
+			"durability":"none","progress":"2026-03-04T05:06:07Z","complete_until":"2026-03-04T05:06:08Z","lag_ms":2500,
+			"retained_wal_bytes":11,"wal_budget_bytes":12,"losses":13},
 		"targets":[{"name":"crm","type":"http","state":"paused","paused_until":"2026-03-04T05:06:07Z",
 			"last_error":"\u003cb\u003e429\u003c/b\u003e","in_flight":1,"pending":2,"requests":3,"retries":4,"parked":5,
 			"lanes":[{"name":"urgent","changes":10,"records":4,"changes_per_second":1,"records_per_second":0.5,"lag":6,"age_ms":1250,

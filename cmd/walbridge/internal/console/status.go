@@ -28,7 +28,7 @@ type Status struct {
 
 // Capture is the way from PostgreSQL into the log.
 type Capture struct {
-	Connected     bool      `json:"connected"`
+	State         string    `json:"state"` // connecting, standby, streaming
 	Slot          string    `json:"slot"`
 	Publication   string    `json:"publication"`
 	Rows          uint64    `json:"rows"`
@@ -41,7 +41,12 @@ type Capture struct {
 	ServerEnd     string    `json:"server_end"`
 	LagBytes      uint64    `json:"lag_bytes"` // ServerEnd - Confirmed
 	Durability    string    `json:"durability"`
-	Progress      time.Time `json:"progress,omitzero"` // when something last arrived
+	Progress      time.Time `json:"progress,omitzero"`       // when something last arrived
+	CompleteUntil time.Time `json:"complete_until,omitzero"` // the log holds all that was committed by then
+	LagMS         float64   `json:"lag_ms"`                  // age of CompleteUntil where the log lacks something
+	Retained      int64     `json:"retained_wal_bytes"`
+	Budget        int64     `json:"wal_budget_bytes"`
+	Losses        uint64    `json:"losses"` // see the log lines data_loss
 }
 
 // Target is one configured external system.
@@ -110,7 +115,7 @@ func ask(source Source) ([]byte, error) {
 	a.Started, a.Now = a.Started.UTC(), a.Now.UTC()
 	if a.Capture != nil {
 		c := *a.Capture
-		c.RowsPerSecond, c.Progress = finite(c.RowsPerSecond), c.Progress.UTC()
+		c.RowsPerSecond, c.Progress, c.CompleteUntil = finite(c.RowsPerSecond), c.Progress.UTC(), c.CompleteUntil.UTC()
 		a.Capture = &c
 	}
 	a.Targets = append([]Target{}, a.Targets...)

@@ -37,6 +37,27 @@ func loadMappings(ctx context.Context, cfg *config.Config, src *pgsource.Source)
 	return out, errs.Err()
 }
 
+// renamed tells which captured tables the log knows by another name than the
+// database does now: entries keep the name that a table had when it was first
+// captured.
+func (b *Bridge) renamed(ctx context.Context) (map[cdc.Table]cdc.Table, error) {
+	list, err := b.log.Routings(ctx)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	tables, err := b.source.Catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[cdc.Table]cdc.Table{}
+	for i := range tables {
+		if t := list[len(list)-1].Table(tables[i].OID); t != nil && t.Name != tables[i].Table {
+			out[t.Name] = tables[i].Table
+		}
+	}
+	return out, nil
+}
+
 // readCatalog reads the tables of the source in the form that mappings want.
 func readCatalog(ctx context.Context, cfg *config.Config, src *pgsource.Source) (*mapping.MemoryCatalog, error) {
 	tables, err := src.Catalog(ctx)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/walbridge/walbridge/cdc/pgsource"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
 )
 
@@ -56,7 +57,8 @@ func (b *Bridge) Ready() error {
 	if b.capture != nil {
 		s := b.capture.Stats()
 		switch {
-		case !s.Connected:
+		case s.State == pgsource.Standby: // it does what it should: it waits
+		case s.State != pgsource.Streaming:
 			errs = append(errs, errors.New("the capture has no replication connection"))
 		case time.Since(s.Progress) > stallAfter:
 			errs = append(errs, fmt.Errorf("the capture has heard nothing for %s", time.Since(s.Progress).Round(time.Second)))
@@ -77,11 +79,18 @@ func (b *Bridge) Status() console.Status {
 	if b.capture != nil {
 		c := b.capture.Stats()
 		s.Capture = &console.Capture{
-			Connected: c.Connected, Slot: b.cfg.Postgres.Slot, Publication: b.cfg.Postgres.Publication,
+			State: c.State.String(), Slot: b.cfg.Postgres.Slot, Publication: b.cfg.Postgres.Publication,
 			Rows: c.Rows, Transactions: c.Transactions, Bytes: c.Bytes, Entries: b.log.Stats().Entries,
 			RowsPerSecond: b.rates.of("capture", c.Rows, now),
 			Appended:      c.Appended.String(), Confirmed: c.Confirmed.String(), ServerEnd: c.ServerEnd.String(),
-			Durability: b.log.Durability(), Progress: c.Progress,
+			Durability: b.log.Durability(), Progress: c.Progress, CompleteUntil: c.CompleteUntil,
+			Retained: c.Retained, Budget: b.cfg.Postgres.WALBudget,
+		}
+		for _, n := range c.Losses {
+			s.Capture.Losses += n
+		}
+		if c.ServerEnd > c.Appended && !c.CompleteUntil.IsZero() {
+			s.Capture.LagMS = max(0, float64(now.Sub(c.CompleteUntil))/float64(time.Millisecond))
 		}
 		if c.ServerEnd > c.Confirmed {
 			s.Capture.LagBytes = uint64(c.ServerEnd - c.Confirmed)
@@ -112,10 +121,24 @@ func (b *Bridge) registerCapture() {
 	gauge("server_end_lsn", "End of the server's WAL as it last said.", func() float64 { return float64(c.Stats().ServerEnd) })
 	gauge("appended_lsn", "LSN up to which the log holds everything.", func() float64 { return float64(c.Stats().Appended) })
 	gauge("confirmed_lsn", "LSN up to which the server may forget.", func() float64 { return float64(c.Stats().Confirmed) })
-	gauge("connected", "1 with a replication connection, else 0.", func() float64 {
-		if c.Stats().Connected {
-			return 1
+	gauge("lag_bytes", "Bytes of WAL that the log does not hold yet.", func() float64 {
+		s := c.Stats()
+		return max(0, float64(s.ServerEnd)-float64(s.Appended))
+	})
+	gauge("complete_until_timestamp_seconds", "Up to when, by the source's clock, the log holds all that was committed.", func() float64 {
+		if at := c.Stats().CompleteUntil; !at.IsZero() {
+			return float64(at.UnixMicro()) / 1e6
 		}
 		return 0
 	})
+	gauge("retained_wal_bytes", "Bytes of WAL that the slot keeps on the server.", func() float64 { return float64(c.Stats().Retained) })
+	gauge("wal_budget_bytes", "How many bytes of WAL the slot may keep, as configured.", func() float64 { return float64(b.cfg.Postgres.WALBudget) })
+	gauge("state", "0 connecting, 1 standby, 2 streaming.", func() float64 { return float64(c.Stats().State) })
+	counter("unread_values_total", "Values of composite types that could not be read, which are named in the field unread of their entries.", func() float64 { return float64(c.Stats().Misfits) })
+	counter("keyless_rows_total", "Rows of tables that lost their key, which are not in the log.", func() float64 { return float64(c.Stats().Keyless) })
+	for _, reason := range pgsource.Losses() {
+		b.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "walbridge", Name: "data_loss_total",
+			Help: "Losses of changes, by reason.", ConstLabels: prometheus.Labels{"reason": reason}},
+			func() float64 { return float64(c.Stats().Losses[reason]) }))
+	}
 }

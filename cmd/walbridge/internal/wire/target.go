@@ -60,7 +60,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	lanes := len(cdc.Lanes())
 	t.engine, err = deliver.New(deliver.Options{
 		Name: cfg.Name, Target: client, Mappers: mappers, Reader: t.reader, State: t.store,
-		Partitions: b.log.Partitions(), Completer: b.completer, Logger: b.logger, Registerer: b.registry,
+		Partitions: b.log.Partitions(), Completer: b.completer, Renamed: b.renames, Logger: b.logger, Registerer: b.registry,
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes)},
 		DrainTimeout: b.cfg.Delivery.Shutdown,
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/pgsource"
 	"github.com/walbridge/walbridge/cdc/redislog"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
@@ -56,6 +57,7 @@ type Bridge struct {
 	targets   []*target
 	console   *console.Server
 	rates     rates
+	renames   map[cdc.Table]cdc.Table
 }
 
 // Open checks everything that can be checked before the start: files, servers,
@@ -71,6 +73,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 	b.source, err = pgsource.New(pgsource.Options{
 		URL: cfg.Postgres.URL.Reveal(), Slot: cfg.Postgres.Slot, Publication: cfg.Postgres.Publication,
 		BulkAfter: cfg.Redis.BulkAfter, Heartbeat: cfg.Postgres.Heartbeat, SlotWait: slotWait, Logger: o.Logger,
+		WALBudget: cfg.Postgres.WALBudget, GoOnAfterLoss: cfg.Postgres.OnLoss == config.OnLossGoOn,
 	})
 	if err != nil {
 		return nil, err
@@ -104,6 +107,10 @@ func (b *Bridge) openParts(ctx context.Context, mappings []*mapping.Mapping) err
 		b.registerCapture()
 	}
 	b.completer = b.source.NewCompleter()
+	var err error
+	if b.renames, err = b.renamed(ctx); err != nil {
+		return err
+	}
 	for _, t := range b.cfg.Targets {
 		if !b.options.Parts.delivers(t.Name) {
 			continue

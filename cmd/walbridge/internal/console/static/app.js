@@ -60,9 +60,17 @@ function drawCapture(capture, now) {
   show(byId("capture-none"), !capture);
   text(byId("capture-names"), capture ? "slot " + capture.slot + ", publication " + capture.publication : "");
   if (!capture) return;
-  look(byId("capture-state"), "pill", capture.connected ? "ok" : "bad", capture.connected ? "connected" : "not connected");
+  look(byId("capture-state"), "pill", format.captureColour(capture.state), capture.state);
   text(byId("c-rate"), format.rate(capture.rows_per_second));
-  text(byId("c-lag"), format.bytes(capture.lag_bytes));
+  text(byId("c-lag"), capture.lag_ms > 0 ? format.latency(capture.lag_ms) : format.none);
+  text(byId("c-unconfirmed"), format.bytes(capture.lag_bytes));
+  text(byId("c-until"), capture.complete_until ? format.ago(Date.parse(capture.complete_until), now) : "nothing yet");
+  const kept = capture.retained_wal_bytes / capture.wal_budget_bytes;
+  look(
+    byId("c-retained"), "word", kept >= 1 ? "bad" : kept >= 0.5 ? "warn" : "plain",
+    format.bytes(capture.retained_wal_bytes) + " of " + format.bytes(capture.wal_budget_bytes),
+  );
+  look(byId("c-losses"), "word", capture.losses > 0 ? "bad" : "plain", format.count(capture.losses));
   text(byId("c-progress"), capture.progress ? format.ago(Date.parse(capture.progress), now) : "nothing yet");
   const weak = capture.durability === "none";
   look(byId("c-durability"), "word", weak ? "warn" : "plain", capture.durability || format.none);

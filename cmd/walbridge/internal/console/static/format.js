@@ -99,10 +99,16 @@ export function state(target, now) {
   return ["idle", target.state || "unknown"];
 }
 
+/** The colour of what a capture is at: streaming, standby or connecting. */
+export function captureColour(state) {
+  return { streaming: "ok", standby: "idle" }[state] || "bad";
+}
+
 /** The colour and the sentence for the whole process. */
 export function overall(status) {
   if (!status.ready) return ["bad", "Not ready: " + status.not_ready];
-  if (status.capture && !status.capture.connected) return ["bad", "Capture is not connected to PostgreSQL."];
+  if (status.capture && status.capture.state === "connecting") return ["bad", "Capture is not connected to PostgreSQL."];
+  if (status.capture && status.capture.losses > 0) return ["bad", "Changes were lost: look for data_loss in the log."];
   const of = (state) => status.targets.filter((t) => t.state === state).map((t) => t.name);
   const [stopped, paused] = [of("stopped"), of("paused")];
   const words = [];

@@ -1,0 +1,295 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/cdc/pgsource"
+	"github.com/walbridge/walbridge/cdc/redislog"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
+)
+
+// Report is what is found of a bridge from outside its processes: in PostgreSQL and
+// in Redis. It needs no process of the bridge to be alive.
+type Report struct {
+	Name string    `json:"name"`
+	Now  time.Time `json:"now"`
+	// Problems say what somebody has to look at; empty if nothing.
+	Problems []string       `json:"problems"`
+	Source   *SourceReport  `json:"source"` // nil if it could not be read
+	Log      *LogReport     `json:"log"`    // likewise
+	Targets  []TargetReport `json:"targets"`
+}
+
+// SourceReport is of the database.
+type SourceReport struct {
+	Version     int    `json:"version"`
+	Slot        string `json:"slot"`
+	Exists      bool   `json:"exists"`
+	ActivePID   int32  `json:"active_pid"`
+	Holder      string `json:"holder"`
+	WALStatus   string `json:"wal_status"`
+	Invalidated string `json:"invalidation_reason"`
+	Failover    bool   `json:"failover"`
+	Confirmed   string `json:"confirmed"`
+	Restart     string `json:"restart"`
+	ServerEnd   string `json:"server_end"`
+	Retained    int64  `json:"retained_wal_bytes"`
+	Budget      int64  `json:"wal_budget_bytes"`
+	Safe        int64  `json:"safe_wal_bytes"` // until the server gives the slot up; negative without a limit
+	Publication string `json:"publication"`
+	Tables      int    `json:"tables"`
+}
+
+// LogReport is of the log in Redis.
+type LogReport struct {
+	Partitions    int               `json:"partitions"`
+	Appended      string            `json:"appended"` // the highest Position
+	Durable       string            `json:"durable"`  // source LSN up to which it was known to be whole
+	Base          string            `json:"epoch_base"`
+	CompleteUntil time.Time         `json:"complete_until,omitzero"`
+	LagBytes      int64             `json:"lag_bytes"`
+	LagSeconds    float64           `json:"lag_seconds"`
+	Stopped       map[string]string `json:"stopped_tables"`
+}
+
+// TargetReport is of the delivery to a target.
+type TargetReport struct {
+	Name        string       `json:"name"`
+	Owner       string       `json:"owner"` // empty if no process delivers to it
+	DeadLetters int64        `json:"dead_letters"`
+	Lanes       []LaneReport `json:"lanes"`
+}
+
+// LaneReport is what of a lane a target has not dealt with.
+type LaneReport struct {
+	Lane    string `json:"lane"`
+	Entries int64  `json:"entries"`
+	// More tells that there are more entries than were counted.
+	More bool `json:"more"`
+	// Seconds is the age of the oldest of them, Bytes how much WAL lies behind it.
+	Seconds float64 `json:"seconds"`
+	Bytes   int64   `json:"wal_bytes"`
+}
+
+// Inspect looks at a bridge. What cannot be reached is a problem of the report, not
+// an error.
+func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Report {
+	r := Report{Name: cfg.Name, Now: time.Now().UTC(), Problems: []string{}, Targets: []TargetReport{}}
+	facts, src := r.source(ctx, cfg, logger)
+	l, err := redislog.Open(ctx, redislog.Options{URL: cfg.Redis.URL.Reveal(), Name: cfg.Name, Logger: logger, Look: true})
+	switch {
+	case errors.Is(err, redislog.ErrNoLog):
+		r.problem("there is no log of this bridge in Redis yet: walbridge capture, or run, has not been started")
+		return r
+	case err != nil:
+		r.problem(err.Error())
+		return r
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			r.problem(err.Error())
+		}
+	}()
+	r.log(ctx, l, facts, src)
+	for _, t := range cfg.TargetNames() {
+		if err := r.target(ctx, l, t); err != nil {
+			r.problem(fmt.Sprintf("target %s: %v", t, err))
+		}
+	}
+	return r
+}
+
+func (r *Report) problem(text string) { r.Problems = append(r.Problems, text) }
+
+// source reads the database; it gives the facts for the log to be held against.
+func (r *Report) source(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*pgsource.Facts, string) {
+	f, err := readFacts(ctx, cfg, logger)
+	if err != nil {
+		r.problem(err.Error())
+		return nil, ""
+	}
+	r.Source = sourceReport(cfg, f)
+	switch {
+	case !f.HasSlot: // the log says what that means
+	case f.Active == 0:
+		r.problem(fmt.Sprintf("nobody reads slot %s: the capture is not running, and the server keeps its WAL", cfg.Postgres.Slot))
+	}
+	if pgsource.Budget(f.Retained, cfg.Postgres.WALBudget) > 0 {
+		r.problem(fmt.Sprintf("slot %s keeps %s of WAL on the server; the budget is %s", cfg.Postgres.Slot, Bytes(f.Retained), Bytes(cfg.Postgres.WALBudget)))
+	}
+	for _, t := range f.Publication.Tables {
+		if t.Lost != "" {
+			r.problem(t.Lost)
+		}
+	}
+	return &f, cfg.Postgres.Slot
+}
+
+func readFacts(ctx context.Context, cfg *config.Config, logger *slog.Logger) (f pgsource.Facts, err error) {
+	s, err := OpenSlot(ctx, cfg, logger)
+	if err != nil {
+		return f, err
+	}
+	return s.facts, s.Close()
+}
+
+func sourceReport(cfg *config.Config, f pgsource.Facts) *SourceReport {
+	return &SourceReport{
+		Version: f.Version, Slot: cfg.Postgres.Slot, Exists: f.HasSlot, ActivePID: f.Active, Holder: f.Holder,
+		WALStatus: f.WALStatus, Invalidated: f.Invalidation, Failover: f.Failover,
+		Confirmed: f.Confirmed.String(), Restart: f.Restart.String(), ServerEnd: f.Now.String(),
+		Retained: f.Retained, Budget: cfg.Postgres.WALBudget, Safe: f.Safe,
+		Publication: cfg.Postgres.Publication, Tables: len(f.Publication.Tables),
+	}
+}
+
+// log reads the log and holds it against the source.
+func (r *Report) log(ctx context.Context, l *redislog.Log, f *pgsource.Facts, slot string) {
+	fail := func(err error) bool {
+		if err != nil {
+			r.problem(err.Error())
+		}
+		return err != nil
+	}
+	facts, err := pgsource.ReadLog(ctx, l)
+	if fail(err) {
+		return
+	}
+	tail, err := l.Tail(ctx)
+	if fail(err) {
+		return
+	}
+	until, err := l.CompleteUntil(ctx)
+	if fail(err) {
+		return
+	}
+	stopped, err := l.Stopped(ctx)
+	if fail(err) {
+		return
+	}
+	r.Log = &LogReport{Partitions: l.Partitions(), Appended: tail.String(), Durable: facts.Mark.String(), Base: facts.Epoch.Base.String(),
+		CompleteUntil: until, Stopped: map[string]string{}}
+	for t, why := range stopped {
+		r.Log.Stopped[t.String()] = why
+		r.problem(fmt.Sprintf("data_loss: table %s is stopped: %s", t, why))
+	}
+	if f == nil {
+		return
+	}
+	if loss := pgsource.Diagnose(slot, *f, facts); loss != nil {
+		r.problem(loss.Error())
+	}
+	if f.Now > facts.Mark {
+		r.Log.LagBytes = int64(f.Now - facts.Mark)
+		if !until.IsZero() {
+			r.Log.LagSeconds = max(0, r.Now.Sub(until).Seconds())
+		}
+	}
+}
+
+// countMost is how many entries of a stream are counted.
+const countMost = 1000
+
+// aheadScript tells what lies behind a position of a stream: how many entries, at
+// most so many and one, and the commit time of the first.
+//
+// KEYS: the stream. ARGV: the position, and how many to count at most.
+var aheadScript = redis.NewScript(`
+local e = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
+if #e == 0 then return {0, '', ''} end
+for i = 1, #e[1][2], 2 do
+  if e[1][2][i] == 'ts' then return {#e, e[1][1], e[1][2][i + 1]} end
+end
+return {#e, e[1][1], ''}`)
+
+func (r *Report) target(ctx context.Context, l *redislog.Log, name string) error {
+	t := TargetReport{Name: name}
+	for part := range l.Partitions() {
+		lease, err := l.Client().Get(ctx, l.Keys().Lease(name, part)).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("read lease: %w", err)
+		}
+		if _, owner, ok := strings.Cut(lease, " "); ok {
+			t.Owner = owner
+		}
+		n, err := l.Client().XLen(ctx, l.Keys().DeadLetters(name, part)).Result()
+		if err != nil {
+			return fmt.Errorf("count dead letters: %w", err)
+		}
+		t.DeadLetters += n
+	}
+	for _, lane := range cdc.Lanes() {
+		lr := LaneReport{Lane: lane}
+		for part := range l.Partitions() {
+			if err := r.ahead(ctx, l, name, cdc.Stream{Lane: lane, Partition: part}, &lr); err != nil {
+				return err
+			}
+		}
+		t.Lanes = append(t.Lanes, lr)
+	}
+	if t.Owner == "" {
+		r.problem("no process delivers to target " + name)
+	}
+	if t.DeadLetters > 0 {
+		r.problem(fmt.Sprintf("target %s has %d dead letters", name, t.DeadLetters))
+	}
+	r.Targets = append(r.Targets, t)
+	return nil
+}
+
+// ahead adds what a target has not dealt with of one stream.
+func (r *Report) ahead(ctx context.Context, l *redislog.Log, target string, s cdc.Stream, lr *LaneReport) error {
+	key := l.Keys().Stream(s)
+	at, err := l.Checkpoint(ctx, s, target)
+	if err != nil {
+		return err
+	}
+	answer, err := aheadScript.Run(ctx, l.Client(), []string{key}, at.String(), countMost+1).Slice()
+	if err != nil || len(answer) != 3 {
+		return fmt.Errorf("look at stream %v: %w", s, err)
+	}
+	n, _ := answer[0].(int64)
+	if n == 0 {
+		return nil
+	}
+	lr.Entries += min(n, countMost)
+	lr.More = lr.More || n > countMost
+	tail, err := l.TailOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	id, _ := answer[1].(string)
+	first, err := cdc.ParsePosition(id)
+	if err != nil {
+		return err
+	}
+	lr.Bytes = max(lr.Bytes, int64(tail.LSN-first.LSN))
+	var micros int64
+	if text, _ := answer[2].(string); text != "" {
+		if _, err := fmt.Sscan(text, &micros); err != nil {
+			return fmt.Errorf("read commit time of entry %s: %w", id, err)
+		}
+		lr.Seconds = max(lr.Seconds, r.Now.Sub(time.UnixMicro(micros)).Seconds())
+	}
+	return nil
+}
+
+// Bytes writes a number of bytes for people.
+func Bytes(n int64) string {
+	f := float64(n)
+	for _, unit := range []string{"B", "kB", "MB", "GB"} {
+		if f < 1000 {
+			return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") + " " + unit
+		}
+		f /= 1000
+	}
+	return fmt.Sprintf("%.1f TB", f)
+}
