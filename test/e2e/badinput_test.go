@@ -1,12 +1,16 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/walbridge/walbridge/test/servers"
 	"github.com/walbridge/walbridge/test/servers/servertest"
@@ -65,7 +69,7 @@ func (b *bridge) mistakes(t *testing.T) []mistake {
 	mapping := func(from, key, field string) string {
 		return fmt.Sprintf("from: %s\nto: crm/Other\nkey: {id: %s}\nfields: {name: %s}\n", from, key, field)
 	}
-	var holder *process
+	var release func()
 	policy := func(name string) func() {
 		return func() {
 			if err := b.rdb.ConfigSet(t.Context(), "maxmemory-policy", name).Err(); err != nil {
@@ -89,9 +93,8 @@ func (b *bridge) mistakes(t *testing.T) []mistake {
 			says:   []string{"wal_level = replica", "ALTER SYSTEM SET wal_level = logical"}},
 		{name: "no privilege", config: replace("postgres@", "poor@"),
 			says: []string{"poor may not replicate", "ALTER ROLE poor REPLICATION"}},
-		{name: "slot in use", before: func() { holder = b.start("capture"); holder.says("capture started", 20*time.Second) },
-			after: func() { holder.stop(syscall.SIGTERM, 10*time.Second) },
-			says:  []string{"slot walbridge_e2e is in use", "pg_stat_activity"}},
+		{name: "slot in use", before: func() { release = b.holdSlot() }, after: func() { release() },
+			says: []string{"slot walbridge_e2e is in use", "somebody else", "pg_stat_activity"}},
 		{name: "redis cannot be reached", config: replace(b.redis.Addr(), "127.0.0.1:1"),
 			says: []string{"redis at 127.0.0.1:1", "redis.url"}},
 		{name: "redis that evicts", before: policy("allkeys-lru"), after: policy("noeviction"),
@@ -100,6 +103,29 @@ func (b *bridge) mistakes(t *testing.T) []mistake {
 			return c + "  other: {type: http, url: \"http://127.0.0.1:1/batch\"}\n"
 		}, mapping: strings.Replace(mapping("public.deals", "id", "name"), "crm/", "other/", 1),
 			says: []string{"target other cannot be reached", "refused", "targets.other.url"}},
+	}
+}
+
+// holdSlot reads the slot as a stranger does.
+func (b *bridge) holdSlot() (release func()) {
+	b.t.Helper()
+	cfg, err := pgconn.ParseConfig(b.pgURL)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	cfg.RuntimeParams["replication"], cfg.RuntimeParams["application_name"] = "database", "somebody else"
+	conn, err := pgconn.ConnectConfig(b.t.Context(), cfg)
+	if err == nil {
+		err = pglogrepl.StartReplication(b.t.Context(), conn, b.slot(), 0, pglogrepl.StartReplicationOptions{
+			PluginArgs: []string{"proto_version '1'", "publication_names '" + b.publication() + "'"}})
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return func() {
+		if err := conn.Close(context.Background()); err != nil {
+			b.t.Error(err)
+		}
 	}
 }
 

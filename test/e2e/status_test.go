@@ -1,0 +1,205 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// command runs a command of the program to its end.
+func (b *bridge) command(args ...string) (out string, status int) {
+	b.t.Helper()
+	cmd := exec.CommandContext(b.t.Context(), program, args...)
+	cmd.Dir = b.dir
+	text, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		b.t.Fatalf("%v: %v", args, err)
+	}
+	return string(text), cmd.ProcessState.ExitCode()
+}
+
+// report is what walbridge status --json tells, as a script reads it.
+type report struct {
+	Problems []string
+	Source   struct {
+		Slot      string
+		Exists    bool
+		ActivePID int   `json:"active_pid"`
+		Retained  int64 `json:"retained_wal_bytes"`
+		Budget    int64 `json:"wal_budget_bytes"`
+	}
+	Log struct {
+		Appended, Durable string
+		LagSeconds        float64 `json:"lag_seconds"`
+	}
+	Targets []struct {
+		Name, Owner string
+		DeadLetters int `json:"dead_letters"`
+		Lanes       []struct {
+			Lane    string
+			Entries int
+			Seconds float64
+		}
+	}
+}
+
+func (b *bridge) status() (r report, exit int) {
+	b.t.Helper()
+	out, exit := b.command("status", "--json", "-c", "walbridge.yaml")
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		b.t.Fatalf("%v in %s", err, out)
+	}
+	return r, exit
+}
+
+// says checks what a command prints and its exit status.
+func (b *bridge) prints(exit int, want string, args ...string) {
+	b.t.Helper()
+	out, status := b.command(args...)
+	if status != exit || !strings.Contains(out, want) {
+		b.t.Errorf("%v: status %d, want %d and %q in\n%s", args, status, exit, want, out)
+	}
+}
+
+// TestStatusAndSlot follows a bridge through its life with the commands of somebody
+// who looks after it.
+func TestStatusAndSlot(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, options{})
+	b.prints(1, "there is no log of this bridge in Redis yet", "status", "-c", "walbridge.yaml")
+	p := b.start("run")
+	b.waitSlot(p)
+	b.exec("INSERT INTO deals SELECT g, 1, 'a', 'won', g, NULL, now() FROM generate_series(1, 30) g")
+	b.drain(30*time.Second, p)
+	until(t, 10*time.Second, func() string {
+		r, exit := b.status()
+		return unless(exit == 0 && len(r.Problems) == 0, fmt.Sprint(r.Problems))
+	})
+	r, _ := b.status()
+	if !r.Source.Exists || r.Source.ActivePID == 0 || r.Source.Budget != 10<<30 || r.Log.Appended == "0-0" || len(r.Targets) != len(targets) {
+		t.Errorf("a healthy bridge: %+v", r)
+	}
+	b.prints(0, "no problem found", "status", "-c", "walbridge.yaml")
+	b.prints(0, "read by pid", "slot", "-c", "walbridge.yaml")
+	b.prints(1, "is in use", "slot", "drop", b.slot(), "-c", "walbridge.yaml")
+	b.prints(2, "name the slot", "slot", "drop", "-c", "walbridge.yaml")
+
+	// Targets that are away have something to do.
+	b.apps.close()
+	b.exec("INSERT INTO deals SELECT g, 1, 'a', 'won', g, NULL, now() FROM generate_series(31, 35) g")
+	until(t, 20*time.Second, func() string {
+		r, _ := b.status()
+		n, oldest := 0, 0.0
+		for _, target := range r.Targets {
+			for _, l := range target.Lanes {
+				if target.Name == "crm" {
+					n, oldest = n+l.Entries, max(oldest, l.Seconds)
+				}
+			}
+		}
+		return unless(n == 5 && oldest > 0, fmt.Sprintf("crm has %d entries to do, the oldest %v s old", n, oldest))
+	})
+	if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 {
+		t.Errorf("ended with status %d", status)
+	}
+	r, exit := b.status()
+	for _, want := range []string{"nobody reads slot " + b.slot(), "no process delivers to target crm"} {
+		if !slices.ContainsFunc(r.Problems, func(p string) bool { return strings.Contains(p, want) }) {
+			t.Errorf("problems %q lack %q", r.Problems, want)
+		}
+	}
+	if exit != 1 || r.Targets[0].Owner != "" {
+		t.Errorf("a stopped bridge: status %d, %+v", exit, r)
+	}
+	b.prints(2, "the slot of this configuration is "+b.slot(), "slot", "drop", "another", "-c", "walbridge.yaml")
+	b.prints(0, "dropped slot "+b.slot(), "slot", "drop", b.slot(), "-c", "walbridge.yaml")
+	b.prints(0, "there is no slot", "slot", "drop", b.slot(), "-c", "walbridge.yaml")
+	b.prints(1, "data_loss: slot "+b.slot()+" is gone", "status", "-c", "walbridge.yaml")
+	b.apps.reopen()
+	b.prints(1, "data_loss: slot "+b.slot()+" is gone", "run", "-c", "walbridge.yaml")
+}
+
+// TestCaptureTakeOver runs two captures of one bridge: one is active, the other
+// stands by and takes over within seconds of kill -9.
+func TestCaptureTakeOver(t *testing.T) {
+	t.Parallel()
+	seed := seedOf(t)
+	b := newBridge(t, options{})
+	first := b.start("capture")
+	b.waitSlot(first)
+	first.says("capture started", 20*time.Second)
+	second := b.start("capture")
+	second.says("waiting for the slot", 20*time.Second)
+	deliver := b.start("deliver")
+	samples := b.sample()
+	w := b.writer(pace{seed: seed})
+	active, standby := first, second
+	for range 4 {
+		w.goesOn(t, 60, time.Minute)
+		active.kill()
+		killed := time.Now()
+		standby.says("capture started", 20*time.Second)
+		if took := time.Since(killed); took > 5*time.Second {
+			t.Errorf("the other took over after %s", took)
+		}
+		active, standby = standby, b.start("capture")
+		standby.says("waiting for the slot", 20*time.Second)
+	}
+	w.stop()
+	b.drain(30*time.Second, active, deliver)
+	samples.judge(t, b)
+	b.checkAll(verdict{})
+}
+
+// TestRenamedTable renames a mapped table under a running bridge. Its changes go on
+// to arrive; at the next start the mapping files want the new name, and with it the
+// records of before are the same records.
+func TestRenamedTable(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, options{})
+	p := b.start("run")
+	b.waitSlot(p)
+	has := func(name string, n int) {
+		t.Helper()
+		until(t, 20*time.Second, func() string {
+			p.mustRun()
+			found := 0
+			for _, fields := range b.apps.Fields("crm", "Deal") {
+				if string(fields["name"]) == fmt.Sprintf("%q", name) {
+					found++
+				}
+			}
+			return unless(found == n, fmt.Sprintf("%d deals are called %s, want %d", found, name, n))
+		})
+	}
+	b.exec("INSERT INTO deals SELECT g, 1, 'first', 'won', g, NULL, now() FROM generate_series(1, 20) g")
+	has("first", 20)
+	b.exec("ALTER TABLE deals RENAME TO contracts")
+	b.exec("UPDATE contracts SET name = 'renamed'")
+	has("renamed", 20)
+	p.says("a table was renamed", 20*time.Second)
+	if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 {
+		t.Errorf("ended with status %d", status)
+	}
+	b.exec("UPDATE contracts SET name = 'while away'")
+	b.prints(1, "no such table", "run", "-c", "walbridge.yaml")
+	for name, text := range mappingFiles {
+		b.write(filepath.Join("mappings", name), strings.Replace(text, "from: public.deals", "from: public.contracts", 1))
+	}
+	p = b.start("run")
+	has("while away", 20)
+	b.exec("DELETE FROM contracts WHERE id > 10; UPDATE contracts SET name = 'last'")
+	has("last", 10)
+	if n := len(b.apps.Objects("crm", "Deal")); n != 10 {
+		t.Errorf("the crm has %d deals, want 10", n)
+	}
+	if back := b.apps.Backwards(); len(back) > 0 {
+		t.Errorf("went backwards: %v", back)
+	}
+}
