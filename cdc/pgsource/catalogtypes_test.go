@@ -3,10 +3,8 @@ package pgsource
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,32 +13,13 @@ import (
 	"github.com/walbridge/walbridge/test/servers/servertest"
 )
 
-// lockedText is written by a logger and read by a test.
-type lockedText struct {
-	mu   sync.Mutex // covers text
-	text strings.Builder
-}
-
-func (l *lockedText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // Composites follow the catalog: one that changes is found out, and rows from
 // before the change, which nothing describes any more, have it absent, so that
 // who needs it reads it from the source.
 func TestCompositesFollowTheCatalog(t *testing.T) {
 	b := newBench(t, servertest.SharedPostgres(t).URL, `CREATE TYPE address AS (city text, zip text);
 CREATE TABLE deals (id int PRIMARY KEY, a address, name text)`, "deals")
-	said := &lockedText{}
-	b.options.Logger = slog.New(slog.NewTextHandler(said, nil))
+	said := b.listen()
 	c := b.start()
 	complete := c.source.NewCompleter()
 	defer complete.Close()
