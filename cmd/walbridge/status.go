@@ -82,7 +82,7 @@ func writeReport(out io.Writer, r wire.Report) error {
 	}
 	if l := r.Log; l != nil {
 		line("\nlog\tpartitions %d, epoch base %s", l.Partitions, l.Base)
-		line("  appended\t%s", l.Appended)
+		line("  appended\t%s, of the commit at %s", l.Appended, l.AppendedLSN)
 		line("  whole up to\t%s, all that was committed by %s", l.Durable, moment(l.CompleteUntil))
 		line("  lag\t%s, %s", size(l.LagBytes), seconds(l.LagSeconds))
 		for _, t := range slices.Sorted(maps.Keys(l.Stopped)) {

@@ -51,8 +51,9 @@ type SourceReport struct {
 // LogReport is of the log in Redis.
 type LogReport struct {
 	Partitions    int               `json:"partitions"`
-	Appended      string            `json:"appended"` // the highest Position
-	Durable       string            `json:"durable"`  // source LSN up to which it was known to be whole
+	Appended      string            `json:"appended"`     // the highest Position
+	AppendedLSN   string            `json:"appended_lsn"` // the same as an LSN of the source
+	Durable       string            `json:"durable"`      // source LSN up to which it was known to be whole
 	Base          string            `json:"epoch_base"`
 	CompleteUntil time.Time         `json:"complete_until,omitzero"`
 	LagBytes      int64             `json:"lag_bytes"`
@@ -175,7 +176,7 @@ func (r *Report) log(ctx context.Context, l *redislog.Log, f *pgsource.Facts, sl
 	if fail(err) {
 		return
 	}
-	r.Log = &LogReport{Partitions: l.Partitions(), Appended: tail.String(), Durable: facts.Mark.String(), Base: facts.Epoch.Base.String(),
+	r.Log = &LogReport{Partitions: l.Partitions(), Appended: tail.String(), AppendedLSN: (tail.LSN - min(tail.LSN, facts.Epoch.Base)).String(), Durable: facts.Mark.String(), Base: facts.Epoch.Base.String(),
 		CompleteUntil: until, Stopped: map[string]string{}}
 	for t, why := range stopped {
 		r.Log.Stopped[t.String()] = why
@@ -282,14 +283,14 @@ func (r *Report) ahead(ctx context.Context, l *redislog.Log, target string, s cd
 	return nil
 }
 
-// Bytes writes a number of bytes for people.
+// Bytes writes a number of bytes for people, in the units of the configuration.
 func Bytes(n int64) string {
 	f := float64(n)
-	for _, unit := range []string{"B", "kB", "MB", "GB"} {
-		if f < 1000 {
+	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
+		if f < 1024 {
 			return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") + " " + unit
 		}
-		f /= 1000
+		f /= 1024
 	}
-	return fmt.Sprintf("%.1f TB", f)
+	return fmt.Sprintf("%.1f TiB", f)
 }
