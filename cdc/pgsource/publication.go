@@ -49,6 +49,24 @@ SELECT oid, concat_ws(', ', CASE WHEN NOT (pubinsert AND pubupdate AND pubdelete
   CASE WHEN puballtables THEN 'it publishes all tables' END)
 FROM pg_catalog.pg_publication WHERE pubname = $1`
 
+// Lacks says what of a routing the publication does not have, or not any more in
+// the way it had: of these rows may be missing.
+func (p *Publication) Lacks(r *cdc.Routing) (findings []string) {
+	if r.Publication != 0 && r.Publication != p.OID {
+		return []string{"the publication was dropped and made again"}
+	}
+	for i := range r.Tables {
+		t := &r.Tables[i]
+		switch m := p.table(t.OID); {
+		case m == nil:
+			findings = append(findings, fmt.Sprintf("table %s is not in the publication any more", t.AtSource()))
+		case t.Member != 0 && m.Member != t.Member:
+			findings = append(findings, fmt.Sprintf("table %s was taken out of the publication and put in again", t.AtSource()))
+		}
+	}
+	return findings
+}
+
 // identityTrouble says, of a table c, why its rows cannot be told apart in the
 // stream; null if they can. The server wants an identity of each leaf, and takes
 // the columns of the old key from the leaf's, while it describes the root.

@@ -117,6 +117,10 @@ func TestStatusAndSlot(t *testing.T) {
 	if exit != 1 || r.Targets[0].Owner != "" {
 		t.Errorf("a stopped bridge: status %d, %+v", exit, r)
 	}
+	b.exec("ALTER PUBLICATION " + b.publication() + " DROP TABLE forecasts")
+	b.prints(1, "data_loss: table public.forecasts is not in the publication any more", "status", "-c", "walbridge.yaml")
+	b.exec("ALTER PUBLICATION " + b.publication() + " ADD TABLE forecasts")
+	b.prints(1, "data_loss: table public.forecasts was taken out of the publication and put in again", "status", "-c", "walbridge.yaml")
 	b.prints(2, "the slot of this configuration is "+b.slot(), "slot", "drop", "another", "-c", "walbridge.yaml")
 	b.prints(0, "dropped slot "+b.slot(), "slot", "drop", b.slot(), "-c", "walbridge.yaml")
 	b.prints(0, "there is no slot", "slot", "drop", b.slot(), "-c", "walbridge.yaml")

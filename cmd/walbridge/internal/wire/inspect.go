@@ -185,8 +185,16 @@ func (r *Report) log(ctx context.Context, l *redislog.Log, f *pgsource.Facts, sl
 	if f == nil {
 		return
 	}
+	list, err := l.Routings(ctx)
+	if fail(err) {
+		return
+	}
 	if loss := pgsource.Diagnose(slot, *f, facts); loss != nil {
 		r.problem(loss.Error())
+	} else if n := len(list); n > 0 {
+		for _, what := range f.Publication.Lacks(&list[n-1]) {
+			r.problem("data_loss: " + what)
+		}
 	}
 	if f.Now > facts.Mark {
 		r.Log.LagBytes = int64(f.Now - facts.Mark)
