@@ -154,6 +154,9 @@ func (c *Capture) Prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if errors.Is(err, errStandbyServer) {
+		return &cdc.SetupError{What: fmt.Sprintf("postgres at %s is a standby, in recovery", c.source.where), Hint: "set postgres.url to the primary"}
+	}
 	if err != nil {
 		return err
 	}

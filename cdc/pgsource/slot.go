@@ -57,6 +57,10 @@ SELECT s.plugin::text, s.database::text, COALESCE(s.confirmed_flush_lsn, '0/0'):
 FROM pg_catalog.pg_replication_slots s LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
 WHERE s.slot_name = $1`
 
+// errStandbyServer is about a server where nothing can be written, so neither slot
+// nor heartbeat: it may be the primary soon.
+var errStandbyServer = errors.New("the server is a standby, in recovery: changes are captured from the primary")
+
 // Facts reads them. A slot of that name that is not ours is a SetupError.
 func (s *Source) Facts(ctx context.Context, conn *pgx.Conn) (f Facts, err error) {
 	sys, err := s.identify(ctx)
@@ -65,10 +69,15 @@ func (s *Source) Facts(ctx context.Context, conn *pgx.Conn) (f Facts, err error)
 	}
 	f.SystemID, f.Timeline = sys.SystemID, sys.Timeline
 	var now string
-	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_current_wal_lsn()::text`).
-		Scan(&f.Version, &f.XID, &now)
+	var recovery bool
+	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_snapshot_xmax(pg_current_snapshot())::text::bigint, r,
+CASE WHEN r THEN '0/0' ELSE pg_current_wal_lsn()::text END FROM pg_is_in_recovery() r`).
+		Scan(&f.Version, &f.XID, &recovery, &now)
 	if err != nil {
 		return f, fmt.Errorf("read state of postgres: %w", err)
+	}
+	if recovery {
+		return f, errStandbyServer
 	}
 	if f.Now, err = cdc.ParseLSN(now); err != nil {
 		return f, err

@@ -1,0 +1,200 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/state"
+)
+
+// fakeStore keeps state in memory by the rules of package state. It outlives the
+// engines, as Redis does.
+type fakeStore struct {
+	mu          sync.Mutex
+	token       int
+	owner       int // the token that holds the lease, or 0
+	expires     time.Time
+	known       map[state.Key]state.Known
+	dead        []state.DeadLetter
+	checkpoints map[cdc.Stream]cdc.Position
+	sent        map[cdc.Stream]cdc.Position
+	hold        [partitions]time.Time
+	commits     int
+	last        [partitions]fakeCommit
+	trail       map[state.Key][]string // what was written of each key, and when
+	// fault says what happens to a call: an error before or after it is done.
+	fault func(call string) (before, after error)
+}
+
+const fakeTTL = 10 * time.Second
+
+func newFakeStore() *fakeStore {
+	return &fakeStore{
+		known: map[state.Key]state.Known{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
+		fault: func(string) (error, error) { return nil, nil },
+	}
+}
+
+func (s *fakeStore) leases() leases {
+	return leases{ttl: fakeTTL, take: func(ctx context.Context) (claim, error) {
+		c := &fakeClaim{s: s}
+		err := s.do("claim", 0, func() error {
+			if s.owner != 0 && time.Now().Before(s.expires) {
+				return &state.HeldError{Owner: strconv.Itoa(s.owner)}
+			}
+			s.token++
+			s.owner, s.expires = s.token, time.Now().Add(fakeTTL)
+			c.token = s.token
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}}
+}
+
+// do runs a script: f under the lease of token, unless that is 0.
+func (s *fakeStore) do(call string, token int, f func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, after := s.fault(call)
+	if before != nil {
+		return before
+	}
+	if token != 0 && (s.owner != token || !time.Now().Before(s.expires)) {
+		return &state.LostError{}
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	return after
+}
+
+func (s *fakeStore) write(call string, w state.Write) {
+	s.known[w.Key] = w.Known
+	s.trail[w.Key] = append(s.trail[w.Key], fmt.Sprintf("%s %s %s", time.Now().Format("05.000"), call, w.Known))
+}
+
+// steal ends the lease, as if another owner had taken it and gone.
+func (s *fakeStore) steal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owner = 0
+}
+
+type fakeClaim struct {
+	s     *fakeStore
+	token int
+	last  [partitions]fakeCommit
+}
+
+func (c *fakeClaim) Renew(context.Context) error {
+	return c.s.do("renew", c.token, func() error {
+		c.s.expires = time.Now().Add(fakeTTL)
+		return nil
+	})
+}
+
+func (c *fakeClaim) Release(_ context.Context, clean bool) error {
+	return c.s.do("release", 0, func() error {
+		if c.s.owner == c.token {
+			c.s.owner = 0
+			if clean {
+				clear(c.s.sent)
+				c.s.hold = [partitions]time.Time{}
+			}
+		}
+		return nil
+	})
+}
+
+func (c *fakeClaim) Open(_ context.Context, partition int) (start state.Start, err error) {
+	start = state.Start{Checkpoint: map[string]cdc.Position{}, Sent: map[string]cdc.Position{}}
+	err = c.s.do("open", 0, func() error {
+		c.last[partition] = c.s.last[partition]
+		start.Hold = c.s.hold[partition]
+		for _, lane := range cdc.Lanes() {
+			st := cdc.Stream{Lane: lane, Partition: partition}
+			start.Checkpoint[lane], start.Sent[lane] = c.s.checkpoints[st], c.s.sent[st]
+		}
+		return nil
+	})
+	return start, err
+}
+
+func (c *fakeClaim) Load(_ context.Context, places []state.Place) (out []state.Loaded, err error) {
+	err = c.s.do("load", 0, func() error {
+		for _, p := range places {
+			l := state.Loaded{}
+			if k, ok := c.s.known[p.Key]; ok {
+				l.Known, l.Text = k, k.String()
+			}
+			out = append(out, l)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) error {
+	return c.s.do("prepare", c.token, func() error {
+		for lane, pos := range in.Sent {
+			st := cdc.Stream{Lane: lane, Partition: partition}
+			if c.s.sent[st].Before(pos) {
+				c.s.sent[st] = pos
+			}
+		}
+		for _, w := range in.Writes {
+			if k, ok := c.s.known[w.Key]; ok && k.String() != w.Was || !ok && w.Was != "" {
+				return state.ErrMoved
+			}
+		}
+		for _, w := range in.Writes {
+			c.s.write("prepare", w)
+		}
+		return nil
+	})
+}
+
+func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) error {
+	this := fakeCommit{c.token, w.ID}
+	err := c.s.do("commit", c.token, func() error {
+		c.s.commits++
+		if have := c.s.last[partition]; have.token == c.token && have.id >= w.ID {
+			return nil
+		} else if have != c.last[partition] {
+			return state.ErrRolledBack
+		}
+		c.s.last[partition] = this
+		for _, k := range w.Writes {
+			c.s.write("commit", k)
+		}
+		c.s.dead = append(c.s.dead, w.Dead...)
+		if !w.Hold.IsZero() {
+			c.s.hold[partition] = w.Hold
+		}
+		for lane, pos := range w.Checkpoints {
+			st := cdc.Stream{Lane: lane, Partition: partition}
+			if pos.Before(c.s.checkpoints[st]) {
+				return fmt.Errorf("checkpoint of %v goes back from %v to %v", st, c.s.checkpoints[st], pos)
+			}
+			c.s.checkpoints[st] = pos
+		}
+		return nil
+	})
+	if err == nil {
+		c.last[partition] = this
+	}
+	return err
+}
+
+// fakeCommit names a commit.
+type fakeCommit struct {
+	token int
+	id    uint64
+}

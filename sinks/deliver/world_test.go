@@ -1,0 +1,186 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+)
+
+// world is everything around an engine.
+type world struct {
+	testing.TB
+	log    *fakeLog
+	store  *fakeStore
+	target *fakeTarget
+	source *fakeSource
+	mapper *fakeMapper
+	lines  *lines
+	last   int
+	// maxCommit is the engine's, if above zero.
+	maxCommit int
+
+	engine *Engine
+	stop   context.CancelFunc
+	ended  chan struct{}
+}
+
+func newWorld(t testing.TB) *world {
+	return &world{
+		TB: t, log: newFakeLog(), store: newFakeStore(), target: newFakeTarget(), lines: &lines{},
+		source: &fakeSource{rows: map[string]string{}, gone: map[string]bool{}},
+		mapper: &fakeMapper{coalesce: sinks.Coalesce{MaxBatch: 10}, filtered: map[string]bool{}},
+	}
+}
+
+func (w *world) start(change ...func(*Options)) {
+	w.Helper()
+	o := Options{
+		Name: "crm", Target: w.target, Mappers: []Mapper{w.mapper}, Reader: w.log, Partitions: partitions, Completer: w.source,
+		Logger: slog.New(slog.NewTextHandler(w.lines, nil)), MaxAttempts: 5,
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	e, err := newEngine(o, w.store.leases())
+	if err != nil {
+		w.Fatal(err)
+	}
+	if w.maxCommit > 0 {
+		e.maxCommit = w.maxCommit
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w.engine, w.stop, w.ended = e, stop, make(chan struct{})
+	go func() {
+		defer close(w.ended)
+		if err := e.Run(ctx); err != nil {
+			w.Error(err)
+		}
+	}()
+}
+
+// answers sets what the target does from now on.
+func (w *world) answers(a answer) {
+	w.target.mu.Lock()
+	defer w.target.mu.Unlock()
+	w.target.answer = a
+}
+
+// holds sets a row of the source.
+func (w *world) holds(id int, row string) {
+	w.source.mu.Lock()
+	defer w.source.mu.Unlock()
+	w.source.rows[keyOf(id)] = row
+}
+
+// giveAtMost bounds what the log gives at once.
+func (w *world) giveAtMost(n int) {
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	w.log.max = n
+}
+
+// storeFails sets what happens to the calls of the store.
+func (w *world) storeFails(fault func(call string) (before, after error)) {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	w.store.fault = fault
+}
+
+// end stops the engine in order.
+func (w *world) end() {
+	w.stop()
+	<-w.ended
+}
+
+// crash ends the engine as a kill -9 would, but for the goroutines.
+func (w *world) crash() {
+	w.engine.kill(errKilled)
+	<-w.ended
+	w.stop()
+	w.store.steal()
+}
+
+// put appends a change of a row with these columns, written as "a=1 note=?".
+func (w *world) put(lane string, id int, columns string) cdc.Position {
+	w.last++
+	ch := cdc.Change{Position: at(w.last), Op: cdc.OpUpdate, Table: deals, Key: keyOf(id), Time: time.Now(), XID: uint64(w.last)}
+	row := []string{fmt.Sprintf(`"id":%d`, id)}
+	for _, c := range strings.Fields(columns) {
+		name, v, _ := strings.Cut(c, "=")
+		if v == "?" {
+			ch.Absent = append(ch.Absent, name)
+		} else {
+			row = append(row, fmt.Sprintf("%q:%s", name, v))
+		}
+	}
+	ch.After = "{" + strings.Join(row, ",") + "}"
+	if columns == "gone" {
+		ch.Op, ch.After = cdc.OpDelete, ""
+	}
+	w.log.append(lane, ch)
+	return ch.Position
+}
+
+// caughtUp tells whether every entry is behind the checkpoint.
+func (w *world) caughtUp() bool {
+	tails := w.log.tails()
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	for s, tail := range tails {
+		if w.store.checkpoints[s] != tail {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) has(id int) string {
+	w.target.mu.Lock()
+	defer w.target.mu.Unlock()
+	h, ok := w.target.rows[strconv.Itoa(id)]
+	if !ok {
+		return "nothing"
+	}
+	var out []string
+	for name, v := range h.fields {
+		out = append(out, name+"="+strings.Trim(v, `"`))
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func (w *world) wantHas(id int, want string) {
+	w.Helper()
+	if got := w.has(id); got != want {
+		w.Fatalf("the target has %s of %d, want %s", got, id, want)
+	}
+}
+
+// lines collects what is logged.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) count(s string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), s)
+}
+
+func (w *world) logger() *slog.Logger { return slog.New(slog.NewTextHandler(w.lines, nil)) }
