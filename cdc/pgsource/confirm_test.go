@@ -322,7 +322,8 @@ func TestPitfall2AnotherDatabaseIsBusy(t *testing.T) {
 }
 
 // Pitfall 12: one goroutine owns the connection, and so must both read and answer. The
-// server ends one that it does not hear from for wal_sender_timeout. It hears from us also while the log takes nothing, and while a transaction is in flight.
+// server ends one that it does not hear from for wal_sender_timeout. It hears from us
+// also while the log takes nothing, and while a transaction is in flight.
 func TestServerHearsFromUsWhileTheLogBlocks(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL+"&wal_sender_timeout=1s", deals, "deals")
