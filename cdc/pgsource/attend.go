@@ -124,13 +124,14 @@ func heartbeat(ctx context.Context, conn *pgx.Conn) error {
 func (a *attendant) watch(ctx context.Context, conn *pgx.Conn) (loss, err error) {
 	s, slot := a.capture.source, a.capture.source.options.Slot
 	p, err := s.readPublication(ctx, conn)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case !p.Exists || p.OID != a.stream.router.publication:
-		return &Loss{LossPublicationGone, fmt.Sprintf("the publication of slot %s was dropped", slot)}, nil
-	case p.Changed != "":
-		return &Loss{LossPublicationChanged, fmt.Sprintf("the publication of slot %s was changed by somebody: %s", slot, p.Changed)}, nil
+	}
+	if l := p.loss(slot); l != nil {
+		return l, nil
+	}
+	if p.OID != a.stream.router.publication {
+		return remade(slot), nil
 	}
 	for i := range p.Tables {
 		t := &p.Tables[i]
@@ -150,13 +151,8 @@ func (a *attendant) watch(ctx context.Context, conn *pgx.Conn) (loss, err error)
 		}
 	}
 	for oid, name := range a.known {
-		why := ""
-		switch t := p.table(oid); {
-		case t == nil:
-			why = fmt.Sprintf("%s is not in the publication any more: it was dropped, or somebody took it out", name)
-		case t.Member != a.stream.router.members[oid]:
-			why = fmt.Sprintf("%s was taken out of the publication and put in again: what changed in between is lost", name)
-		default:
+		why := p.lack(oid, a.stream.router.members[oid], name)
+		if why == "" {
 			continue
 		}
 		delete(a.known, oid)
@@ -185,10 +181,7 @@ func (a *attendant) measure(ctx context.Context, conn *pgx.Conn) error {
 	}
 	a.capture.stats.retained.Store(f.Retained)
 	budget := a.capture.source.options.WALBudget
-	level := Budget(f.Retained, budget)
-	if f.WALStatus == "unreserved" || f.WALStatus == "lost" {
-		level = 2
-	}
+	level := f.Pressure(budget)
 	if level > a.level {
 		log := a.capture.source.logger.Warn
 		if level == 2 {
@@ -201,16 +194,17 @@ func (a *attendant) measure(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Budget tells how retained WAL stands to what is allowed for: 0 below half of it,
-// 1 above that, 2 above all of it. A budget of zero is no budget.
-func Budget(retained, budget int64) int {
+// Pressure tells how the WAL that the slot keeps stands to what is allowed for, in
+// bytes: 0 below half of it, 1 from there on, 2 from all of it on, or when the server
+// itself is about to give the slot up. A budget of zero is no budget.
+func (f *Facts) Pressure(budget int64) int {
 	switch {
-	case budget <= 0 || retained < budget/2:
-		return 0
-	case retained < budget:
+	case f.WALStatus == "unreserved", f.WALStatus == "lost", budget > 0 && f.Retained >= budget:
+		return 2
+	case budget > 0 && f.Retained >= budget/2:
 		return 1
 	}
-	return 2
+	return 0
 }
 
 // stopTable stops the capture of one table: loudly, and for good until somebody

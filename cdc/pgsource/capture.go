@@ -150,7 +150,7 @@ func (c *Capture) Prepare(ctx context.Context) error {
 			told = true
 			c.source.logger.Info("the slot is being made by another process, which is waited for", "slot", c.source.options.Slot, "pid", f.Active)
 		}
-		if err := pause(ctx, slotPoll); err != nil {
+		if err := cdc.Sleep(ctx, slotPoll); err != nil {
 			return err
 		}
 	}
@@ -229,7 +229,7 @@ func (c *Capture) Run(ctx context.Context) error {
 		}
 		wait := retry.NextBackOff()
 		c.source.logger.Warn("capture interrupted", "error", err, "retry_in", wait)
-		if pause(ctx, wait) != nil {
+		if cdc.Sleep(ctx, wait) != nil {
 			return nil
 		}
 	}

@@ -91,7 +91,7 @@ func (c *Completer) visible(ctx context.Context, table cdc.Table, columns []stri
 		if visible {
 			return rows, nil
 		}
-		if err := pause(ctx, visiblePause); err != nil {
+		if err := cdc.Sleep(ctx, visiblePause); err != nil {
 			return nil, fmt.Errorf("wait for the change to be visible: %w", err)
 		}
 	}

@@ -89,12 +89,8 @@ func Diagnose(slot string, s Facts, l LogFacts) *Loss {
 		return &Loss{LossSlotInvalidated, fmt.Sprintf("slot %s was invalidated by the server (%s), which removed WAL that was not captured yet", slot, why)}
 	case s.Confirmed > l.Mark:
 		return &Loss{LossSlotMoved, fmt.Sprintf("slot %s was confirmed up to %v, but the log holds changes only up to %v: it was moved or made anew", slot, s.Confirmed, l.Mark)}
-	case !s.Publication.Exists:
-		return &Loss{LossPublicationGone, fmt.Sprintf("the publication of slot %s was dropped; the WAL from before it is made again cannot be decoded", slot)}
-	case s.Publication.Changed != "":
-		return &Loss{LossPublicationChanged, "the publication of slot " + slot + " was changed by somebody: " + s.Publication.Changed}
 	}
-	return nil
+	return s.Publication.loss(slot)
 }
 
 // settle is what comes of a loss: the end, or, where the setting says so, going
@@ -222,7 +218,7 @@ func (s *Source) dropUseless(ctx context.Context, conn *pgx.Conn, f Facts, loss 
 		if _, holder, herr := s.holder(ctx, conn); herr != nil || holder != "" && holder != s.applicationName() {
 			return true, errors.Join(err, herr)
 		}
-		if err := pause(ctx, slotPoll); err != nil {
+		if err := cdc.Sleep(ctx, slotPoll); err != nil {
 			return true, err
 		}
 	}

@@ -49,19 +49,44 @@ SELECT oid, concat_ws(', ', CASE WHEN NOT (pubinsert AND pubupdate AND pubdelete
   CASE WHEN puballtables THEN 'it publishes all tables' END)
 FROM pg_catalog.pg_publication WHERE pubname = $1`
 
+// lack says why rows of a captured table may be missing, as of its membership, which
+// is zero where it was not noted; empty if none are.
+func (p *Publication) lack(oid, member uint32, name cdc.Table) string {
+	switch now := p.table(oid); {
+	case now == nil:
+		return fmt.Sprintf("table %s is not in the publication any more: it was dropped, or somebody took it out", name)
+	case member != 0 && now.Member != member:
+		return fmt.Sprintf("table %s was taken out of the publication and put in again: what changed in between is lost", name)
+	}
+	return ""
+}
+
+// loss says what of a slot's publication keeps rows back; nil if nothing.
+func (p *Publication) loss(slot string) *Loss {
+	switch {
+	case !p.Exists:
+		return &Loss{LossPublicationGone, fmt.Sprintf("the publication of slot %s was dropped; the WAL from before it is made again cannot be decoded", slot)}
+	case p.Changed != "":
+		return &Loss{LossPublicationChanged, fmt.Sprintf("the publication of slot %s was changed by somebody: %s", slot, p.Changed)}
+	}
+	return nil
+}
+
+// remade says that a publication is not the one of a slot any more, but has its name.
+func remade(slot string) *Loss {
+	return &Loss{LossPublicationGone, fmt.Sprintf("the publication of slot %s was dropped and made again: what changed in between is lost", slot)}
+}
+
 // Lacks says what of a routing the publication does not have, or not any more in
 // the way it had: of these rows may be missing.
-func (p *Publication) Lacks(r *cdc.Routing) (findings []string) {
+func (p *Publication) Lacks(slot string, r *cdc.Routing) (findings []string) {
 	if r.Publication != 0 && r.Publication != p.OID {
-		return []string{"the publication was dropped and made again"}
+		return []string{remade(slot).What}
 	}
 	for i := range r.Tables {
 		t := &r.Tables[i]
-		switch m := p.table(t.OID); {
-		case m == nil:
-			findings = append(findings, fmt.Sprintf("table %s is not in the publication any more", t.AtSource()))
-		case t.Member != 0 && m.Member != t.Member:
-			findings = append(findings, fmt.Sprintf("table %s was taken out of the publication and put in again", t.AtSource()))
+		if what := p.lack(t.OID, t.Member, t.AtSource()); what != "" {
+			findings = append(findings, what)
 		}
 	}
 	return findings

@@ -162,7 +162,7 @@ func (c *Capture) checkTables(ctx context.Context, conn *pgx.Conn, f *Facts) (*L
 	}
 	last := list[len(list)-1]
 	if was := last.Publication; was != 0 && was != f.Publication.OID {
-		return &Loss{LossPublicationGone, "the publication of slot " + c.source.options.Slot + " was dropped and made again: what changed in between is lost"}, nil
+		return remade(c.source.options.Slot), nil
 	}
 	var oids []uint32
 	for _, t := range last.Tables {
@@ -184,13 +184,11 @@ func (c *Capture) checkTables(ctx context.Context, conn *pgx.Conn, f *Facts) (*L
 // is known by its OID: one may have been given the name of another.
 func missed(t *cdc.RoutedTable, names map[uint32]cdc.Table, wanted []cdc.Table, p *Publication) string {
 	now, exists := names[t.OID]
-	was, member := t.AtSource(), p.table(t.OID)
+	was := t.AtSource()
 	switch {
-	case exists && slices.Contains(wanted, now) && member == nil:
-		return fmt.Sprintf("table %s is not in the publication any more: somebody took it out", now)
-	case exists && slices.Contains(wanted, now) && member.Member != t.Member && t.Member != 0:
-		return fmt.Sprintf("table %s was taken out of the publication and put in again: what changed in between is lost", now)
-	case exists && slices.Contains(wanted, now), !slices.Contains(wanted, was):
+	case exists && slices.Contains(wanted, now):
+		return p.lack(t.OID, t.Member, now)
+	case !slices.Contains(wanted, was):
 		return ""
 	case exists:
 		return fmt.Sprintf("table %s is another one now: the one that was captured is called %s", was, now)
@@ -273,7 +271,7 @@ func (c *Capture) start(ctx context.Context, repl *pgconn.PgConn) error {
 				"another_capture_of_this_bridge", holder == c.source.applicationName())
 		}
 		c.state(Standby)
-		if err := pause(ctx, slotPoll); err != nil {
+		if err := cdc.Sleep(ctx, slotPoll); err != nil {
 			return err
 		}
 	}
@@ -309,18 +307,6 @@ func isCode(err error, code string) bool {
 
 // slotPoll is how often a slot that is held is asked for: there is no event.
 const slotPoll = 300 * time.Millisecond
-
-// pause waits, unless ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
 
 // holder tells which process holds the slot, and what it calls itself; zero if
 // none does.

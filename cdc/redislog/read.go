@@ -60,7 +60,7 @@ func (r *Reader) Read(ctx context.Context, partition int, from map[string]cdc.Po
 		}
 	}
 	if len(lanes) == 0 {
-		return nil, sleep(ctx, readBlockPart)
+		return nil, cdc.Sleep(ctx, readBlockPart)
 	}
 	answer, err := r.client.Do(ctx, append(args, ids...)...).Slice()
 	if errors.Is(err, redis.Nil) {

@@ -238,7 +238,7 @@ func (w *Writer) deliver(ctx context.Context, b *batch) error {
 		w.stats.retries.Add(1)
 		wait := retry.NextBackOff()
 		w.logger.Warn("append refused", "streams", len(failed), "error", failed[0].err, "retry_in", wait)
-		if err := sleep(ctx, wait); err != nil {
+		if err := cdc.Sleep(ctx, wait); err != nil {
 			return err
 		}
 		if left, err = w.resume(ctx, failed); err != nil {
@@ -289,7 +289,7 @@ func (w *Writer) resume(ctx context.Context, failed []failure) ([]int, error) {
 		for err != nil {
 			wait := retry.NextBackOff()
 			w.logger.Warn("redis is not reachable", "error", err, "retry_in", wait)
-			if err := sleep(ctx, wait); err != nil {
+			if err := cdc.Sleep(ctx, wait); err != nil {
 				return nil, err
 			}
 			tail, err = w.log.TailOf(ctx, s)
@@ -314,17 +314,6 @@ func (w *Writer) resume(ctx context.Context, failed []failure) ([]int, error) {
 		}
 	}
 	return left, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 var errNoAnswer = errors.New("no answer from the server")

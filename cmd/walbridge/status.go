@@ -126,6 +126,9 @@ func writeSlot(w io.Writer, s *wire.SourceReport) {
 	fmt.Fprintf(w, "  server\tPostgreSQL %d.%d, WAL ends at %s\n", s.Version/10000, s.Version%10000, s.ServerEnd)
 	fmt.Fprintf(w, "  confirmed\t%s, needs WAL from %s\n", s.Confirmed, s.Restart)
 	fmt.Fprintf(w, "  WAL kept\t%s of a budget of %s (%s; %s)\n", size(s.Retained), size(s.Budget), wal, safe)
+	if s.Warning != "" {
+		fmt.Fprintf(w, "  warning\t%s\n", s.Warning)
+	}
 	fmt.Fprintf(w, "  publication\t%s, %d tables\n", s.Publication, s.Tables)
 	if s.Failover {
 		fmt.Fprintf(w, "  failover\tcopied to standbys\n")

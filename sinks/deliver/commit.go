@@ -98,7 +98,7 @@ func (s *session) write(partition int, w state.Commit) error {
 			return err
 		}
 		s.e.log.fails(what, err)
-		if err := sleep(s.ctx, backOff(redisWaits, failures)); err != nil {
+		if err := cdc.Sleep(s.ctx, backOff(redisWaits, failures)); err != nil {
 			return err
 		}
 	}

@@ -104,7 +104,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		wait := backOff(restartWaits, failures)
 		e.logger.Warn("delivery starts over from the checkpoint", "error", err, "retry_in", wait)
-		if sleep(ctx, wait) != nil {
+		if cdc.Sleep(ctx, wait) != nil {
 			return nil
 		}
 	}
@@ -134,7 +134,7 @@ func (e *Engine) claim(ctx context.Context) (claim, time.Time, error) {
 		} else if ctx.Err() == nil {
 			e.log.fails(what, err)
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := cdc.Sleep(ctx, wait); err != nil {
 			return nil, time.Time{}, err
 		}
 	}
@@ -164,15 +164,4 @@ func backOff(w waits, failures int) time.Duration {
 		backoff.WithInitialInterval(bound/2), backoff.WithRandomizationFactor(1),
 		backoff.WithMaxInterval(w.max), backoff.WithMaxElapsedTime(0),
 	).NextBackOff()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

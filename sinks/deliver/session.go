@@ -165,7 +165,7 @@ func (s *session) keepLease() {
 	watch := time.AfterFunc(safe-time.Since(s.claimed), func() { s.cancel(errLeaseExpired) })
 	defer watch.Stop()
 	wait := ttl/3 - time.Since(s.claimed)
-	for sleep(s.ctx, wait) == nil {
+	for cdc.Sleep(s.ctx, wait) == nil {
 		ctx, cancel := context.WithTimeout(s.ctx, ttl/3)
 		began := time.Now()
 		err := s.claim.Renew(ctx)

@@ -101,7 +101,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, a *app, req requ
 	f, hit := s.faults.next(a.name, req.Object)
 	if hit {
 		a.count(func(st *Stats) { st.Faults++ })
-		if f.Delay > 0 && !pause(r, f.Delay) {
+		if f.Delay > 0 && cdc.Sleep(r.Context(), f.Delay) != nil {
 			return
 		}
 		if !f.After && f.Kind != Delay && f.Kind != Truncate {

@@ -255,15 +255,3 @@ func breakConnection(w http.ResponseWriter) {
 	// The connection is being broken on purpose; how it ends is of no interest.
 	_ = conn.Close()
 }
-
-// pause waits for d and tells whether the client is still there.
-func pause(r *http.Request, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-r.Context().Done():
-		return false
-	}
-}

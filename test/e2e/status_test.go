@@ -117,6 +117,16 @@ func TestStatusAndSlot(t *testing.T) {
 	if exit != 1 || r.Targets[0].Owner != "" {
 		t.Errorf("a stopped bridge: status %d, %+v", exit, r)
 	}
+	b.writeConfig("tight.yaml", options{rewrite: func(s string) string {
+		return strings.Replace(s, "heartbeat: 250ms", "heartbeat: 250ms, wal_budget: 3MiB", 1)
+	}})
+	b.exec("SELECT pg_logical_emit_message(false, 'test', repeat('x', 2 << 20))") // more than half of the budget
+	for command, exit := range map[string]int{"slot": 0, "status": 1} {
+		b.prints(exit, "MiB of WAL on the server; the budget is 3 MiB", command, "-c", "tight.yaml")
+		if out, _ := b.command(command, "-c", "walbridge.yaml"); strings.Contains(out, "the budget is") {
+			t.Errorf("%s warns with a large budget:\n%s", command, out)
+		}
+	}
 	b.exec("ALTER PUBLICATION " + b.publication() + " DROP TABLE forecasts")
 	b.prints(1, "data_loss: table public.forecasts is not in the publication any more", "status", "-c", "walbridge.yaml")
 	b.exec("ALTER PUBLICATION " + b.publication() + " ADD TABLE forecasts")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,6 +47,7 @@ type SourceReport struct {
 	Safe        int64  `json:"safe_wal_bytes"` // until the server gives the slot up; negative without a limit
 	Publication string `json:"publication"`
 	Tables      int    `json:"tables"`
+	Warning     string `json:"warning"` // of the WAL that the slot keeps; empty below half of the budget
 }
 
 // LogReport is of the log in Redis.
@@ -118,13 +120,11 @@ func (r *Report) source(ctx context.Context, cfg *config.Config, logger *slog.Lo
 		return nil, ""
 	}
 	r.Source = sourceReport(cfg, f)
-	switch {
-	case !f.HasSlot: // the log says what that means
-	case f.Active == 0:
+	if f.HasSlot && f.Active == 0 { // what a slot that is gone means the log says
 		r.problem(fmt.Sprintf("nobody reads slot %s: the capture is not running, and the server keeps its WAL", cfg.Postgres.Slot))
 	}
-	if pgsource.Budget(f.Retained, cfg.Postgres.WALBudget) > 0 {
-		r.problem(fmt.Sprintf("slot %s keeps %s of WAL on the server; the budget is %s", cfg.Postgres.Slot, Bytes(f.Retained), Bytes(cfg.Postgres.WALBudget)))
+	if r.Source.Warning != "" {
+		r.problem(r.Source.Warning)
 	}
 	for _, t := range f.Publication.Tables {
 		if t.Lost != "" {
@@ -132,6 +132,21 @@ func (r *Report) source(ctx context.Context, cfg *config.Config, logger *slog.Lo
 		}
 	}
 	return &f, cfg.Postgres.Slot
+}
+
+// pressure warns of the WAL that the slot keeps, early: from half of the budget on.
+func pressure(slot string, f *pgsource.Facts, budget int64) string {
+	if f.Pressure(budget) == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("slot %s keeps %s of WAL on the server; the budget is %s", slot, Bytes(f.Retained), Bytes(budget))
+	switch f.WALStatus {
+	case "unreserved":
+		text += "; the server is about to remove WAL that the slot needs"
+	case "lost":
+		text += "; the server has removed WAL that the slot needed"
+	}
+	return text
 }
 
 func readFacts(ctx context.Context, cfg *config.Config, logger *slog.Logger) (f pgsource.Facts, err error) {
@@ -149,6 +164,7 @@ func sourceReport(cfg *config.Config, f pgsource.Facts) *SourceReport {
 		Confirmed: f.Confirmed.String(), Restart: f.Restart.String(), ServerEnd: f.Now.String(),
 		Retained: f.Retained, Budget: cfg.Postgres.WALBudget, Safe: f.Safe,
 		Publication: cfg.Postgres.Publication, Tables: len(f.Publication.Tables),
+		Warning: pressure(cfg.Postgres.Slot, &f, cfg.Postgres.WALBudget),
 	}
 }
 
@@ -192,7 +208,7 @@ func (r *Report) log(ctx context.Context, l *redislog.Log, f *pgsource.Facts, sl
 	if loss := pgsource.Diagnose(slot, *f, facts); loss != nil {
 		r.problem(loss.Error())
 	} else if n := len(list); n > 0 {
-		for _, what := range f.Publication.Lacks(&list[n-1]) {
+		for _, what := range f.Publication.Lacks(slot, &list[n-1]) {
 			r.problem("data_loss: " + what)
 		}
 	}
@@ -208,16 +224,16 @@ func (r *Report) log(ctx context.Context, l *redislog.Log, f *pgsource.Facts, sl
 const countMost = 1000
 
 // aheadScript tells what lies behind a position of a stream: how many entries, at
-// most so many and one, and the commit time of the first.
+// most so many, and the id and the commit time of the first; nothing if there is none.
 //
 // KEYS: the stream. ARGV: the position, and how many to count at most.
 var aheadScript = redis.NewScript(`
 local e = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
-if #e == 0 then return {0, '', ''} end
+if #e == 0 then return {} end
 for i = 1, #e[1][2], 2 do
-  if e[1][2][i] == 'ts' then return {#e, e[1][1], e[1][2][i + 1]} end
+  if e[1][2][i] == 'ts' then return {tostring(#e), e[1][1], e[1][2][i + 1]} end
 end
-return {#e, e[1][1], ''}`)
+return redis.error_reply('ERR entry ' .. e[1][1] .. ' has no ts')`)
 
 func (r *Report) target(ctx context.Context, l *redislog.Log, name string) error {
 	t := TargetReport{Name: name}
@@ -261,13 +277,24 @@ func (r *Report) ahead(ctx context.Context, l *redislog.Log, target string, s cd
 	if err != nil {
 		return err
 	}
-	answer, err := aheadScript.Run(ctx, l.Client(), []string{key}, at.String(), countMost+1).Slice()
-	if err != nil || len(answer) != 3 {
+	answer, err := aheadScript.Run(ctx, l.Client(), []string{key}, at.String(), countMost+1).StringSlice()
+	if err != nil {
 		return fmt.Errorf("look at stream %v: %w", s, err)
 	}
-	n, _ := answer[0].(int64)
-	if n == 0 {
-		return nil
+	if len(answer) != 3 {
+		return nil // nothing lies behind it
+	}
+	n, err := strconv.ParseInt(answer[0], 10, 64)
+	if err != nil {
+		return fmt.Errorf("count entries of stream %v: %w", s, err)
+	}
+	first, err := cdc.ParsePosition(answer[1])
+	if err != nil {
+		return err
+	}
+	micros, err := strconv.ParseInt(answer[2], 10, 64)
+	if err != nil {
+		return fmt.Errorf("read commit time of entry %s: %w", answer[1], err)
 	}
 	lr.Entries += min(n, countMost)
 	lr.More = lr.More || n > countMost
@@ -275,19 +302,8 @@ func (r *Report) ahead(ctx context.Context, l *redislog.Log, target string, s cd
 	if err != nil {
 		return err
 	}
-	id, _ := answer[1].(string)
-	first, err := cdc.ParsePosition(id)
-	if err != nil {
-		return err
-	}
 	lr.Bytes = max(lr.Bytes, int64(tail.LSN-first.LSN))
-	var micros int64
-	if text, _ := answer[2].(string); text != "" {
-		if _, err := fmt.Sscan(text, &micros); err != nil {
-			return fmt.Errorf("read commit time of entry %s: %w", id, err)
-		}
-		lr.Seconds = max(lr.Seconds, r.Now.Sub(time.UnixMicro(micros)).Seconds())
-	}
+	lr.Seconds = max(lr.Seconds, r.Now.Sub(time.UnixMicro(micros)).Seconds())
 	return nil
 }
 

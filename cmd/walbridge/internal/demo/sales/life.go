@@ -10,6 +10,8 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/walbridge/walbridge/cdc"
 )
 
 // How long one transaction may take, and how long the server may be away.
@@ -110,7 +112,7 @@ func (l *Life) Run(ctx context.Context) error {
 	defer func() { l.close(ctx) }()
 	p := newPace(l.opts.Rate, time.Now())
 	for !l.over(ctx) {
-		if !sleep(ctx, p.wait(time.Now())) {
+		if cdc.Sleep(ctx, p.wait(time.Now())) != nil {
 			return nil
 		}
 		before := l.Totals().Transactions
@@ -222,21 +224,6 @@ func (l *Life) count(f func(*Totals)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f(&l.totals)
-}
-
-// sleep waits for d and tells whether ctx still goes on.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // pace spreads transactions over time. It is pure: time is an argument.
