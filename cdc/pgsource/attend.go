@@ -168,8 +168,7 @@ func (a *attendant) renamed(t *PublishedTable) {
 	was, ok := a.known[t.OID]
 	if ok && was != t.Name {
 		a.known[t.OID] = t.Name
-		a.capture.source.logger.Warn("a table was renamed; its entries keep the name that the log knows", "was", was.String(), "is", t.Name.String(),
-			"hint", "write the new name into from: of its mapping files before the next start")
+		a.capture.source.tellRenamed(was, t.Name)
 	}
 }
 

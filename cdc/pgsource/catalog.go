@@ -54,9 +54,9 @@ func (t *TableInfo) untold() (key []string) {
 }
 
 // tablesQuery lists the columns of all tables that a user made, without generated
-// ones, which PostgreSQL does not send. The key is the
-// index of the replica identity, or the primary key under DEFAULT and FULL. One
-// that is deferrable is no replica identity to the server.
+// ones, which PostgreSQL does not send. The key is the index of the replica identity,
+// or the primary key under DEFAULT and FULL. One that is deferrable is no replica
+// identity to the server.
 const tablesQuery = `
 SELECT c.oid, n.nspname, c.relname, c.relreplident::text, c.relkind::text, c.relpersistence = 'p',
        a.attname, CASE WHEN t.typbasetype = 0 THEN pg_catalog.format_type(a.atttypid, a.atttypmod)

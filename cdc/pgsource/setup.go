@@ -62,7 +62,7 @@ func (s *Source) checkTables(ctx context.Context, conn *pgx.Conn) (map[cdc.Table
 	if err != nil {
 		return nil, err
 	}
-	troubles, err := identityTroubles(ctx, conn)
+	troubles, err := identityTroubles(ctx, conn, s.tables())
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +90,16 @@ func (s *Source) checkTables(ctx context.Context, conn *pgx.Conn) (map[cdc.Table
 	return wrong, nil
 }
 
-// identityTroubles looks at all tables with their partitions.
-func identityTroubles(ctx context.Context, conn *pgx.Conn) (map[cdc.Table]string, error) {
+// identityTroubles looks at tables with their partitions, and at no others: a database
+// may have many thousands.
+func identityTroubles(ctx context.Context, conn *pgx.Conn, tables []cdc.Table) (map[cdc.Table]string, error) {
+	var schemas, relations []string
+	for _, t := range tables {
+		schemas, relations = append(schemas, t.Schema), append(relations, t.Name)
+	}
 	rows, err := conn.Query(ctx, `SELECT n.nspname, c.relname, COALESCE(`+identityTrouble+`, '') FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`)
+WHERE c.relkind IN ('r', 'p') AND (n.nspname, c.relname) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, schemas, relations)
 	if err != nil {
 		return nil, fmt.Errorf("read replica identities: %w", err)
 	}

@@ -78,11 +78,15 @@ func (s *Source) rename(was, now map[uint32]cdc.Table) {
 	for oid, name := range was {
 		if lane, ok := s.options.Tables[name]; ok && renamed(oid) {
 			tables[now[oid]] = lane
-			s.logger.Warn("a table was renamed; its entries keep the name that the log knows", "was", name.String(), "is", now[oid].String(),
-				"hint", "write the new name into from: of its mapping files before the next start")
+			s.tellRenamed(name, now[oid])
 		}
 	}
 	s.options.Tables = tables
+}
+
+func (s *Source) tellRenamed(was, is cdc.Table) {
+	s.logger.Warn("a table was renamed; its entries keep the name that the log knows", "was", was.String(), "is", is.String(),
+		"hint", "write the new name into from: of its mapping files before the next start")
 }
 
 // applicationName is what the replication connection calls itself, so that

@@ -21,7 +21,9 @@ func slotCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "slot",
 		Short: "Show how much WAL the slot keeps on the server, or drop it",
-		Args:  noArgs,
+		Long: `Show how much WAL the slot keeps on the server, and warn from half of
+postgres.wal_budget on. Only walbridge slot drop NAME drops the slot.`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withSlot(cmd.Context(), file, func(ctx context.Context, s *wire.Slot) error {
 				if asJSON {

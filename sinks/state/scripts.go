@@ -66,8 +66,9 @@ return 'ok'
 // KEYS: lease, state, dead letters, then the streams whose checkpoint moves.
 // ARGV: lease, group, number of the commit, the commit before it, number of
 // states, number of parked records, number of fields of each, until when a request
-// may still be carried out in microseconds or 0; then the positions for the streams, field and text of each state, and names and
-// values of the fields of each parked record.
+// may still be carried out in microseconds or 0; then the positions for the streams,
+// field and text of each state, and names and values of the fields of each parked
+// record.
 //
 // The last commit is kept as lease and number. One of the same lease that is not
 // above it was carried out before: a repeat, or a copy of an older one that comes
