@@ -120,7 +120,7 @@ func TestStatusAndSlot(t *testing.T) {
 	b.writeConfig("tight.yaml", options{rewrite: func(s string) string {
 		return strings.Replace(s, "heartbeat: 250ms", "heartbeat: 250ms, wal_budget: 3MiB", 1)
 	}})
-	b.exec("SELECT pg_logical_emit_message(false, 'test', repeat('x', 2 << 20))") // more than half of the budget
+	b.exec("SELECT pg_logical_emit_message(true, 'test', repeat('x', 2 << 20))") // more than half of the budget, on the disk with its commit
 	for command, exit := range map[string]int{"slot": 0, "status": 1} {
 		b.prints(exit, "MiB of WAL on the server; the budget is 3 MiB", command, "-c", "tight.yaml")
 		if out, _ := b.command(command, "-c", "walbridge.yaml"); strings.Contains(out, "the budget is") {
