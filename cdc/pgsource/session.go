@@ -47,6 +47,7 @@ func (c *Capture) session(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return st.app.Run(gctx) })
 	g.Go(func() error { return c.attend(gctx, st) })
+	g.Go(func() error { return c.fill(gctx, st) })
 	g.Go(func() error { return st.run(gctx) })
 	err = g.Wait()
 	var gone *Loss
@@ -100,13 +101,16 @@ func (c *Capture) open(ctx context.Context, repl *pgconn.PgConn) (*stream, *Loss
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := c.startMappings(ctx, conn, r); err != nil {
+		return nil, nil, err
+	}
 	app, err := c.log.NewAppender(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.names = r.now
 	c.stats.confirmed.Store(uint64(f.Confirmed))
-	return newStream(c, repl, app, streamStart{base: l.Epoch.Base, xid: f.XID, confirmed: f.Confirmed, router: r}), nil, nil
+	return newStream(c, repl, app, streamStart{base: l.Epoch.Base, xid: f.XID, confirmed: f.Confirmed, router: r, tables: r.tables()}), nil, nil
 }
 
 // follow goes on with tables that were renamed since a session of this process began

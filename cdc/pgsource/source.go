@@ -26,6 +26,8 @@ type Options struct {
 	Publication string
 	// Tables maps the tables to capture to their lane.
 	Tables map[cdc.Table]string
+	// Mappings are started when the log does not know them yet.
+	Mappings []Start
 	// BulkAfter is after how many rows of one transaction the rest goes to the
 	// bulk lane.
 	BulkAfter int
@@ -42,6 +44,14 @@ type Options struct {
 	// without what is lost.
 	GoOnAfterLoss bool
 	Logger        *slog.Logger
+}
+
+// Start is a mapping that starts with the rows that its table has, or only with what
+// changes from now on.
+type Start struct {
+	Name  string // target/mapping
+	Table cdc.Table
+	Now   bool
 }
 
 // Source is a database that changes are captured from.
