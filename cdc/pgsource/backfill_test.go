@@ -64,6 +64,7 @@ func (b *bench) waitBackfill(id string, state cdc.BackfillState) cdc.BackfillPro
 func fold(t *testing.T, changes []cdc.Change, table string) map[string]map[string]string {
 	t.Helper()
 	out := map[string]map[string]string{}
+	at := map[string]cdc.Position{}
 	var gone map[string]string // the row whose key was changed
 	for _, c := range changes {
 		if c.Table.Name != table {
@@ -72,7 +73,12 @@ func fold(t *testing.T, changes []cdc.Change, table string) map[string]map[strin
 		switch c.Op {
 		case cdc.OpTruncate:
 			clear(out)
-		case cdc.OpSweep:
+		case cdc.OpSweep: // what was not read or changed since the generation began is gone
+			for k, pos := range at {
+				if pos.Before(c.Since) {
+					delete(out, k)
+				}
+			}
 		case cdc.OpDelete:
 			gone = out[c.Key]
 			delete(out, c.Key)
@@ -91,7 +97,7 @@ func fold(t *testing.T, changes []cdc.Change, table string) map[string]map[strin
 					row[name] = gone[name]
 				}
 			}
-			out[c.Key] = row
+			out[c.Key], at[c.Key] = row, c.Position
 		}
 	}
 	return out

@@ -172,7 +172,7 @@ func (c *Capture) Prepare(ctx context.Context) error {
 // then the slot, which decodes no WAL from before it, then the mark.
 func (c *Capture) begin(ctx context.Context, conn *pgx.Conn, f *Facts, described bool) error {
 	if !described && f.HasSlot {
-		return c.settle(ctx, &Loss{LossLogWiped, fmt.Sprintf("slot %s exists, but the log has no record of it: the log was wiped, or the slot belongs to something else", c.source.options.Slot)})
+		return c.settle(ctx, &Loss{Reason: LossLogWiped, What: fmt.Sprintf("slot %s exists, but the log has no record of it: the log was wiped, or the slot belongs to something else", c.source.options.Slot)})
 	}
 	if !described && f.Publication.Exists && (f.Publication.Changed != "" || !f.Publication.has(c.source.tables())) {
 		return &cdc.SetupError{What: fmt.Sprintf("publication %s exists already and is not what this bridge would make", c.source.options.Publication),
@@ -185,7 +185,7 @@ func (c *Capture) begin(ctx context.Context, conn *pgx.Conn, f *Facts, described
 	} else if tail, err := c.log.Tail(ctx); err != nil {
 		return err
 	} else if !tail.IsZero() {
-		return c.settle(ctx, &Loss{LossLogWiped, "the log has entries but no durable mark"})
+		return c.settle(ctx, &Loss{Reason: LossLogWiped, What: "the log has entries but no durable mark"})
 	}
 	if err := c.source.setPublication(ctx, conn); err != nil {
 		return err
