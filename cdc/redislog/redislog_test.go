@@ -80,7 +80,7 @@ func TestLostAnswersLeaveNoHole(t *testing.T) {
 		}
 		l := open(t, "redis://"+p.Addr()+"/0", fmt.Sprintf("%s_%d", k.Name, seed))
 		f := newFeed(seed, 4000)
-		p.CutRandomly(seed, 200_000)
+		p.CutRandomly(seed, 50_000)
 		if err := f.run(t, l, 0); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
