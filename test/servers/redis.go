@@ -42,7 +42,8 @@ type RedisOptions struct {
 
 // RedisTLS are files in PEM form.
 type RedisTLS struct {
-	// CA is of the certificates that the server trusts, Cert and Key are its own.
+	// CA is of the certificates that the server trusts, Cert and Key are its own. The
+	// look whether it answers shows the same, so it must do for a client too.
 	CA, Cert, Key string
 	// AskClients makes the server ask clients for a certificate.
 	AskClients bool
@@ -107,6 +108,7 @@ func redisArgs(dir string, o RedisOptions) []string {
 	args := []string{
 		"--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no", "--save", "",
 		"--maxmemory-policy", "noeviction",
+		"--repl-diskless-sync-delay", "0", // a replica is there at once
 	}
 	if o.AOF != "" {
 		args = append(args, "--appendonly", "yes", "--appendfsync", o.AOF)
