@@ -3,6 +3,7 @@ package redislog
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,6 +161,92 @@ func TestClusterFailover(t *testing.T) {
 	}
 	if l.Stats().Retries == 0 && len(ends) == 0 {
 		t.Error("nobody saw the failover")
+	}
+}
+
+// A replica that was behind takes over, and nobody waited for it: that its node lost
+// entries which were confirmed is known by the mark of its own partition, though the
+// mark of the log lies on another node, and nothing is appended above them.
+func TestClusterNodeLosesWrites(t *testing.T) {
+	c := startCluster(t)
+	l := openWith(t, Options{Cluster: c.Addrs(), Name: "loses"})
+	if err := l.SetDurableMark(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	w, stop := running(t, l)
+	b := barrier(t, l, w)
+	s, node := normal, 0
+	for s.Partition = range partitions { // one that lies apart from the description
+		if node = nodeOf(t, c, l.keys.AppendedIn(s.Partition)); node != nodeOf(t, c, l.keys.Meta()) {
+			break
+		}
+	}
+	appendOne(t, w, s, dealAt(5))
+	stepUntil(t, b, 6)
+	loneMaster(t, c.Nodes[node])
+	appendOne(t, w, s, dealAt(10))
+	stepUntil(t, b, 11)
+	c.Nodes[node].Kill()
+	if err := c.Nodes[3+node].Await(t.Context(), "replication", "role:master"); err != nil {
+		t.Fatal(err)
+	}
+	e := dealAt(15)
+	w.Append(s, &e)
+	if err := stop(false); !isLoss(err) {
+		t.Fatalf("error %v, want a loss that nothing was appended above", err)
+	}
+	whole(t, l)
+	if mark, ok, err := l.DurableMark(t.Context()); err != nil || !ok || mark != 6 {
+		t.Errorf("mark %v %v (%v), want 6, since 11 was confirmed", mark, ok, err)
+	}
+	if have, err := l.Client().Get(t.Context(), l.keys.Durable()).Result(); err != nil || have != "0/B" {
+		t.Errorf("the other node has the mark %s (%v), want 0/B", have, err)
+	}
+	// The source does not know better than 6, and sends again.
+	w, stop = running(t, l)
+	b = barrier(t, l, w)
+	appendOne(t, w, s, dealAt(10))
+	appendOne(t, w, s, dealAt(15))
+	stepUntil(t, b, 16)
+	if err := stop(true); err != nil {
+		t.Error(err)
+	}
+	if n, err := l.Client().XLen(t.Context(), l.keys.Stream(s)).Result(); err != nil || n != 3 {
+		t.Errorf("the stream has %d entries (%v), want 3", n, err)
+	}
+}
+
+// nodeOf tells which of the masters a key lies on.
+func nodeOf(t *testing.T, c *servers.RedisCluster, key string) int {
+	t.Helper()
+	one := redis.NewClient(&redis.Options{Addr: c.Nodes[0].Addr(), DisableIdentity: true})
+	defer one.Close()
+	slot, err := one.ClusterKeySlot(t.Context(), key).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(slot * 3 / 16384)
+}
+
+// loneMaster cuts a master off from its replica for good: that does not know the
+// password, which the connections there are do not need.
+func loneMaster(t *testing.T, master *servers.Redis) {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: master.Addr(), DisableIdentity: true, PoolSize: 1})
+	defer c.Close()
+	for _, args := range [][]any{{"config", "set", "requirepass", "x"}, {"client", "kill", "type", "replica"}} {
+		if err := c.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for {
+		info, err := c.Info(t.Context(), "replication").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(info, "connected_slaves:0") {
+			return
+		}
 	}
 }
 
