@@ -11,18 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/test/servers/servertest"
 )
 
-// Two goroutines of go-redis end a moment after their client was closed: that which
-// tries a server that is down once a second, and that which looks at a cluster.
-func TestMain(m *testing.M) {
-	os.Exit(servertest.Run(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
-		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9.(*clusterStateHolder).LazyReload.func1")))
-}
+func TestMain(m *testing.M) { os.Exit(servertest.Run(m)) }
 
 const partitions = 4
 
