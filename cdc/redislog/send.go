@@ -31,15 +31,17 @@ return redis.error_reply('ERR no last-generated-id')`
 // KEYS: the number. ARGV: session, the last round that was answered, this round.
 // Output: an empty text, or what the number is instead. The first write is one that
 // is never refused, so that the number goes in where memory ran out behind the
-// entries.
+// entries. A late copy of an earlier round does not set it back.
 const roundText = `local have = redis.call('GET', KEYS[1]) or ''
 local s, n = string.match(have, '^(%S+) (%d+)$')
 if s ~= ARGV[1] or tonumber(n) < tonumber(ARGV[2]) then
   if have == '' then return 'nothing' end
   return have
 end
-redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[3])
+if tonumber(n) < tonumber(ARGV[3]) then
+  redis.call('DEL', KEYS[1])
+  redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[3])
+end
 return ''`
 
 // sessionText sets the number of a new session, also where memory is short.
