@@ -87,7 +87,7 @@ func (l *Log) Stats() Stats {
 // Open connects to the server, refuses one that may lose entries by itself, and
 // makes the description of the log if there is none yet.
 func Open(ctx context.Context, o Options) (*Log, error) {
-	client, where, err := connect(&o)
+	client, from, err := connect(&o)
 	if err != nil {
 		return nil, err
 	}
@@ -96,16 +96,15 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 		client: client, appendClient: Sibling(client, Tuning{Timeout: answerTimeout, alone: true, guards: true}),
 		byStream: map[cdc.Stream]int{},
 	}
-	if err := l.open(ctx, &o, where); err != nil {
+	if err := l.open(ctx, &o, from); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
 
-func (l *Log) open(ctx context.Context, o *Options, where string) error {
+func (l *Log) open(ctx context.Context, o *Options, from whence) error {
 	if err := l.client.Ping(ctx).Err(); err != nil {
-		return &cdc.SetupError{What: "redis at " + where + " cannot be used", Err: err,
-			Hint: "check that the server runs and that redis.url has the right address and password"}
+		return &cdc.SetupError{What: "redis at " + from.where + " cannot be used", Err: err, Hint: from.hint}
 	}
 	if o.Look {
 		if err := l.lookUp(ctx); err != nil {
@@ -120,7 +119,7 @@ func (l *Log) open(ctx context.Context, o *Options, where string) error {
 		}
 	}
 	l.split(len(o.Cluster) > 0)
-	if err := l.checkPolicy(ctx, where); err != nil || o.Look {
+	if err := l.checkPolicy(ctx, from.where); err != nil || o.Look {
 		return err
 	}
 	return l.describe(ctx)

@@ -209,6 +209,10 @@ func TestOpenRefuses(t *testing.T) {
 		{"an evicting policy", Options{URL: evicting.URL(), Name: "a", Partitions: 4}, []string{"maxmemory-policy allkeys-lru", "CONFIG SET maxmemory-policy noeviction"}},
 		{"another number of partitions", Options{URL: k.Server.URL(), Name: k.Name, Partitions: 8}, []string{"made with 4 partitions, the configuration says 8", "set redis.partitions: 4"}},
 		{"a server that is not there", Options{URL: "redis://127.0.0.1:1/0", Name: "a", Partitions: 4}, []string{"127.0.0.1:1 cannot be used", "check that the server runs"}},
+		{"sentinels that are not there", Options{Sentinel: &Sentinel{Master: "sales", Addresses: []string{"127.0.0.1:1"}}, Name: "a", Partitions: 4},
+			[]string{"master sales of the sentinels 127.0.0.1:1 cannot be used", "check that the sentinels run"}},
+		{"a cluster that is none", Options{Cluster: []string{k.Server.Addr()}, Name: "a", Partitions: 4}, []string{"cluster " + k.Server.Addr() + " cannot be used", "are a Redis Cluster"}},
+		{"a cluster that is not there", Options{Cluster: []string{"127.0.0.1:1"}, Name: "a", Partitions: 4}, []string{"cluster 127.0.0.1:1 cannot be used", "check that the nodes run"}},
 		{"no URL", Options{URL: "http://user:secret@host", Name: "a", Partitions: 4}, []string{"redis.url is not a Redis URL"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

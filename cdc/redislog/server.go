@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -47,38 +48,47 @@ const dialTimeout = 3 * time.Second
 // it is the longest time that requests go to a node that is gone.
 const reloadEvery = 2 * time.Second
 
-// connect makes the client for ordinary commands; where is what people are told of
-// the address.
-func connect(o *Options) (c redis.UniversalClient, where string, err error) {
+// whence says to people where the servers are, and what to look at if none is there.
+type whence struct{ where, hint string }
+
+// connect makes the client for ordinary commands.
+func connect(o *Options) (c redis.UniversalClient, from whence, err error) {
 	url := o.URL
 	if url == "" {
 		url = "redis://"
 	}
 	ro, err := redis.ParseURL(url)
 	if err != nil {
-		return nil, "", &cdc.SetupError{What: "redis.url is not a Redis URL", Hint: "write redis://[user:password@]host:port/db, or rediss:// for TLS"}
+		return nil, from, &cdc.SetupError{What: "redis.url is not a Redis URL", Hint: "write redis://[user:password@]host:port/db, or rediss:// for TLS"}
 	}
 	if err := o.TLS.apply(ro, o.Sentinel != nil || len(o.Cluster) > 0); err != nil {
-		return nil, "", err
+		return nil, from, err
 	}
 	ro.ReadTimeout, ro.WriteTimeout = answerTimeout, answerTimeout
 	ro.DisableIdentity = true
 	switch {
 	case o.Sentinel != nil:
-		return redis.NewFailoverClient(&redis.FailoverOptions{
+		c = redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: o.Sentinel.Master, SentinelAddrs: o.Sentinel.Addresses, SentinelPassword: o.Sentinel.Password,
 			Username: ro.Username, Password: ro.Password, DB: ro.DB, TLSConfig: ro.TLSConfig,
 			ReadTimeout: answerTimeout, WriteTimeout: answerTimeout, DialTimeout: dialTimeout, DisableIdentity: true,
-		}), fmt.Sprintf("master %s of the sentinels %v", o.Sentinel.Master, o.Sentinel.Addresses), nil
+			DialerRetries: 1, // each asks all sentinels, several times
+		})
+		from = whence{fmt.Sprintf("master %s of the sentinels %s", o.Sentinel.Master, strings.Join(o.Sentinel.Addresses, ", ")),
+			"check that the sentinels run and know the master by this name, and the password in redis.url"}
 	case len(o.Cluster) > 0:
-		return redis.NewClusterClient(&redis.ClusterOptions{
+		c = redis.NewClusterClient(&redis.ClusterOptions{
 			Addrs: o.Cluster, Username: ro.Username, Password: ro.Password, TLSConfig: ro.TLSConfig,
 			ReadTimeout: answerTimeout, WriteTimeout: answerTimeout, DialTimeout: dialTimeout, DisableIdentity: true,
 			// Every command of ours names its key, so that nobody need ask for COMMAND.
 			DisableRoutingPolicies: true, ClusterStateReloadInterval: reloadEvery,
-		}), fmt.Sprintf("cluster %v", o.Cluster), nil
+		})
+		from = whence{"cluster " + strings.Join(o.Cluster, ", "), "check that the nodes run and are a Redis Cluster, and the password in redis.url"}
+	default:
+		c = redis.NewClient(ro)
+		from = whence{ro.Addr, "check that the server runs and that redis.url has the right address and password"}
 	}
-	return redis.NewClient(ro), ro.Addr, nil
+	return c, from, nil
 }
 
 // apply sets up TLS for a rediss:// address. Of several servers each is known by the

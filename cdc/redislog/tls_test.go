@@ -78,10 +78,33 @@ func (a *authority) write(name, kind string, der []byte) string {
 	return file
 }
 
+// A cluster's nodes are known by the same authority, and by the hosts that they are
+// reached at.
+func TestTLSCluster(t *testing.T) {
+	a := newAuthority(t)
+	cert, key := a.server()
+	c := servertest.RedisCluster(t, servers.ClusterOptions{Masters: 3, NodeTimeout: 5 * time.Second,
+		Node: servers.RedisOptions{TLS: &servers.RedisTLS{CA: a.file, Cert: cert, Key: key}}})
+	l := openWith(t, Options{URL: "rediss://", Cluster: c.Addrs()[:1], TLS: &TLS{CA: a.file}, Name: "nodes"})
+	if err := l.SetDurableMark(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	f := newFeed(32, 2000)
+	if ends := f.runOver(t, l); len(ends) > 0 {
+		t.Fatalf("sessions ended: %v", ends)
+	}
+	f.check(t, l)
+}
+
+// server makes the certificate of a server on the loopback interface.
+func (a *authority) server() (certFile, keyFile string) {
+	return a.sign("server", &x509.Certificate{DNSNames: []string{"redis.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}})
+}
+
 func TestTLS(t *testing.T) {
 	a := newAuthority(t)
-	cert, key := a.sign("server", &x509.Certificate{DNSNames: []string{"redis.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}})
+	cert, key := a.server()
 	mine, myKey := a.sign("client", &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	open := servertest.Redis(t, servers.RedisOptions{TLS: &servers.RedisTLS{CA: a.file, Cert: cert, Key: key}})
 	strict := servertest.Redis(t, servers.RedisOptions{TLS: &servers.RedisTLS{CA: a.file, Cert: cert, Key: key, AskClients: true}})

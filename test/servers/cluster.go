@@ -49,6 +49,9 @@ func StartRedisCluster(ctx context.Context, o ClusterOptions) (_ *RedisCluster, 
 		node := o.Node
 		node.Extra = append(slices.Clone(node.Extra), "--cluster-enabled", "yes", "--cluster-node-timeout", strconv.FormatInt(o.NodeTimeout.Milliseconds(), 10),
 			"--cluster-replica-validity-factor", "0")
+		if node.TLS != nil {
+			node.Extra = append(node.Extra, "--tls-cluster", "yes", "--tls-replication", "yes")
+		}
 		r, err := StartRedis(ctx, node)
 		if err != nil {
 			return nil, err
@@ -173,7 +176,11 @@ func pause(ctx context.Context) error {
 
 // do runs a command on a node, on a connection of its own.
 func (c *RedisCluster) do(ctx context.Context, i int, args ...any) (any, error) {
-	client := redis.NewClient(&redis.Options{Addr: c.Nodes[i].Addr(), MaxRetries: -1, PoolSize: 1, DisableIdentity: true})
+	o := &redis.Options{Addr: c.Nodes[i].Addr(), MaxRetries: -1, PoolSize: 1, DisableIdentity: true}
+	if k, ok := c.Nodes[i].kind.(*redisServer); ok {
+		o.TLSConfig = k.tls
+	}
+	client := redis.NewClient(o)
 	answer, err := client.Do(ctx, args...).Result()
 	if err != nil {
 		err = fmt.Errorf("run %v on node %d: %w", args[:2], i, err)
