@@ -194,15 +194,16 @@ func (r *Redis) Await(ctx context.Context, section string, lines ...string) erro
 // ask sends commands in the inline form, the last of them QUIT, and gives all that
 // the server answers.
 func (r *redisServer) ask(ctx context.Context, port int, commands string) ([]byte, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
 	if err != nil {
 		return nil, err
 	}
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer raw.Close()
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	conn := raw
 	if r.tls != nil {
-		conn = tls.Client(conn, r.tls)
+		conn = tls.Client(raw, r.tls)
 	}
-	defer conn.Close()
 	if _, err := io.WriteString(conn, commands); err != nil {
 		return nil, err
 	}
