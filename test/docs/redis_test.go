@@ -116,6 +116,7 @@ func captureAndDeliver(t *testing.T, l *redislog.Log) {
 	must(l.SetEpoch(ctx, cdc.Epoch{SystemID: "7"}))
 	must(l.SetDurableMark(ctx, 1))
 	must(l.Renew(ctx, cdc.Epoch{SystemID: "7", Timeline: 1, Slot: "s"}, 2))
+	backfills(t, l)
 	a, err := l.NewAppender(ctx)
 	must(err)
 	ended := make(chan error, 1)
@@ -148,6 +149,8 @@ func captureAndDeliver(t *testing.T, l *redislog.Log) {
 	must(claim.Prepare(ctx, 1, state.Intent{Sent: at, Writes: []state.Write{write}}))
 	must(claim.Commit(ctx, 1, state.Commit{ID: 1, Writes: []state.Write{write}, Checkpoints: at, Dead: []state.DeadLetter{{Key: key, Error: "refused"}}}))
 	must(claim.Renew(ctx))
+	_, _, err = claim.Scan(ctx, 1, 0, 10)
+	must(err)
 	began, err := l.GroupBegan(ctx, "crm")
 	if err != nil || !began {
 		t.Errorf("the delivery began: %v (%v)", began, err)
@@ -167,4 +170,34 @@ func captureAndDeliver(t *testing.T, l *redislog.Log) {
 	must(store.Close())
 	cancel()
 	must(<-ended)
+}
+
+// backfills does with a log what the backfills do.
+func backfills(t *testing.T, l *redislog.Log) {
+	t.Helper()
+	ctx := t.Context()
+	b := cdc.Backfill{ID: "b1", Table: cdc.Table{Schema: "public", Name: "deals"}, Reason: cdc.ReasonRequest}
+	for i, err := range []error{
+		l.AddBackfills(ctx, []cdc.Backfill{b}),
+		l.SetBackfillProgress(ctx, b.ID, cdc.BackfillProgress{State: cdc.BackfillRunning}),
+		l.StartMappings(ctx, []string{"crm/deals"}, nil),
+		l.Refill(ctx, []string{"crm/deals"}, nil),
+		l.SetNote(ctx, "a", "b"),
+	} {
+		if err != nil {
+			t.Errorf("step %d: %v", i, err)
+		}
+	}
+	if list, err := l.Backfills(ctx); err != nil || len(list) != 1 {
+		t.Errorf("backfills %v (%v)", list, err)
+	}
+	if _, err := l.BackfillsVersion(ctx); err != nil {
+		t.Error(err)
+	}
+	if started, err := l.Started(ctx); err != nil || !started["crm/deals"] {
+		t.Errorf("started %v (%v)", started, err)
+	}
+	if text, err := l.Note(ctx, "a"); err != nil || text != "b" {
+		t.Errorf("note %q (%v)", text, err)
+	}
 }
