@@ -64,7 +64,7 @@ func (b *bridge) readLog() (all []entry, findings []string) {
 }
 
 // readStream reads a stream in pages.
-func readStream(rdb *redis.Client, key string) (all []redis.XMessage, err error) {
+func readStream(rdb redis.UniversalClient, key string) (all []redis.XMessage, err error) {
 	const page = 1000
 	for from := "-"; ; {
 		list, err := rdb.XRangeN(context.Background(), key, from, "+", page).Result()
