@@ -67,6 +67,11 @@ func (e *Entry) check() error {
 	if hasRow != (e.after != nil) || hasKey != (e.Key != "") {
 		return fmt.Errorf("op %s with a row: %v, with a key: %v", e.Op, e.after != nil, e.Key != "")
 	}
+	for _, name := range e.absent {
+		if _, there := e.after[name]; there {
+			return fmt.Errorf("%s is absent and there", name)
+		}
+	}
 	if e.Op == "r" && len(e.absent) > 0 {
 		return fmt.Errorf("op r is a whole row, but %q are absent", e.absent)
 	}

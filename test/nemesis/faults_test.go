@@ -145,7 +145,7 @@ func redisDeeds() []deed {
 			c.last(100*time.Millisecond, 4*time.Second)
 			return errors.Join(err, c.b.redis.Signal(syscall.SIGCONT))
 		}},
-		{"SIGSTOP of redis, kill -9 of all captures", func(c *chaos) error {
+		{"SIGSTOP of redis and kill -9 of all captures", func(c *chaos) error {
 			err := c.b.redis.Signal(syscall.SIGSTOP)
 			c.last(50*time.Millisecond, time.Second)
 			for _, k := range c.b.captures {
@@ -269,7 +269,7 @@ func networkDeeds(to string, p *fault.Proxy) []deed {
 			p.Stall(false)
 			return nil
 		}},
-		{name("stalled, then cut"), func(c *chaos) error {
+		{name("stalled and then cut"), func(c *chaos) error {
 			p.Stall(true)
 			c.last(100*time.Millisecond, 5*time.Second)
 			p.CutAll()
