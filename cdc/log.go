@@ -44,6 +44,21 @@ type Log interface {
 	// Renew begins a new epoch with its durable mark, at once. A log with a hole may
 	// be used again from there: the caller has said that what is missing is lost.
 	Renew(ctx context.Context, e Epoch, mark LSN) error
+	// Backfills lists the backfills that are remembered, the oldest first.
+	Backfills(ctx context.Context) ([]BackfillStatus, error)
+	AddBackfills(ctx context.Context, list []Backfill) error
+	SetBackfillProgress(ctx context.Context, id string, p BackfillProgress) error
+	// Started tells which mappings, each as target/mapping, were started.
+	// StartMappings notes some as started and asks for their backfills, at once; it
+	// does nothing if one was started already.
+	Started(ctx context.Context) (map[string]bool, error)
+	StartMappings(ctx context.Context, mappings []string, list []Backfill) error
+	// Refill notes mappings as started and asks for the backfills that fill the log
+	// again, at once, whatever was there before.
+	Refill(ctx context.Context, mappings []string, list []Backfill) error
+	// Note and SetNote keep a text of the capture under a name; empty if there is none.
+	Note(ctx context.Context, name string) (string, error)
+	SetNote(ctx context.Context, name, text string) error
 	// NewAppender gives an appender that goes on where the streams end.
 	NewAppender(ctx context.Context) (Appender, error)
 }

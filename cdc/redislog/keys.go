@@ -21,6 +21,10 @@ func (k Keys) Durable() string { return fmt.Sprintf("walbridge:{%s}:durable", k.
 // that the server has all appends up to that one.
 func (k Keys) Appended() string { return fmt.Sprintf("walbridge:{%s}:appended", k.Name) }
 
+// Backfills is the hash of the backfills that were asked for, and of the mappings that
+// were started.
+func (k Keys) Backfills() string { return fmt.Sprintf("walbridge:{%s}:backfills", k.Name) }
+
 // Stream is the Redis stream of a lane and partition.
 func (k Keys) Stream(s cdc.Stream) string { return k.of(s.Partition, "log", s.Lane) }
 

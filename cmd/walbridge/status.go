@@ -89,6 +89,10 @@ func writeReport(out io.Writer, r wire.Report) error {
 			line("  stopped\t%s: %s", t, l.Stopped[t])
 		}
 	}
+	if len(r.Backfills) > 0 {
+		line("\nbackfills")
+		writeBackfills(w, r.Backfills)
+	}
 	for _, t := range r.Targets {
 		line("\ntarget %s\tdead letters %d, owner %s", t.Name, t.DeadLetters, orNone(t.Owner))
 		for _, lane := range t.Lanes {

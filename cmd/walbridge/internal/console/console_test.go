@@ -55,6 +55,7 @@ func full() Status {
 			State: "streaming", Slot: "walbridge_sales", Publication: "walbridge_pub", Rows: 7, Transactions: 3, Bytes: 99, Entries: 8,
 			RowsPerSecond: 2.5, Appended: "0/3", Confirmed: "0/2", ServerEnd: "0/4", LagBytes: 2, Durability: "none", Progress: at,
 			CompleteUntil: at.Add(time.Second), LagMS: 2500, Retained: 11, Budget: 12, Losses: 13,
+			Backfills: []Backfill{{ID: "0a1b", Table: "public.deals", State: "running", Rows: 14, Estimate: 15, RowsPerSecond: 16, LeftSeconds: 17, Reason: "request", Note: "<i>"}},
 		},
 		Targets: []Target{{
 			Name: "crm", Type: "http", State: "paused", PausedUntil: at, LastError: "<b>429</b>",
@@ -207,7 +208,7 @@ func TestStatusJSON(t *testing.T) {
 		"capture":{"state":"streaming","slot":"walbridge_sales","publication":"walbridge_pub","rows":7,"transactions":3,
 			"bytes":99,"entries":8,"rows_per_second":2.5,"appended":"0/3","confirmed":"0/2","server_end":"0/4","lag_bytes":2,
 			"durability":"none","progress":"2026-03-04T05:06:07Z","complete_until":"2026-03-04T05:06:08Z","lag_ms":2500,
-			"retained_wal_bytes":11,"wal_budget_bytes":12,"losses":13},
+			"retained_wal_bytes":11,"wal_budget_bytes":12,"losses":13,"backfills":[{"id":"0a1b","table":"public.deals","state":"running","rows":14,"estimate":15,"rows_per_second":16,"left_seconds":17,"reason":"request","note":"\u003ci\u003e"}]},
 		"targets":[{"name":"crm","type":"http","state":"paused","paused_until":"2026-03-04T05:06:07Z",
 			"last_error":"\u003cb\u003e429\u003c/b\u003e","in_flight":1,"pending":2,"requests":3,"retries":4,"parked":5,
 			"lanes":[{"name":"urgent","changes":10,"records":4,"changes_per_second":1,"records_per_second":0.5,"lag":6,"age_ms":1250,
