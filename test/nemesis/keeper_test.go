@@ -62,6 +62,9 @@ func (k *keeper) stop() {
 	}
 	close(k.quit)
 	<-k.done
+	if k.now != nil {
+		k.harmed(k.output(k.now))
+	}
 	for _, w := range k.wrong {
 		k.b.t.Errorf("%s: %s", k.name, w)
 	}
@@ -155,14 +158,22 @@ func (k *keeper) start(n int) (*process, error) {
 	return p, nil
 }
 
-// judge looks at a process that has ended.
-func (k *keeper) judge(p *process) {
-	text := k.output(p)
+// harmed finds words in the output that must never be there.
+func (k *keeper) harmed(text string) bool {
 	for line := range strings.Lines(text) {
 		if strings.Contains(line, "data_loss") || strings.Contains(line, "panic:") || strings.Contains(line, "fatal error:") {
 			k.find("%s", strings.TrimSpace(line))
-			return
+			return true
 		}
+	}
+	return false
+}
+
+// judge looks at a process that has ended.
+func (k *keeper) judge(p *process) {
+	text := k.output(p)
+	if k.harmed(text) {
+		return
 	}
 	k.mu.Lock()
 	asked := p.asked

@@ -18,7 +18,7 @@ func TestKills(t *testing.T) {
 	t.Parallel()
 	kills, seed := choose(*killsFlag, 15, 200), seedOf(t)
 	rng := rand.New(rand.NewPCG(seed, 7))
-	b := newBridge(t, options{aof: []string{"always", "everysec"}[rng.IntN(2)], captures: 1})
+	b := newBridge(t, options{aof: "always", captures: 1}) // where little time lies between append and confirm
 	stopWatch := b.watchSlot()
 	w := b.writer(seed, 15*time.Millisecond)
 	w.goesOn(20, time.Minute)
@@ -31,6 +31,9 @@ func TestKills(t *testing.T) {
 			b.deeds.begin("kill -9 at the start", "")()
 			k.killNext(time.Duration(rng.Int64N(int64(150 * time.Millisecond))))
 			continue
+		}
+		if rng.IntN(5) == 0 { // a status update has gone out
+			b.confirms()
 		}
 		b.appends(rng.IntN(12))
 		b.deeds.begin("kill -9 of a capture", "")()
@@ -60,6 +63,24 @@ func (k *keeper) killNext(after time.Duration) {
 	defer t.Stop()
 	<-t.C
 	k.kill()
+}
+
+// confirms waits until the slot is confirmed further than it was.
+func (b *bridge) confirms() {
+	b.t.Helper()
+	confirmed := func() (cdc.LSN, error) {
+		return b.lsn(context.Background(), "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = $1", slot)
+	}
+	was, err := confirmed()
+	if err != nil {
+		b.t.Fatalf("read the slot: %v", err)
+	}
+	b.until(time.Minute, func() string {
+		if now, err := confirmed(); err != nil || now <= was {
+			return fmt.Sprintf("the slot is still confirmed up to %v, %v", now, err)
+		}
+		return ""
+	})
 }
 
 // appends waits until entries have come into the log, and then for so many times
