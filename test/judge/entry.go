@@ -17,6 +17,7 @@ type Entry struct {
 	Stream cdc.Stream
 	after  map[string]json.RawMessage // nil if there is none
 	absent []string
+	since  cdc.Position // of s: what is older is gone
 }
 
 // parseEntry reads an entry by docs/events.md.
@@ -49,6 +50,11 @@ func parseEntry(m redis.XMessage) (e Entry, err error) {
 			return e, fmt.Errorf("absent: %w", err)
 		}
 	}
+	if s := field("since"); s != "" {
+		if e.since, err = cdc.ParsePosition(s); err != nil {
+			return e, fmt.Errorf("since: %w", err)
+		}
+	}
 	return e, e.check()
 }
 
@@ -66,6 +72,9 @@ func (e *Entry) check() error {
 	}
 	if hasRow != (e.after != nil) || hasKey != (e.Key != "") {
 		return fmt.Errorf("op %s with a row: %v, with a key: %v", e.Op, e.after != nil, e.Key != "")
+	}
+	if (e.Op == "s") != (e.since != cdc.Position{}) {
+		return fmt.Errorf("op %s since %v", e.Op, e.since)
 	}
 	for _, name := range e.absent {
 		if _, there := e.after[name]; there {

@@ -36,7 +36,8 @@ func (r Rows) Add(table, key string, row map[string]json.RawMessage) {
 // entry ever gave is one that the row lacks.
 type fold struct {
 	rows    Rows
-	ended   map[string]json.RawMessage // the row that the entry before deleted
+	at      map[string]map[string]cdc.Position // of the newest entry of each row
+	ended   map[string]json.RawMessage         // the row that the entry before deleted
 	endedAt cdc.Position
 }
 
@@ -47,12 +48,20 @@ func (f *fold) add(e *Entry) {
 	switch e.Op {
 	case "t":
 		delete(f.rows, e.Table)
+		delete(f.at, e.Table)
 		return
-	case "s": // a sweep takes away nothing that is there
+	case "s": // what was neither read nor changed since is gone
+		for key, at := range f.at[e.Table] {
+			if at.Before(e.since) {
+				delete(f.rows[e.Table], key)
+				delete(f.at[e.Table], key)
+			}
+		}
 		return
 	case "d":
 		f.ended, f.endedAt = older, e.At
 		delete(f.rows[e.Table], e.Key)
+		delete(f.at[e.Table], e.Key)
 		return
 	case "c", "r":
 		older = nil
@@ -67,6 +76,10 @@ func (f *fold) add(e *Entry) {
 		}
 	}
 	f.rows.Add(e.Table, e.Key, row)
+	if f.at[e.Table] == nil {
+		f.at[e.Table] = map[string]cdc.Position{}
+	}
+	f.at[e.Table][e.Key] = e.At
 }
 
 // differences compares the log's rows with the tables, column by column.

@@ -28,7 +28,7 @@ type Verdict struct {
 
 // Compare holds a log against what the witness saw and the tables that came of it.
 func Compare(ctx context.Context, l *Log, witness []Fact, tables Rows) (*Verdict, error) {
-	c := &comparison{facts: witness, streams: 3 * l.Partitions, home: map[string]int{}, fold: fold{rows: Rows{}},
+	c := &comparison{facts: witness, streams: 3 * l.Partitions, home: map[string]int{}, fold: fold{rows: Rows{}, at: map[string]map[string]cdc.Position{}},
 		verdict: Verdict{Witness: witness, Lanes: map[string]int{}, Ops: map[string]int{}, Rows: tables.Count()}}
 	if len(witness) == 0 {
 		c.find("the witness saw nothing, so nothing is proved", Fact{})
@@ -51,9 +51,10 @@ func Compare(ctx context.Context, l *Log, witness []Fact, tables Rows) (*Verdict
 // comparison walks the log and the witness side by side.
 type comparison struct {
 	verdict Verdict
-	facts   []Fact // that no entry was seen of yet
-	last    Entry  // the entry before
-	copies  int    // of last, where it goes to every stream
+	facts   []Fact  // that no entry was seen of yet
+	last    Entry   // the entry before
+	copies  int     // of last, where it goes to every stream
+	seen    cdc.LSN // of the fact before facts
 	streams int
 	home    map[string]int // partitions by row
 	fold    fold
@@ -78,7 +79,7 @@ func (c *comparison) entry(e *Entry) {
 	c.closeBroadcast()
 	if c.last.At == e.At && c.last.Op != "" {
 		c.find(fmt.Sprintf("twice: %v in %v and %v", e.At, c.last.Stream, e.Stream), e.Fact)
-	} else if e.Op != "r" && e.Op != "s" {
+	} else if !c.ofBackfill(e) {
 		c.hold(e)
 	}
 	c.last, c.copies = *e, 1
@@ -92,6 +93,23 @@ func (c *comparison) entry(e *Entry) {
 		c.place(e)
 	}
 	c.fold.add(e)
+}
+
+// ofBackfill tells the entries that no transaction of the source made: rows that were
+// read, the end of a generation, and what a backfill by keys says of a key without a
+// row, at a Position where the source has nothing.
+func (c *comparison) ofBackfill(e *Entry) bool {
+	switch e.Op {
+	case "r", "s":
+		return true
+	case "d":
+		for ; len(c.facts) > 0 && c.facts[0].At.LSN < e.At.LSN; c.facts = c.facts[1:] {
+			c.missing(&c.facts[0])
+		}
+		mine := c.seen == e.At.LSN || len(c.facts) > 0 && c.facts[0].At.LSN == e.At.LSN
+		return !mine && e.Stream.Lane == cdc.LaneBulk
+	}
+	return false
 }
 
 // closeBroadcast looks whether an entry that goes to every stream was in every one.
@@ -113,6 +131,7 @@ func (c *comparison) hold(e *Entry) {
 	if c.facts[0] != e.Fact {
 		c.find(fmt.Sprintf("%v says %+v, the source %+v", e.At, e.Fact, c.facts[0]), e.Fact)
 	}
+	c.seen = e.At.LSN
 	c.facts = c.facts[1:]
 }
 

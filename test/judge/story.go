@@ -27,7 +27,7 @@ type line struct {
 func (v *Verdict) Story(ctx context.Context, l *Log, f Finding, deeds []Deed) (string, error) {
 	const around = 4 // entries of the key before and after
 	concerns := func(x *Fact) bool {
-		return x.At == f.At || x.Table == f.Table && (x.Key == f.Key || x.Op == "t") && f.Table != ""
+		return x.At == f.At || x.Table == f.Table && (x.Key == f.Key || toAll(x.Op)) && f.Table != ""
 	}
 	var facts, inLog []line
 	place := 0
@@ -43,8 +43,10 @@ func (v *Verdict) Story(ctx context.Context, l *Log, f Finding, deeds []Deed) (s
 	if at == (cdc.Position{}) {
 		place = len(facts) - 1 // it is about the row as it is in the end
 	}
+	var told Fact // a truncate is in every stream
 	err := l.walk(ctx, func(e *Entry) {
-		if concerns(&e.Fact) {
+		if concerns(&e.Fact) && !(toAll(e.Op) && e.Fact == told) {
+			told = e.Fact
 			inLog = append(inLog, line{time.UnixMicro(e.TS), fmt.Sprintf("log    %v %s in %v, absent %q", e.At, e.Op, e.Stream, e.absent)})
 		}
 	}, func(Finding) {})
