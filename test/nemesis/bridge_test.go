@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,7 @@ type bridge struct {
 type options struct {
 	aof      string // always or everysec
 	captures int    // processes: all but one wait
+	archived int    // rows of the table archive, for backfills
 }
 
 // newBridge starts servers and processes, and makes the witness before any row is
@@ -67,19 +69,26 @@ func newBridge(t testing.TB, o options) *bridge {
 	})
 	b.pgNet, b.redisNet = b.proxy(b.pg.Addr()), b.proxy(b.redis.Addr())
 	b.exec(schema)
-	b.write("walbridge.yaml", fmt.Sprintf(`name: %s
+	b.exec(strings.ReplaceAll(preload, "$1", fmt.Sprint(o.archived)))
+	b.writeConfig("walbridge.yaml", b.pgNet.Addr(), b.redisNet.Addr())
+	b.writeConfig("direct.yaml", b.pg.Addr(), b.redis.Addr())
+	for i := range tables {
+		b.write(filepath.Join("mappings", tables[i].name+".yaml"), tables[i].mapping())
+	}
+	b.start(o)
+	return b
+}
+
+func (b *bridge) writeConfig(file, pg, redis string) {
+	b.t.Helper()
+	b.write(file, fmt.Sprintf(`name: %s
 postgres: {url: "postgres://postgres@%s/postgres?sslmode=disable", heartbeat: 250ms}
 redis: {url: "redis://%s/0", partitions: %d, bulk_after: %d}
 mappings: [mappings/*.yaml]
 listen: ""
 targets:
   nobody: {type: http, url: "http://127.0.0.1:9/"}
-`, name, b.pgNet.Addr(), b.redisNet.Addr(), partitions, bulkAfter))
-	for i := range tables {
-		b.write(filepath.Join("mappings", tables[i].name+".yaml"), tables[i].mapping())
-	}
-	b.start(o)
-	return b
+`, name, pg, redis, partitions, bulkAfter))
 }
 
 // start starts the processes, one after another, and makes the witness.
@@ -240,6 +249,7 @@ func (b *bridge) mustBeSound() {
 // judge drains the bridge, with the writers at rest, and judges the log.
 func (b *bridge) judge() {
 	b.t.Helper()
+	b.endBackfills()
 	b.exec("INSERT INTO marks SELECT coalesce(max(id), 0) + 1 FROM marks") // the last change of all
 	b.catchUp(90 * time.Second)
 	b.mustBeSound()

@@ -80,7 +80,7 @@ func (h *hand) note() any {
 
 // change changes one of the tables.
 func (h *hand) change(ctx context.Context, tx pgx.Tx) error {
-	list := []func(add func(string, ...any)){h.deal, h.deal, h.deal, h.forecast, h.tagChange, h.visit, h.quota, h.ledger, h.account, h.sale, h.sale, h.many}
+	list := []func(add func(string, ...any)){h.deal, h.deal, h.deal, h.forecast, h.tagChange, h.visit, h.quota, h.ledger, h.account, h.sale, h.sale, h.old, h.many}
 	do := list[h.rng.IntN(len(list))]
 	if h.rng.IntN(400) == 0 {
 		do = func(add func(string, ...any)) { add("TRUNCATE " + truncates[h.rng.IntN(len(truncates))]) }
@@ -117,6 +117,23 @@ func (h *hand) deal(add func(string, ...any)) {
 	case 15: // there and back, and the same row twice in a transaction
 		add("UPDATE deals SET id = -id WHERE id = $1", id)
 		add("UPDATE deals SET id = -id, owner = $2 WHERE id = -$1::bigint", id, h.owner())
+	}
+}
+
+// old changes rows that were there before the capture.
+func (h *hand) old(add func(string, ...any)) {
+	id := 7 * (1 + h.rng.Int64N(archived))
+	switch h.rng.IntN(6) {
+	case 0:
+		add("DELETE FROM archive WHERE id = $1", id)
+	case 1: // another key, before the cursor of a backfill or behind it
+		add("UPDATE archive SET id = $2 WHERE id = $1", id, 7*archived-id+1+h.rng.Int64N(5))
+	case 2:
+		add("UPDATE archive SET n = n + 1 WHERE id BETWEEN $1 AND $1 + 300", id)
+	case 3:
+		add("INSERT INTO archive VALUES ($1, -1, $2) ON CONFLICT DO NOTHING", id+3, h.note())
+	default:
+		add("UPDATE archive SET n = n + 1 WHERE id = $1", id)
 	}
 }
 
