@@ -15,13 +15,14 @@ import (
 )
 
 // leaves are the partitions with rows of partitioned tables, each with the number of its
-// file, which TRUNCATE changes. By the tables' OIDs.
+// file, which TRUNCATE changes. So do VACUUM FULL, CLUSTER and an ALTER that writes the
+// rows anew, which cannot be told from it: the row counts of a truncated partition are
+// those of any other as soon as it was analyzed. By the tables' OIDs.
 type leaves map[uint32]map[uint32]uint32
 
-// leafQuery reads them. reltuples is negative from a TRUNCATE, or an ALTER that writes
-// the rows anew, until the next ANALYZE; VACUUM FULL and CLUSTER count the rows.
+// leafQuery reads them.
 const leafQuery = `
-SELECT r.oid, c.oid, c.relfilenode, c.reltuples < 0 FROM unnest($1::oid[]) AS r(oid)
+SELECT r.oid, c.oid, c.relfilenode FROM unnest($1::oid[]) AS r(oid)
 CROSS JOIN LATERAL pg_catalog.pg_partition_tree(r.oid::regclass) t JOIN pg_catalog.pg_class c ON c.oid = t.relid
 WHERE t.isleaf AND c.relkind = 'r'`
 
@@ -36,15 +37,13 @@ func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("read partitions: %w", err)
 	}
-	now, emptied := leaves{}, map[uint32]bool{}
+	now := leaves{}
 	var root, leaf, file uint32
-	var fresh bool
-	if _, err := pgx.ForEachRow(rows, []any{&root, &leaf, &file, &fresh}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&root, &leaf, &file}, func() error {
 		if now[root] == nil {
 			now[root] = map[uint32]uint32{}
 		}
 		now[root][leaf] = file
-		emptied[leaf] = fresh
 		return nil
 	}); err != nil {
 		return fmt.Errorf("read partitions: %w", err)
@@ -57,7 +56,7 @@ func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
 	if maps.EqualFunc(a.leaves, now, maps.Equal) {
 		return nil
 	}
-	fills, err := a.fillsFor(ctx, conn, now, emptied)
+	fills, err := a.fillsFor(ctx, conn, now)
 	if err != nil {
 		return err
 	}
@@ -88,7 +87,7 @@ func (a *attendant) notedLeaves(ctx context.Context) (leaves, error) {
 }
 
 // fillsFor says what has to be read again, given the leaves of now.
-func (a *attendant) fillsFor(ctx context.Context, conn *pgx.Conn, now leaves, emptied map[uint32]bool) ([]cdc.Backfill, error) {
+func (a *attendant) fillsFor(ctx context.Context, conn *pgx.Conn, now leaves) ([]cdc.Backfill, error) {
 	var out []cdc.Backfill
 	for root, list := range now {
 		old, known := a.leaves[root]
@@ -101,12 +100,12 @@ func (a *attendant) fillsFor(ctx context.Context, conn *pgx.Conn, now leaves, em
 		}
 		gone := 0
 		for leaf, file := range old {
-			if is, there := list[leaf]; !there || is != file && emptied[leaf] {
+			if list[leaf] != file {
 				gone++
 			}
 		}
 		if gone > 0 {
-			a.capture.source.logger.Warn("a partition was truncated, detached or dropped, which PostgreSQL does not publish: the table is read again",
+			a.capture.source.logger.Warn("a partition was truncated, rewritten, detached or dropped, which PostgreSQL does not publish: the table is read again",
 				"table", table.String(), "partitions", gone)
 			out = append(out, cdc.Backfill{ID: cdc.NewBackfillID(), Table: table, Generation: true, Reason: "partition_gone", Created: time.Now().UTC()})
 			continue
