@@ -1,6 +1,7 @@
 package nemesis
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/walbridge/walbridge/test/servers/servertest"
 )
@@ -30,6 +33,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 // the build, such as -race.
 func run(m *testing.M) int {
 	flag.Parse()
+	redis.SetLogger(silent{}) // that a server is away is the test's own doing
 	dir, err := os.MkdirTemp("", "walbridge-nemesis-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "nemesis: make a directory for the program:", err)
@@ -45,6 +49,10 @@ func run(m *testing.M) int {
 	}
 	return servertest.Run(m)
 }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // choose gives what a flag says, or else the short or the long default.
 func choose[T comparable](asked, short, long T) T {
