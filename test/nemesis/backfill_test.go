@@ -110,7 +110,7 @@ func (b *bridge) endBackfills() {
 		if err != nil {
 			return err.Error()
 		}
-		noticed := false
+		noticed, begun := false, map[string]int{}
 		rows = 0
 		clear(counts)
 		for i := range list {
@@ -128,7 +128,15 @@ func (b *bridge) endBackfills() {
 			}
 			noticed = noticed || s.Reason == "partition_gone" && !before[s.ID]
 			rows += s.Progress.Rows
+			if s.Reason == cdc.ReasonStart {
+				begun[s.Table.Name]++
+			}
 			counts[fmt.Sprintf("%s %s", s.Reason, s.Progress.State)]++
+		}
+		for i := range tables {
+			if n := begun[tables[i].name]; n != 1 {
+				b.t.Fatalf("the first load of %s was asked for %d times", tables[i].name, n)
+			}
 		}
 		if !noticed {
 			return "nobody has noticed that a partition was truncated"

@@ -160,9 +160,10 @@ func (k *keeper) start(n int) (*process, error) {
 
 // harmed finds words in the output that must never be there.
 func (k *keeper) harmed(text string) bool {
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, "data_loss") || strings.Contains(line, "panic:") || strings.Contains(line, "fatal error:") {
-			k.find("%s", strings.TrimSpace(line))
+	for _, word := range []string{"data_loss", "panic:", "fatal error:", "DATA RACE"} {
+		if i := strings.Index(text, word); i >= 0 {
+			from := strings.LastIndexByte(text[:i], '\n') + 1
+			k.find("%s", text[from:min(len(text), from+2000)])
 			return true
 		}
 	}
