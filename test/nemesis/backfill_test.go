@@ -91,7 +91,8 @@ func backfillDeeds() []deed {
 }
 
 // endBackfills has the last unpublished change noticed, wakes the backfills that rest,
-// and waits until all have ended, none of them in failure.
+// cancels those that nobody began with, since a queue of them may take long, and waits
+// until all have ended, none of them in failure.
 func (b *bridge) endBackfills() {
 	b.t.Helper()
 	began, before := time.Now(), map[string]bool{}
@@ -105,7 +106,7 @@ func (b *bridge) endBackfills() {
 	b.exec("TRUNCATE sales_high") // older ones are noticed with it, at the latest
 	rows := int64(0)
 	counts := map[string]int{}
-	b.until(2*time.Minute, func() string {
+	b.until(5*time.Minute, func() string {
 		list, err := b.backfills()
 		if err != nil {
 			return err.Error()
@@ -115,8 +116,16 @@ func (b *bridge) endBackfills() {
 		clear(counts)
 		for i := range list {
 			s := &list[i]
-			if s.Wish == cdc.WishPause && !s.Progress.State.Final() {
-				if _, err := b.command("backfill", "resume", s.ID); err != nil {
+			wish := ""
+			switch {
+			case s.Progress.State.Final():
+			case s.Reason == cdc.ReasonRequest && s.Wish == cdc.WishRun && s.Progress.State == cdc.BackfillWaiting:
+				wish = "cancel"
+			case s.Wish == cdc.WishPause:
+				wish = "resume"
+			}
+			if wish != "" {
+				if _, err := b.command("backfill", wish, s.ID); err != nil {
 					return err.Error()
 				}
 			}

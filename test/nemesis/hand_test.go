@@ -82,7 +82,7 @@ func (h *hand) note() any {
 func (h *hand) change(ctx context.Context, tx pgx.Tx) error {
 	list := []func(add func(string, ...any)){h.deal, h.deal, h.deal, h.forecast, h.tagChange, h.visit, h.quota, h.ledger, h.account, h.sale, h.sale, h.old, h.many}
 	do := list[h.rng.IntN(len(list))]
-	if h.rng.IntN(400) == 0 {
+	if h.rng.IntN(500) == 0 {
 		do = func(add func(string, ...any)) { add("TRUNCATE " + truncates[h.rng.IntN(len(truncates))]) }
 	}
 	var err error

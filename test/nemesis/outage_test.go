@@ -29,11 +29,10 @@ func TestOutage(t *testing.T) {
 	} {
 		t.Run(how.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBridge(t, options{aof: "everysec", captures: 1})
+			b := newBridge(t, options{aof: "always", captures: 1})
 			s := b.steady()
 			s.reaches(rate)
 			b.catchUp(time.Minute)
-			held := b.entries()
 			before, end := s.changes.Load(), b.deeds.begin("redis is "+how.name, "")
 			if err := how.away(b); err != nil {
 				t.Fatal(err)
@@ -45,6 +44,7 @@ func TestOutage(t *testing.T) {
 				t.Fatal(err)
 			}
 			end()
+			held := b.entries()
 			first, drain := b.drains(held, time.Minute+length)
 			came := b.entries() - held
 			s.stop()

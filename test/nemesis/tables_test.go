@@ -87,7 +87,7 @@ func (t *table) mapping() string {
 
 // truncates are tables that are truncated, alone or together. That of a partition is
 // not published: it is a backfill that finds it out.
-var truncates = []string{"tags", "forecasts", "sales", "visits, ledger", "accounts", "deals", "sales_mid", "sales_low; ANALYZE sales_low"}
+var truncates = []string{"tags", "forecasts", "quotas", "visits, ledger", "visits", "tags, quotas", "sales", "accounts", "deals", "sales_mid", "sales_low; ANALYZE sales_low"}
 
 // readTables reads all tables as to_jsonb gives them.
 func readTables(ctx context.Context, conn *pgx.Conn) (judge.Rows, error) {
