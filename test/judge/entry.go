@@ -15,9 +15,9 @@ import (
 type Entry struct {
 	Fact
 	Stream cdc.Stream
+	Absent []string                   // columns that are not in after
 	after  map[string]json.RawMessage // nil if there is none
-	absent []string
-	since  cdc.Position // of s: what is older is gone
+	since  cdc.Position               // of s: what is older is gone
 }
 
 // parseEntry reads an entry by docs/events.md.
@@ -46,7 +46,7 @@ func parseEntry(m redis.XMessage) (e Entry, err error) {
 		}
 	}
 	if s := field("absent"); s != "" {
-		if err := json.Unmarshal([]byte(s), &e.absent); err != nil {
+		if err := json.Unmarshal([]byte(s), &e.Absent); err != nil {
 			return e, fmt.Errorf("absent: %w", err)
 		}
 	}
@@ -76,13 +76,13 @@ func (e *Entry) check() error {
 	if (e.Op == "s") != (e.since != cdc.Position{}) {
 		return fmt.Errorf("op %s since %v", e.Op, e.since)
 	}
-	for _, name := range e.absent {
+	for _, name := range e.Absent {
 		if _, there := e.after[name]; there {
 			return fmt.Errorf("%s is absent and there", name)
 		}
 	}
-	if e.Op == "r" && len(e.absent) > 0 {
-		return fmt.Errorf("op r is a whole row, but %q are absent", e.absent)
+	if e.Op == "r" && len(e.Absent) > 0 {
+		return fmt.Errorf("op r is a whole row, but %q are absent", e.Absent)
 	}
 	return nil
 }
@@ -171,6 +171,13 @@ func (c *cursor) next(ctx context.Context, l *Log) (*redis.XMessage, error) {
 		return nil, nil
 	}
 	return &c.page[0], nil
+}
+
+// Entries gives all entries in the order of Positions, those that go to every stream
+// once for each; and what is not an entry, and where a stream does not rise.
+func (l *Log) Entries(ctx context.Context) (all []Entry, wrong []Finding, err error) {
+	err = l.walk(ctx, func(e *Entry) { all = append(all, *e) }, func(f Finding) { wrong = append(wrong, f) })
+	return all, wrong, err
 }
 
 // walk goes over the entries of all streams in the order of Positions. wrong is

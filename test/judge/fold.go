@@ -70,7 +70,7 @@ func (f *fold) add(e *Entry) {
 		}
 	}
 	row := maps.Clone(e.after)
-	for _, name := range e.absent {
+	for _, name := range e.Absent {
 		if v, ok := older[name]; ok {
 			row[name] = v
 		}
@@ -82,8 +82,8 @@ func (f *fold) add(e *Entry) {
 	f.at[e.Table][e.Key] = e.At
 }
 
-// differences compares the log's rows with the tables, column by column.
-func differences(want, have Rows) (findings []Finding) {
+// Differences compares rows with what they should be, column by column.
+func Differences(want, have Rows) (findings []Finding) {
 	tables := map[string]bool{}
 	for t := range want {
 		tables[t] = true
@@ -101,33 +101,33 @@ func differences(want, have Rows) (findings []Finding) {
 		}
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
 			if what := difference(want[table][key], have[table][key]); what != "" {
-				findings = append(findings, Finding{What: fmt.Sprintf("row %s %s: %s", table, key, what), Table: table, Key: key})
+				findings = append(findings, Finding{What: fmt.Sprintf("%s %s: %s", table, key, what), Table: table, Key: key})
 			}
 		}
 	}
 	return findings
 }
 
-// difference says how a row of the log is not that of the table; empty if it is.
+// difference says how a row is not as it should be; empty if it is.
 func difference(want, have map[string]json.RawMessage) string {
 	switch {
 	case have == nil:
-		return "it is in the table, not in the log"
+		return "the row is missing"
 	case want == nil:
-		return "it is in the log, not in the table"
+		return "the row should not be there"
 	}
 	var found []string
 	for _, column := range slices.Sorted(maps.Keys(want)) {
 		v, ok := have[column]
 		if !ok {
-			found = append(found, "the log has no "+column)
+			found = append(found, "it has no "+column)
 		} else if w := canonical(want[column]); w != canonical(v) {
-			found = append(found, fmt.Sprintf("the log has %s %.60s, the table %.60s", column, canonical(v), w))
+			found = append(found, fmt.Sprintf("it has %s %.60s, want %.60s", column, canonical(v), w))
 		}
 	}
 	for _, column := range slices.Sorted(maps.Keys(have)) {
 		if _, ok := want[column]; !ok {
-			found = append(found, "the log has a column too many: "+column)
+			found = append(found, "it has a column too many: "+column)
 		}
 	}
 	return strings.Join(found, "; ")

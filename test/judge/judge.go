@@ -44,7 +44,7 @@ func Compare(ctx context.Context, l *Log, witness []Fact, tables Rows) (*Verdict
 	if err != nil {
 		return nil, err
 	}
-	c.verdict.Findings = append(append(c.verdict.Findings, strangers...), differences(tables, c.fold.rows)...)
+	c.verdict.Findings = append(append(c.verdict.Findings, strangers...), Differences(tables, c.fold.rows)...)
 	return &c.verdict, nil
 }
 
@@ -85,7 +85,7 @@ func (c *comparison) entry(e *Entry) {
 	c.last, c.copies = *e, 1
 	c.verdict.Entries++
 	c.verdict.Ops[e.Op]++
-	if len(e.absent) > 0 {
+	if len(e.Absent) > 0 {
 		c.verdict.Absent++
 	}
 	if !toAll(e.Op) {

@@ -47,7 +47,7 @@ func (v *Verdict) Story(ctx context.Context, l *Log, f Finding, deeds []Deed) (s
 	err := l.walk(ctx, func(e *Entry) {
 		if concerns(&e.Fact) && !(toAll(e.Op) && e.Fact == told) {
 			told = e.Fact
-			inLog = append(inLog, line{time.UnixMicro(e.TS), fmt.Sprintf("log    %v %s in %v, absent %q", e.At, e.Op, e.Stream, e.absent)})
+			inLog = append(inLog, line{time.UnixMicro(e.TS), fmt.Sprintf("log    %v %s in %v, absent %q", e.At, e.Op, e.Stream, e.Absent)})
 		}
 	}, func(Finding) {})
 	if err != nil {
