@@ -14,17 +14,23 @@ import (
 	"github.com/walbridge/walbridge/cdc"
 )
 
-// leaves are the partitions with rows of partitioned tables, each with the number of its
-// file, which TRUNCATE changes. So do VACUUM FULL, CLUSTER and an ALTER that writes the
-// rows anew, which cannot be told from it: the row counts of a truncated partition are
-// those of any other as soon as it was analyzed. By the tables' OIDs.
-type leaves map[uint32]map[uint32]uint32
+// leaves are the partitions with rows of partitioned tables, by the tables' OIDs. Each
+// has a number that changes when its rows may have without the server sending it:
+//
+//   - that of its file, which TRUNCATE changes. So do VACUUM FULL, CLUSTER and an ALTER
+//     that writes the rows anew, which cannot be told from it: the row counts of a
+//     truncated partition are those of any other as soon as it was analyzed;
+//   - the transactions that attached it and what it is a part of: one that was detached,
+//     changed and attached again between two looks is the same table with the same file.
+type leaves map[uint32]map[uint32]uint64
 
 // leafQuery reads them.
 const leafQuery = `
-SELECT r.oid, c.oid, c.relfilenode FROM unnest($1::oid[]) AS r(oid)
+SELECT r.oid, c.oid, c.relfilenode::bigint << 32 | (SELECT sum(i.xmin::text::bigint)::bigint & x'FFFFFFFF'::bigint
+  FROM pg_catalog.pg_partition_ancestors(c.oid) a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.relid)
+FROM unnest($1::oid[]) AS r(oid)
 CROSS JOIN LATERAL pg_catalog.pg_partition_tree(r.oid::regclass) t JOIN pg_catalog.pg_class c ON c.oid = t.relid
-WHERE t.isleaf AND c.relkind = 'r'`
+WHERE t.isleaf AND c.relkind = 'r' AND c.relispartition`
 
 // leavesNote is the name under which the log keeps the leaves.
 const leavesNote = "leaves"
@@ -38,12 +44,13 @@ func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("read partitions: %w", err)
 	}
 	now := leaves{}
-	var root, leaf, file uint32
-	if _, err := pgx.ForEachRow(rows, []any{&root, &leaf, &file}, func() error {
+	var root, leaf uint32
+	var state int64
+	if _, err := pgx.ForEachRow(rows, []any{&root, &leaf, &state}, func() error {
 		if now[root] == nil {
-			now[root] = map[uint32]uint32{}
+			now[root] = map[uint32]uint64{}
 		}
-		now[root][leaf] = file
+		now[root][leaf] = uint64(state)
 		return nil
 	}); err != nil {
 		return fmt.Errorf("read partitions: %w", err)
@@ -99,8 +106,8 @@ func (a *attendant) fillsFor(ctx context.Context, conn *pgx.Conn, now leaves) ([
 			continue
 		}
 		gone := 0
-		for leaf, file := range old {
-			if list[leaf] != file {
+		for leaf, state := range old {
+			if list[leaf] != state {
 				gone++
 			}
 		}
@@ -124,7 +131,7 @@ func (a *attendant) fillsFor(ctx context.Context, conn *pgx.Conn, now leaves) ([
 }
 
 // withRows gives those of new leaves that have rows.
-func withRows(ctx context.Context, conn *pgx.Conn, list, old map[uint32]uint32) (out []string, err error) {
+func withRows(ctx context.Context, conn *pgx.Conn, list, old map[uint32]uint64) (out []string, err error) {
 	for leaf := range list {
 		if _, known := old[leaf]; known {
 			continue
