@@ -83,11 +83,7 @@ func (h *hand) change(ctx context.Context, tx pgx.Tx) error {
 	list := []func(add func(string, ...any)){h.deal, h.deal, h.deal, h.forecast, h.tagChange, h.visit, h.quota, h.ledger, h.account, h.sale, h.sale, h.old, h.many}
 	do := list[h.rng.IntN(len(list))]
 	if h.rng.IntN(500) == 0 {
-		what := truncates[h.rng.IntN(len(truncates))]
-		if strings.HasPrefix(what, "sales") && h.rng.IntN(3) > 0 {
-			what = "forecasts" // each of the other makes a backfill of the whole table
-		}
-		do = func(add func(string, ...any)) { add("TRUNCATE " + what) }
+		do = func(add func(string, ...any)) { add("TRUNCATE " + truncates[h.rng.IntN(len(truncates))]) }
 	}
 	var err error
 	do(func(sql string, args ...any) {

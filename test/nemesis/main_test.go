@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	lengthFlag = flag.Duration("nemesis", 0, "how long TestNemesis goes on (WALBRIDGE_NEMESIS; 65s, with WALBRIDGE_FULL=1 5m)")
+	lengthFlag = flag.Duration("nemesis", 0, "how long TestNemesis goes on (WALBRIDGE_NEMESIS; 60s, with WALBRIDGE_FULL=1 5m)")
 	seedFlag   = flag.Uint64("seed", 0, "seed of the choices (WALBRIDGE_SEED; by the clock)")
 	killsFlag  = flag.Int("kills", 0, "how often TestKills kills the capture (15, with WALBRIDGE_FULL=1 200)")
 	outageFlag = flag.Duration("outage", 0, "how long Redis is away in TestOutage (10s, with WALBRIDGE_FULL=1 60s)")
@@ -75,7 +75,7 @@ func lengthOf(t *testing.T) time.Duration {
 			t.Fatalf("WALBRIDGE_NEMESIS=%q: %v", s, err)
 		}
 	}
-	return choose(asked, 65*time.Second, 5*time.Minute)
+	return choose(asked, 60*time.Second, 5*time.Minute)
 }
 
 // seedOf gives the seed of a test's choices and says it, so that a failure can be

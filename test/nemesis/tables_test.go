@@ -85,9 +85,18 @@ func (t *table) mapping() string {
 		t.name, t.name, strings.Join(parts, " + '/' + "), t.key[0], t.key[0], t.lane)
 }
 
-// truncates are tables that are truncated, alone or together. That of a partition is
-// not published: it is a backfill that finds it out.
-var truncates = []string{"tags", "forecasts", "quotas", "visits, ledger", "visits", "tags, quotas", "sales", "accounts", "deals", "sales_mid", "sales_low; ANALYZE sales_low"}
+// truncates are tables that are truncated, alone or together.
+var truncates = []string{"tags", "forecasts", "quotas", "visits, ledger", "visits", "tags, quotas", "accounts", "deals"}
+
+// unpublished are changes of partitions that the server does not send: a backfill makes
+// up for them, one for each, and for a truncate of the whole table too.
+var unpublished = []string{
+	"TRUNCATE sales",
+	"TRUNCATE sales_mid",
+	"TRUNCATE sales_low; ANALYZE sales_low",
+	`ALTER TABLE sales DETACH PARTITION sales_low; UPDATE sales_low SET memo = 'while it was away'; DELETE FROM sales_low WHERE id % 5 = 0;
+ALTER TABLE sales ATTACH PARTITION sales_low FOR VALUES FROM (MINVALUE) TO (50)`,
+}
 
 // readTables reads all tables as to_jsonb gives them.
 func readTables(ctx context.Context, conn *pgx.Conn) (judge.Rows, error) {
