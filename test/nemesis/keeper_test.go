@@ -89,6 +89,12 @@ func (k *keeper) mustStart() {
 	}
 }
 
+func (k *keeper) summary() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return fmt.Sprintf("%s was started %d times, of which %d failed, as a server was away", k.name, k.starts, k.gaveUp)
+}
+
 func (k *keeper) find(format string, args ...any) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -18,6 +18,7 @@ func TestNemesis(t *testing.T) {
 	}
 	b := newBridge(t, options{aof: aof, captures: 2, archived: archived})
 	began := time.Now()
+	defer func() { t.Logf("seed %d, faults: %s", seed, b.deeds.summary()) }() // of a failure, too
 	stopWatch := b.watchSlot()
 	w := b.writer(seed, 25*time.Millisecond)
 	var slowest time.Duration
@@ -37,8 +38,7 @@ func TestNemesis(t *testing.T) {
 	}
 	t.Logf("seed %d, aof %s, %s in %d rounds, the slowest recovery %s; %d commits, %d refused, %d connections of the writers lost; %d looks at the slot",
 		seed, aof, time.Since(began).Round(time.Second), rounds, slowest.Round(10*time.Millisecond), w.commits.Load(), w.refused.Load(), w.lost.Load(), b.slotSamples)
-	t.Logf("faults: %s", b.deeds.summary())
 	for _, k := range b.captures {
-		t.Logf("%s was started %d times, of which %d failed, as a server was away", k.name, k.starts, k.gaveUp)
+		t.Log(k.summary())
 	}
 }
