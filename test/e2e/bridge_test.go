@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/test/judge"
 	"github.com/walbridge/walbridge/test/servers"
 	"github.com/walbridge/walbridge/test/servers/servertest"
 )
@@ -85,6 +86,8 @@ type bridge struct {
 	redis *servers.Redis
 	rdb   redis.UniversalClient
 	apps  *apps
+
+	witnessed []judge.Fact // what the witness has told so far
 }
 
 // newBridge starts or shares servers, makes the tables and writes the
