@@ -53,6 +53,7 @@ type Barrier struct {
 	writer  *Writer
 	mode    Durability
 	durable atomic.Uint64
+	times   *timeIndex
 
 	written  cdc.LSN   // last written to the key, or found there
 	at       time.Time // when it was
@@ -82,8 +83,12 @@ func (l *Log) NewBarrier(ctx context.Context, w *Writer) (*Barrier, error) {
 	if err != nil {
 		return nil, err
 	}
+	times, err := l.newTimeIndex(ctx)
+	if err != nil {
+		return nil, err
+	}
 	l.durable.Store(mode)
-	return &Barrier{log: l, writer: w, mode: mode, written: mark, progress: time.Now()}, nil
+	return &Barrier{log: l, writer: w, mode: mode, times: times, written: mark, progress: time.Now()}, nil
 }
 
 // Mode is what the server can do.
@@ -205,7 +210,7 @@ func (b *Barrier) step(ctx context.Context, now time.Time) error {
 	if b.mode != DurableAge {
 		b.advance(now)
 	}
-	return nil
+	return b.times.note(ctx, end, time.UnixMicro(b.writer.latest.Load()))
 }
 
 func (b *Barrier) advance(now time.Time) {

@@ -1,6 +1,7 @@
 package redislog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ type Options struct {
 	// Partitions is fixed when the log is made; 1 to 256.
 	Partitions int
 	Logger     *slog.Logger
+	// TimeEvery is how far apart the points of the time index are at the least; a minute
+	// if zero.
+	TimeEvery time.Duration
 	// Look opens a log only to look at it, with the partitions that it has; one that
 	// was not made yet is ErrNoLog.
 	Look bool
@@ -47,6 +51,8 @@ type Log struct {
 	client       *redis.Client
 	appendClient *redis.Client
 	counters     counters
+	blocked      blocked
+	timeEvery    time.Duration
 	durable      atomic.Value // Durability, once a barrier found it
 }
 
@@ -93,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	l := &Log{
 		keys: Keys{Name: o.Name}, partitions: o.Partitions, logger: o.Logger,
 		client: redis.NewClient(&plain), appendClient: redis.NewClient(ro),
-		byStream: map[cdc.Stream]int{},
+		byStream: map[cdc.Stream]int{}, timeEvery: cmp.Or(o.TimeEvery, timeEvery),
 	}
 	if err := l.check(ctx, ro.Addr, o.Look); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -170,13 +176,17 @@ func (l *Log) infoSection(ctx context.Context, section string) (map[string]strin
 		}
 		return nil, fmt.Errorf("read info %s: %w", section, err)
 	}
+	return infoFields(text), nil
+}
+
+func infoFields(text string) map[string]string {
 	fields := map[string]string{}
 	for line := range strings.Lines(text) {
 		if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
 			fields[k] = v
 		}
 	}
-	return fields, nil
+	return fields
 }
 
 // newBackOff gives the waits between tries to reach the server.

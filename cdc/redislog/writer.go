@@ -96,6 +96,7 @@ type Writer struct {
 
 	appended   atomic.Uint64
 	appendedAt atomic.Int64 // microseconds since 1970
+	latest     atomic.Int64 // likewise, the highest that AppendedAt ever was
 	stats      *counters    // the log's: they go on over sessions
 
 	// Of the sending goroutine alone:
@@ -153,6 +154,9 @@ func (w *Writer) AppendAll(e *cdc.Entry) {
 func (w *Writer) Mark(end cdc.LSN, at time.Time) {
 	w.mu.Lock()
 	w.cur.end, w.cur.at = end, at
+	if at.After(w.cur.latest) {
+		w.cur.latest = at
+	}
 	w.mu.Unlock()
 	notify(w.wake)
 }
@@ -204,6 +208,7 @@ func (w *Writer) Run(ctx context.Context) error {
 			return err
 		}
 		if b.end != 0 {
+			w.latest.Store(max(w.latest.Load(), b.latest.UnixMicro())) // first: never behind appended
 			w.appended.Store(uint64(b.end))
 			w.appendedAt.Store(b.at.UnixMicro()) // second: never ahead of appended
 		}
@@ -233,8 +238,9 @@ func (w *Writer) deliver(ctx context.Context, b *batch) error {
 			return err
 		}
 		if len(failed) == 0 {
-			return nil
+			break
 		}
+		w.log.refused(failed[0].err)
 		w.stats.retries.Add(1)
 		wait := retry.NextBackOff()
 		w.logger.Warn("append refused", "streams", len(failed), "error", failed[0].err, "retry_in", wait)
@@ -245,6 +251,7 @@ func (w *Writer) deliver(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
+	w.log.took() // nothing waits any more
 	return nil
 }
 
