@@ -73,7 +73,7 @@ func (x *timeIndex) note(ctx context.Context, end cdc.LSN, latest time.Time) err
 // the first entry.
 func (l *Log) PositionAt(ctx context.Context, t time.Time) (at cdc.Position, ok bool, err error) {
 	points, err := l.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: l.keys.Times(), ByScore: true, Rev: true,
-		Start: "-inf", Stop: "(" + strconv.FormatInt(t.UnixMicro(), 10), Count: 1}).Result()
+		Start: "(" + strconv.FormatInt(t.UnixMicro(), 10), Stop: "-inf", Count: 1}).Result()
 	if err != nil {
 		return at, false, fmt.Errorf("read time index of the log: %w", err)
 	}
