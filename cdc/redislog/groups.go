@@ -220,6 +220,19 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 	if err := l.client.HDel(ctx, l.keys.Meta(), metaDetached+target).Err(); err != nil {
 		return fmt.Errorf("forget target %s: %w", target, err)
 	}
+	// Of the same name may come another target, which begins as a new one does.
+	all, err := l.backfillFields(ctx)
+	if err != nil {
+		return err
+	}
+	for field := range all {
+		if !strings.HasPrefix(field, backfillStarted+target+"/") {
+			continue
+		}
+		if err := l.client.HDel(ctx, l.keys.Backfills(), field).Err(); err != nil {
+			return fmt.Errorf("forget target %s: %w", target, err)
+		}
+	}
 	return nil
 }
 

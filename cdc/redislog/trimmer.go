@@ -72,6 +72,9 @@ func (t *Trimmer) Stats() TrimStats {
 	return t.stats
 }
 
+// Targets are those that are attached from the start.
+func (t *Trimmer) Targets() []string { return t.o.Targets }
+
 const (
 	trimEvery = time.Second
 	// trimShare is which part of the time the server may be kept busy by it.

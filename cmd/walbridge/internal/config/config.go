@@ -53,6 +53,12 @@ type Redis struct {
 	// BulkAfter is the number of rows of one transaction after which the rest
 	// travels in the bulk lane.
 	BulkAfter int
+	Retention Retention
+	// HighMark is the part of the server's maxmemory, in per cent, up to which the log
+	// keeps what every target has read.
+	HighMark int
+	// OnFull says what comes of a log that is full of what a target has not read.
+	OnFull string
 }
 
 // Target is an external system.
@@ -102,7 +108,7 @@ func Default() *Config {
 	c := &Config{
 		Name:     "walbridge",
 		Postgres: Postgres{Heartbeat: 10 * time.Second, WALBudget: 10 << 30, OnLoss: OnLossStop},
-		Redis:    Redis{Partitions: 8, BulkAfter: 1000},
+		Redis:    Redis{Partitions: 8, BulkAfter: 1000, Retention: Retention{Age: retainDefault}, HighMark: highMarkDefault, OnFull: OnFullDetach},
 		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Shutdown: 15 * time.Second},
 		Listen:   "127.0.0.1:8642",
 		Log:      Log{Level: "info", Format: "text"},

@@ -66,6 +66,11 @@ var badFiles = map[string]string{
 	"postgres-scheme":    `1:17: postgres.url: the address does not begin with postgres:// or postgresql://; ` + postgresExample,
 	"postgres-words":     `1:17: postgres.url: not an address of a PostgreSQL database; ` + postgresExample,
 	"queue-bytes":        `6:25: delivery.queue_bytes: not a size "128M"; write a number with a unit, such as 128MiB`,
+	"high-mark":          `2:42: redis.high_mark: not a percentage "0.8"; write a whole number with %, such as 80%`,
+	"high-mark-range":    `2:42: redis.high_mark: out of range "100%"; write a percentage from 10% to 95%`,
+	"on-full":            `2:40: redis.on_full: unknown value "deatch"; did you mean detach?`,
+	"retention-age":      `2:48: redis.retention.age: not a duration "7d"; write a number with a unit, such as 200ms, 2s, 1m30s`,
+	"retention-bytes":    `2:50: redis.retention.bytes: less than 4MiB; write a size such as 4GiB, or 0B for no bound`,
 	"redis-scheme":       `2:14: redis.url: the address does not begin with redis:// or rediss://; ` + redisExample,
 	"repeated-key":       `6:1: mappings: repeated key "mappings"; it is already given in line 3: keep one`,
 	"slot":               `1:46: postgres.slot: not a valid name "My-Slot"; write 1 to 63 lower-case letters, digits and _`,
@@ -119,7 +124,8 @@ func TestFullFile(t *testing.T) {
 			URL: "postgres://app:s3cret@db.example.com:5433/sales?sslmode=require", Slot: "my_slot", Publication: "my_publication", Heartbeat: 5 * time.Second,
 			WALBudget: 2 << 30, OnLoss: OnLossGoOn,
 		},
-		Redis:    Redis{URL: "rediss://:nopass@redis.example.com:6380/1", Partitions: 16, BulkAfter: 500},
+		Redis: Redis{URL: "rediss://:nopass@redis.example.com:6380/1", Partitions: 16, BulkAfter: 500,
+			Retention: Retention{Age: 24 * time.Hour, Bytes: 4 << 30}, HighMark: 70, OnFull: OnFullWait},
 		Mappings: []string{"mappings/*.yaml", "more/dev/*.yaml"},
 		Targets: []Target{
 			{

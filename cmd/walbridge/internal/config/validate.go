@@ -93,6 +93,7 @@ func (r Redis) validate(v *validator) {
 	}
 	v.number("redis.partitions", int64(r.Partitions), 1, maxPartitions)
 	v.number("redis.bulk_after", int64(r.BulkAfter), 1, 1<<31-1)
+	r.validateRetention(v)
 }
 
 func (t Target) validate(v *validator) {

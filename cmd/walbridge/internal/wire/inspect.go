@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +62,7 @@ type LogReport struct {
 	LagBytes      int64             `json:"lag_bytes"`
 	LagSeconds    float64           `json:"lag_seconds"`
 	Stopped       map[string]string `json:"stopped_tables"`
+	Held          *HeldReport       `json:"held"`
 }
 
 // TargetReport is of the delivery to a target.
@@ -102,6 +104,11 @@ func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Repor
 		}
 	}()
 	r.log(ctx, l, facts, src)
+	if r.Log != nil {
+		if err := r.held(ctx, cfg, l); err != nil {
+			r.problem(err.Error())
+		}
+	}
 	for _, t := range cfg.TargetNames() {
 		if err := r.target(ctx, l, t); err != nil {
 			r.problem(fmt.Sprintf("target %s: %v", t, err))
@@ -238,13 +245,11 @@ return redis.error_reply('ERR entry ' .. e[1][1] .. ' has no ts')`)
 func (r *Report) target(ctx context.Context, l *redislog.Log, name string) error {
 	t := TargetReport{Name: name}
 	for part := range l.Partitions() {
-		lease, err := l.Client().Get(ctx, l.Keys().Lease(name, part)).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("read lease: %w", err)
+		owner, err := l.Owner(ctx, name, part)
+		if err != nil {
+			return err
 		}
-		if _, owner, ok := strings.Cut(lease, " "); ok {
-			t.Owner = owner
-		}
+		t.Owner = cmp.Or(owner, t.Owner)
 		n, err := l.Client().XLen(ctx, l.Keys().DeadLetters(name, part)).Result()
 		if err != nil {
 			return fmt.Errorf("count dead letters: %w", err)

@@ -54,6 +54,7 @@ type Bridge struct {
 	completer *pgsource.Completer
 	log       *redislog.Log
 	capture   *pgsource.Capture
+	trimmer   *redislog.Trimmer // where this process captures
 	targets   []*target
 	console   *console.Server
 	rates     rates
@@ -85,6 +86,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 	b.source.SetTables(lanes(mappings))
 	b.log, err = redislog.Open(ctx, redislog.Options{
 		URL: cfg.Redis.URL.Reveal(), Name: cfg.Name, Partitions: cfg.Redis.Partitions, Logger: o.Logger,
+		TimeEvery: redislog.TimeEvery(cfg.Redis.Retention.Age),
 	})
 	if err != nil {
 		return nil, err
@@ -105,6 +107,9 @@ func (b *Bridge) openParts(ctx context.Context, mappings []*mapping.Mapping) err
 			return err
 		}
 		b.registerCapture()
+		if err := b.openTrimmer(ctx, mappings); err != nil {
+			return err
+		}
 	}
 	b.completer = b.source.NewCompleter()
 	var err error
@@ -137,6 +142,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	}
 	if b.capture != nil {
 		g.Go(func() error { return b.capture.Run(gctx) })
+		g.Go(func() error { return b.trimmer.Run(gctx) })
 	}
 	for _, t := range b.targets {
 		g.Go(func() error {
