@@ -55,6 +55,12 @@ type Change struct {
 	// Unread names those of Absent that were sent but could not be read: unlike the
 	// others they may have changed.
 	Unread []string
+	// For says who a row read by a backfill is for, each the name of a target or of
+	// target/mapping; empty for all.
+	For []string
+	// Since is, of a sweep, where the generation began: rows of which no change has come
+	// since are gone.
+	Since Position
 	// Time is when the transaction committed, by the source's clock.
 	Time time.Time
 	// XID is the transaction's id, widened to 64 bits.
@@ -109,6 +115,8 @@ type Entry struct {
 	Before   []byte
 	Absent   []byte // a JSON array of names; empty when nothing is absent
 	Unread   []byte // likewise
+	For      []byte // a JSON array of names; empty for all
+	Since    []byte // a Position as text; empty but for a sweep
 	// Micros is the commit time in microseconds since 1970.
 	Micros int64
 	XID    uint64

@@ -53,6 +53,12 @@ type Log interface {
 	// does nothing if one was started already.
 	Started(ctx context.Context) (map[string]bool, error)
 	StartMappings(ctx context.Context, mappings []string, list []Backfill) error
+	// Refill notes mappings as started and asks for the backfills that fill the log
+	// again, at once, whatever was there before.
+	Refill(ctx context.Context, mappings []string, list []Backfill) error
+	// Note and SetNote keep a text of the capture under a name; empty if there is none.
+	Note(ctx context.Context, name string) (string, error)
+	SetNote(ctx context.Context, name, text string) error
 	// NewAppender gives an appender that goes on where the streams end.
 	NewAppender(ctx context.Context) (Appender, error)
 }

@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -16,6 +17,11 @@ type Table struct {
 // files.
 func (t Table) String() string {
 	return QuoteIdent(t.Schema) + "." + QuoteIdent(t.Name)
+}
+
+// Compare orders tables by schema and name.
+func (t Table) Compare(o Table) int {
+	return cmp.Or(strings.Compare(t.Schema, o.Schema), strings.Compare(t.Name, o.Name))
 }
 
 // SQL gives schema.name with both parts quoted, as a statement wants it: a schema

@@ -32,7 +32,7 @@ func Compile(f *File, cat Catalog) (*Mapping, error) {
 		c.columns = append(c.columns, expr.Column{Name: col.Name, Type: col.Type})
 	}
 	m := &Mapping{
-		name: f.Name, table: f.From, target: f.Target, object: f.Object, lane: f.Lane, coalesce: f.Coalesce,
+		name: f.Name, table: f.From, target: f.Target, object: f.Object, lane: f.Lane, start: f.Start, coalesce: f.Coalesce,
 		action: f.Delete.Action,
 	}
 	if f.When != nil {

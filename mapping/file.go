@@ -36,7 +36,9 @@ type File struct {
 	Fields         []Assign // in the order of the file
 	Delete         DeletePolicy
 	Lane           string
-	Coalesce       sinks.Coalesce
+	// Start says what a mapping that is new begins with: StartBackfill or StartNow.
+	Start    string
+	Coalesce sinks.Coalesce
 
 	doc  *yamldoc.Doc
 	from *yamldoc.Node
@@ -74,8 +76,15 @@ const (
 	SetFields     Action = "set"
 )
 
+// What a mapping can begin with: the rows that its table has, or what changes from its
+// first start on.
+const (
+	StartBackfill = "backfill"
+	StartNow      = "now"
+)
+
 var (
-	keysOfFile     = []string{"name", "from", "when", "to", "key", "fields", "delete", "lane", "coalesce"}
+	keysOfFile     = []string{"name", "from", "when", "to", "key", "fields", "delete", "lane", "start", "coalesce"}
 	keysOfCoalesce = []string{"quiet", "max_delay", "max_batch"}
 	deletePolicies = []string{string(DeleteRecord), string(ArchiveRecord), string(IgnoreDelete)}
 	nameForm       = regexp.MustCompile(`^[a-z0-9_-]+$`)
@@ -97,7 +106,7 @@ func Parse(file string, data []byte) (*File, error) {
 		return nil, err
 	}
 	f := &File{
-		Path: file, doc: doc, Lane: cdc.LaneNormal, Coalesce: DefaultCoalesce(),
+		Path: file, doc: doc, Lane: cdc.LaneNormal, Start: StartBackfill, Coalesce: DefaultCoalesce(),
 		Delete: DeletePolicy{Action: DeleteRecord},
 		Name:   strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)),
 	}
@@ -145,6 +154,7 @@ func (p *parser) file(s *yamldoc.Section) {
 	}
 	p.delete(s.Node("delete"))
 	p.lane(s)
+	p.start(s)
 	p.coalesce(s.Node("coalesce"))
 }
 
@@ -263,6 +273,14 @@ func (p *parser) lane(s *yamldoc.Section) {
 	s.Text("lane", &p.f.Lane)
 	if !slices.Contains(cdc.Lanes(), p.f.Lane) && !p.doc.Failed("lane") {
 		p.doc.Fail(s.Node("lane"), "unknown lane", p.f.Lane, nearest.Hint(p.f.Lane, cdc.Lanes(), "lanes are "+nearest.List(cdc.Lanes())))
+	}
+}
+
+func (p *parser) start(s *yamldoc.Section) {
+	s.Text("start", &p.f.Start)
+	known := []string{StartBackfill, StartNow}
+	if !slices.Contains(known, p.f.Start) && !p.doc.Failed("start") {
+		p.doc.Fail(s.Node("start"), "unknown start", p.f.Start, nearest.Hint(p.f.Start, known, "write one of "+nearest.List(known)))
 	}
 }
 

@@ -14,10 +14,10 @@ import (
 
 // Mapping is a compiled mapping file. It is safe for concurrent use.
 type Mapping struct {
-	name, target, object, lane string
-	table                      cdc.Table
-	coalesce                   sinks.Coalesce
-	action                     Action
+	name, target, object, lane, start string
+	table                             cdc.Table
+	coalesce                          sinks.Coalesce
+	action                            Action
 
 	when   field // without a program if there is no condition
 	key    field
@@ -60,6 +60,9 @@ func (m *Mapping) Object() string { return m.object }
 
 // Lane gives the lane that the table's changes are to travel in.
 func (m *Mapping) Lane() string { return m.lane }
+
+// Start says what the mapping begins with when it is new: StartBackfill or StartNow.
+func (m *Mapping) Start() string { return m.start }
 
 // Coalesce says how long changes of a key are folded.
 func (m *Mapping) Coalesce() sinks.Coalesce { return m.coalesce }

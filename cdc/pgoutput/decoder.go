@@ -33,9 +33,9 @@ type Handler interface {
 	Truncate(rel *Relation, tx *Tx, e *cdc.Entry) error
 	// Commit is called with the LSN after the commit record.
 	Commit(tx *Tx, end cdc.LSN) error
-	// Message is called for a logical message. transactional tells whether it
-	// stands within a transaction.
-	Message(prefix string, transactional bool, content []byte) error
+	// Message is called for a logical message; tx is nil for one that stands within no
+	// transaction.
+	Message(tx *Tx, prefix string, content []byte) error
 }
 
 // Decoder reads the messages of one replication session in order. It is not
@@ -165,7 +165,10 @@ func (d *Decoder) message(r *reader, h Handler) error {
 	if r.err != nil {
 		return r.err
 	}
-	return h.Message(prefix, flags&1 != 0, content)
+	if flags&1 == 0 {
+		return h.Message(nil, prefix, content)
+	}
+	return h.Message(&d.tx, prefix, content)
 }
 
 func (d *Decoder) truncate(r *reader, h Handler) error {

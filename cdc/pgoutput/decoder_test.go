@@ -81,8 +81,8 @@ func (r *recorder) Truncate(rel *Relation, _ *Tx, e *cdc.Entry) error {
 	return r.add("%v truncate %s", e.Position, rel.Name)
 }
 func (r *recorder) Commit(_ *Tx, end cdc.LSN) error { return r.add("commit %d", end) }
-func (r *recorder) Message(prefix string, tx bool, content []byte) error {
-	return r.add("message %s %v %s", prefix, tx, content)
+func (r *recorder) Message(tx *Tx, prefix string, content []byte) error {
+	return r.add("message %s %v %s", prefix, tx != nil, content)
 }
 
 type fakeCatalog struct{ primary []string }

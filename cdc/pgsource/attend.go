@@ -21,7 +21,7 @@ const (
 	// (I15), and no event tells of it.
 	watchEvery = time.Second
 	// measureEvery is how often it is looked how much WAL the slot keeps.
-	measureEvery = 10 * time.Second
+	measureEvery = 5 * time.Second
 )
 
 // attend sees to what the stream does not tell: it writes the heartbeat, watches
@@ -49,6 +49,10 @@ func (c *Capture) attend(ctx context.Context, st *stream) error {
 			a.do(ctx, "write the heartbeat", heartbeat)
 		case <-measure.C:
 			a.do(ctx, "measure the slot", a.measure)
+			a.do(ctx, "look for stopped tables", func(ctx context.Context, conn *pgx.Conn) (err error) {
+				loss, err = a.recover(ctx, conn)
+				return err
+			})
 		case <-watch.C:
 			a.do(ctx, "watch the publication", func(ctx context.Context, conn *pgx.Conn) (err error) {
 				loss, err = a.watch(ctx, conn)
@@ -69,7 +73,9 @@ type attendant struct {
 	failing bool
 	// known are the captured tables that are published, by their last name.
 	known map[uint32]cdc.Table
-	level int // of the last word about the slot's WAL
+	// leaves are the partitions as of the last look; nil before the first.
+	leaves leaves
+	level  int // of the last word about the slot's WAL
 }
 
 func (a *attendant) close() {
@@ -150,15 +156,62 @@ func (a *attendant) watch(ctx context.Context, conn *pgx.Conn) (loss, err error)
 			return nil, err
 		}
 	}
+	if loss, err = a.lacking(ctx, conn, &p); loss != nil || err != nil {
+		return loss, err
+	}
+	return nil, a.watchLeaves(ctx, conn)
+}
+
+// lacking looks for captured tables that are not published as they were. Where losses
+// are healed they come back at once, but for those that do not exist any more.
+func (a *attendant) lacking(ctx context.Context, conn *pgx.Conn, p *Publication) (loss, err error) {
+	heals := a.capture.source.options.AfterLoss == HealAfterLoss
+	lost := &Loss{Reason: LossPublicationChanged}
 	for oid, name := range a.known {
 		why := p.lack(oid, a.stream.router.members[oid], name)
 		if why == "" {
 			continue
 		}
+		if heals {
+			names, err := namesOf(ctx, conn, []uint32{oid})
+			if err != nil {
+				return nil, err
+			}
+			if _, exists := names[oid]; exists {
+				lost.add(a.stream.router.now[oid], why)
+				continue
+			}
+		}
 		delete(a.known, oid)
 		if err := a.capture.stopTable(ctx, a.stream.router.now[oid], why); err != nil {
 			return nil, err
 		}
+	}
+	if len(lost.Tables) > 0 {
+		return lost, nil
+	}
+	return nil, nil
+}
+
+// recover looks for tables that were stopped and can be captured again by now.
+func (a *attendant) recover(ctx context.Context, conn *pgx.Conn) (loss, err error) {
+	s := a.capture.source
+	stopped := s.stoppedTables()
+	if len(stopped) == 0 || s.options.AfterLoss != HealAfterLoss {
+		return nil, nil
+	}
+	wrong, err := s.wrongWith(ctx, conn, stopped)
+	if err != nil {
+		return nil, err
+	}
+	lost := &Loss{Reason: LossTableStopped}
+	for _, t := range stopped {
+		if wrong[t] == nil {
+			lost.add(t, fmt.Sprintf("rows of table %s were not captured while it was stopped", t))
+		}
+	}
+	if len(lost.Tables) > 0 {
+		return lost, nil
 	}
 	return nil, nil
 }

@@ -29,8 +29,9 @@ type Capture struct {
 	// this process began.
 	names map[uint32]cdc.Table
 
-	mu     sync.Mutex // covers losses
-	losses map[string]uint64
+	mu        sync.Mutex // covers losses and backfills
+	losses    map[string]uint64
+	backfills []cdc.BackfillStatus
 	// misfits are the columns that were told of. Only the goroutine that reads
 	// the stream uses it.
 	misfits map[misfit]bool
@@ -85,15 +86,17 @@ type Stats struct {
 	Retained int64
 	// Losses counts what was lost, by reason.
 	Losses map[string]uint64
+	// Backfilled counts rows that backfills put into the log.
+	Backfilled uint64
 	// Keyless counts rows that had no key and so are not in the log.
 	Keyless uint64
 }
 
 type stats struct {
-	rows, filtered, transactions, bytes, keyless, misfits atomic.Uint64
-	appended, confirmed, serverEnd, seen                  atomic.Uint64
-	retained, completeUntil                               atomic.Int64
-	state                                                 atomic.Int32
+	rows, filtered, transactions, bytes, keyless, misfits, backfilled atomic.Uint64
+	appended, confirmed, serverEnd, seen                              atomic.Uint64
+	retained, completeUntil                                           atomic.Int64
+	state                                                             atomic.Int32
 }
 
 // Stats gives the counters; it may be called from anywhere.
@@ -109,6 +112,7 @@ func (c *Capture) Stats() Stats {
 		ServerEnd: cdc.LSN(c.stats.serverEnd.Load()), State: State(c.stats.state.Load()),
 		Progress: time.Unix(0, int64(c.stats.seen.Load())),
 		Retained: c.stats.retained.Load(), Losses: losses, Keyless: c.stats.keyless.Load(),
+		Backfilled: c.stats.backfilled.Load(),
 	}
 	if micros := c.stats.completeUntil.Load(); micros != 0 {
 		out.CompleteUntil = time.UnixMicro(micros).UTC()
@@ -168,7 +172,7 @@ func (c *Capture) Prepare(ctx context.Context) error {
 // then the slot, which decodes no WAL from before it, then the mark.
 func (c *Capture) begin(ctx context.Context, conn *pgx.Conn, f *Facts, described bool) error {
 	if !described && f.HasSlot {
-		return c.settle(ctx, &Loss{LossLogWiped, fmt.Sprintf("slot %s exists, but the log has no record of it: the log was wiped, or the slot belongs to something else", c.source.options.Slot)})
+		return c.settle(ctx, &Loss{Reason: LossLogWiped, What: fmt.Sprintf("slot %s exists, but the log has no record of it: the log was wiped, or the slot belongs to something else", c.source.options.Slot)})
 	}
 	if !described && f.Publication.Exists && (f.Publication.Changed != "" || !f.Publication.has(c.source.tables())) {
 		return &cdc.SetupError{What: fmt.Sprintf("publication %s exists already and is not what this bridge would make", c.source.options.Publication),
@@ -181,7 +185,7 @@ func (c *Capture) begin(ctx context.Context, conn *pgx.Conn, f *Facts, described
 	} else if tail, err := c.log.Tail(ctx); err != nil {
 		return err
 	} else if !tail.IsZero() {
-		return c.settle(ctx, &Loss{LossLogWiped, "the log has entries but no durable mark"})
+		return c.settle(ctx, &Loss{Reason: LossLogWiped, What: "the log has entries but no durable mark"})
 	}
 	if err := c.source.setPublication(ctx, conn); err != nil {
 		return err

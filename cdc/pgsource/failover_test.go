@@ -40,7 +40,7 @@ func TestPitfall8Failover(t *testing.T) {
 			b.exec(`SELECT pg_promote()`)
 			b.exec(`INSERT INTO deals VALUES (2)`)
 			wantLoss(t, <-failed, "it was restored or failed over")
-			b.options.GoOnAfterLoss = true
+			b.options.AfterLoss = GoOnAfterLoss
 			c = b.start()
 			until(t, "the capture to go on", func() bool { return c.Stats().State == Streaming })
 			b.exec(`INSERT INTO deals VALUES (3)`)

@@ -68,7 +68,7 @@ func wantLoss(t *testing.T, err error, want ...string) {
 	if !errors.As(err, &se) {
 		t.Fatalf("error %v, want a SetupError", err)
 	}
-	for _, w := range append(want, "data_loss", "on_loss: go_on") {
+	for _, w := range append(want, "data_loss", "on_loss: heal") {
 		if !strings.Contains(err.Error(), w) {
 			t.Errorf("error %q lacks %q", err, w)
 		}
@@ -170,7 +170,7 @@ func TestLoss(t *testing.T) {
 			for range 2 { // not a loop that a restart ends
 				wantLoss(t, b.run(), tc.want)
 			}
-			b.options.GoOnAfterLoss = true
+			b.options.AfterLoss = GoOnAfterLoss
 			said := b.listen()
 			c = b.start()
 			defer func() {
@@ -228,7 +228,7 @@ func TestInvalidatedSlot(t *testing.T) {
 		b.exec(`CHECKPOINT`)
 	}
 	wantLoss(t, b.run(), "was invalidated by the server")
-	b.options.GoOnAfterLoss = true
+	b.options.AfterLoss = GoOnAfterLoss
 	c = b.start()
 	until(t, "the capture to go on", func() bool { return c.Stats().State == Streaming })
 	b.exec(`INSERT INTO deals VALUES (2)`)

@@ -65,16 +65,16 @@ func (p *Publication) lack(oid, member uint32, name cdc.Table) string {
 func (p *Publication) loss(slot string) *Loss {
 	switch {
 	case !p.Exists:
-		return &Loss{LossPublicationGone, fmt.Sprintf("the publication of slot %s was dropped; the WAL from before it is made again cannot be decoded", slot)}
+		return &Loss{Reason: LossPublicationGone, What: fmt.Sprintf("the publication of slot %s was dropped; the WAL from before it is made again cannot be decoded", slot)}
 	case p.Changed != "":
-		return &Loss{LossPublicationChanged, fmt.Sprintf("the publication of slot %s was changed by somebody: %s", slot, p.Changed)}
+		return &Loss{Reason: LossPublicationChanged, What: fmt.Sprintf("the publication of slot %s was changed by somebody: %s", slot, p.Changed)}
 	}
 	return nil
 }
 
 // remade says that a publication is not the one of a slot any more, but has its name.
 func remade(slot string) *Loss {
-	return &Loss{LossPublicationGone, fmt.Sprintf("the publication of slot %s was dropped and made again: what changed in between is lost", slot)}
+	return &Loss{Reason: LossPublicationGone, What: fmt.Sprintf("the publication of slot %s was dropped and made again: what changed in between is lost", slot)}
 }
 
 // Lacks says what of a routing the publication does not have, or not any more in

@@ -200,8 +200,8 @@ func (c *collector) Keyless(rel *pgoutput.Relation, _ *pgoutput.Tx) error {
 func (c *collector) Truncate(rel *pgoutput.Relation, tx *pgoutput.Tx, e *cdc.Entry) error {
 	return c.Change(rel, tx, e)
 }
-func (c *collector) Commit(*pgoutput.Tx, cdc.LSN) error { return nil }
-func (c *collector) Message(string, bool, []byte) error { return nil }
+func (c *collector) Commit(*pgoutput.Tx, cdc.LSN) error         { return nil }
+func (c *collector) Message(*pgoutput.Tx, string, []byte) error { return nil }
 
 // whole is the catalog of the witness: the key under FULL is that of now.
 type whole struct{ *catalog }

@@ -25,6 +25,9 @@ type router struct {
 	members map[uint32]uint32
 	// publication is the OID of that.
 	publication uint32
+	// fresh are the tables that were not in the publication when the session before
+	// ended, by the names that the log has.
+	fresh map[cdc.Table]bool
 
 	at   int          // the routing that holds, an index of list
 	next cdc.Position // where the one after it begins; the end of all if there is none
@@ -84,9 +87,26 @@ func newRouter(ctx context.Context, l cdc.Log, want cdc.Routing, confirmed cdc.L
 			return nil, err
 		}
 	}
-	r := &router{log: l, list: kept, resent: tail, now: now, members: members, publication: want.Publication}
+	r := &router{log: l, list: kept, resent: tail, now: now, members: members, publication: want.Publication, fresh: freshIn(list, &want)}
 	r.place()
 	return r, nil
+}
+
+// freshIn tells which tables of a routing were not captured before, or were taken out of
+// the publication since. Those of the first routing were there before the slot.
+func freshIn(list []cdc.Routing, want *cdc.Routing) map[cdc.Table]bool {
+	out := map[cdc.Table]bool{}
+	if len(list) == 0 {
+		return out
+	}
+	last := &list[len(list)-1]
+	for i := range want.Tables {
+		t := &want.Tables[i]
+		if old := last.Table(t.OID); old == nil || old.Member != 0 && old.Member != t.Member {
+			out[t.Name] = true
+		}
+	}
+	return out
 }
 
 // keepKnown gives tables that were captured before the names that the log knows them
@@ -131,6 +151,25 @@ func keyBefore(list []cdc.Routing, n int, oid uint32) (key []string) {
 	return key
 }
 
+// tables gives the OIDs of the captured tables by the names that the log has for them.
+func (r *router) tables() map[cdc.Table]uint32 {
+	out := map[cdc.Table]uint32{}
+	for _, t := range r.list[len(r.list)-1].Tables {
+		out[t.Name] = t.OID
+	}
+	return out
+}
+
+// nameOf gives the log's name of a table at the source.
+func (r *router) nameOf(at cdc.Table) cdc.Table {
+	for _, t := range r.list[len(r.list)-1].Tables {
+		if r.now[t.OID] == at {
+			return t.Name
+		}
+	}
+	return at
+}
+
 // place sets where the routing after the present one begins.
 func (r *router) place() {
 	r.next, r.lastRel = endOfAll, nil
@@ -139,12 +178,26 @@ func (r *router) place() {
 	}
 }
 
-// find gives the route of a row; nil if its table is not captured.
-func (r *router) find(rel *pgoutput.Relation, pos cdc.Position) *route {
+// byOID gives the route of a table; nil if it is not captured.
+func (r *router) byOID(oid uint32, pos cdc.Position) *route {
+	r.moveTo(pos)
+	t := r.list[r.at].Table(oid)
+	if t == nil {
+		return nil
+	}
+	return &route{table: *t, name: t.Name.String(), bulkAfter: r.list[r.at].BulkAfter}
+}
+
+func (r *router) moveTo(pos cdc.Position) {
 	for r.next.Before(pos) {
 		r.at++
 		r.place()
 	}
+}
+
+// find gives the route of a row; nil if its table is not captured.
+func (r *router) find(rel *pgoutput.Relation, pos cdc.Position) *route {
+	r.moveTo(pos)
 	if rel != r.lastRel {
 		r.lastRel, r.last = rel, nil
 		if t := r.list[r.at].Table(rel.OID); t != nil {

@@ -47,13 +47,14 @@ func (c *Capture) session(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return st.app.Run(gctx) })
 	g.Go(func() error { return c.attend(gctx, st) })
+	g.Go(func() error { return c.fill(gctx, st) })
 	g.Go(func() error { return st.run(gctx) })
 	err = g.Wait()
 	var gone *Loss
 	if errors.As(err, &refused) && refused.Code == undefinedObject {
 		// Made anew after it was dropped, it is not there in the WAL from before
 		// (pitfall 10).
-		gone = &Loss{LossPublicationGone, "the publication is not there in the WAL that is to be decoded: " + refused.Message}
+		gone = &Loss{Reason: LossPublicationGone, What: "the publication is not there in the WAL that is to be decoded: " + refused.Message}
 	}
 	if (gone != nil || errors.As(err, &gone)) && ctx.Err() == nil {
 		closeConn(repl)
@@ -100,13 +101,16 @@ func (c *Capture) open(ctx context.Context, repl *pgconn.PgConn) (*stream, *Loss
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := c.startMappings(ctx, conn, r); err != nil {
+		return nil, nil, err
+	}
 	app, err := c.log.NewAppender(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.names = r.now
 	c.stats.confirmed.Store(uint64(f.Confirmed))
-	return newStream(c, repl, app, streamStart{base: l.Epoch.Base, xid: f.XID, confirmed: f.Confirmed, router: r}), nil, nil
+	return newStream(c, repl, app, streamStart{base: l.Epoch.Base, xid: f.XID, confirmed: f.Confirmed, router: r, tables: r.tables()}), nil, nil
 }
 
 // follow goes on with tables that were renamed since a session of this process began
@@ -151,10 +155,14 @@ func (c *Capture) checkTables(ctx context.Context, conn *pgx.Conn, f *Facts) (*L
 		return nil, err
 	}
 	wanted := c.source.tables() // without those that this process stopped
+	lost := &Loss{Reason: LossTableStopped}
 	for _, t := range wanted {
 		if why := stopped[t]; why != "" {
-			return &Loss{LossTableStopped, fmt.Sprintf("table %s was stopped: %s", t, why)}, nil
+			lost.add(t, fmt.Sprintf("table %s was stopped: %s", t, why))
 		}
+	}
+	if len(lost.Tables) > 0 {
+		return lost, nil
 	}
 	list, err := c.log.Routings(ctx)
 	if err != nil || len(list) == 0 {
@@ -172,10 +180,19 @@ func (c *Capture) checkTables(ctx context.Context, conn *pgx.Conn, f *Facts) (*L
 	if err != nil {
 		return nil, err
 	}
+	lost.Reason = LossPublicationChanged
 	for i := range last.Tables {
-		if what := missed(&last.Tables[i], names, wanted, &f.Publication); what != "" {
-			return &Loss{LossPublicationChanged, what}, nil
+		t := &last.Tables[i]
+		if what := missed(t, names, wanted, &f.Publication); what != "" {
+			name := t.AtSource()
+			if now := names[t.OID]; slices.Contains(wanted, now) {
+				name = now
+			}
+			lost.add(name, what)
 		}
+	}
+	if len(lost.Tables) > 0 {
+		return lost, nil
 	}
 	return nil, nil
 }

@@ -58,16 +58,21 @@ OR EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'rds_replication' A
 
 // checkTables tells what is wrong with each captured table of which something is.
 func (s *Source) checkTables(ctx context.Context, conn *pgx.Conn) (map[cdc.Table]*cdc.SetupError, error) {
+	return s.wrongWith(ctx, conn, s.tables())
+}
+
+// wrongWith tells what keeps tables from being captured, of each of which something does.
+func (s *Source) wrongWith(ctx context.Context, conn *pgx.Conn, tables []cdc.Table) (map[cdc.Table]*cdc.SetupError, error) {
 	all, err := Tables(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	troubles, err := identityTroubles(ctx, conn, s.tables())
+	troubles, err := identityTroubles(ctx, conn, tables)
 	if err != nil {
 		return nil, err
 	}
 	wrong := map[cdc.Table]*cdc.SetupError{}
-	for _, t := range s.tables() {
+	for _, t := range tables {
 		i := slices.IndexFunc(all, func(i TableInfo) bool { return i.Table == t })
 		switch {
 		case i < 0:

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,8 @@ type Options struct {
 	Publication string
 	// Tables maps the tables to capture to their lane.
 	Tables map[cdc.Table]string
+	// Mappings are started when the log does not know them yet.
+	Mappings []Start
 	// BulkAfter is after how many rows of one transaction the rest goes to the
 	// bulk lane.
 	BulkAfter int
@@ -38,10 +41,28 @@ type Options struct {
 	// WALBudget is how many bytes of WAL the slot may keep on the server before that
 	// is called too much; zero for no limit. It is only told, never acted upon.
 	WALBudget int64
-	// GoOnAfterLoss says what comes of a Loss: the end, or a new epoch of the log
-	// without what is lost.
-	GoOnAfterLoss bool
-	Logger        *slog.Logger
+	// AfterLoss says what comes of a Loss.
+	AfterLoss AfterLoss
+	Logger    *slog.Logger
+}
+
+// AfterLoss is what comes of changes that were lost.
+type AfterLoss uint8
+
+// What can come of them: the end; a new epoch of the log without them; or one that is
+// filled again from the tables.
+const (
+	StopAfterLoss AfterLoss = iota
+	GoOnAfterLoss
+	HealAfterLoss
+)
+
+// Start is a mapping that starts with the rows that its table has, or only with what
+// changes from now on.
+type Start struct {
+	Name  string // target/mapping
+	Table cdc.Table
+	Now   bool
 }
 
 // Source is a database that changes are captured from.
@@ -60,6 +81,22 @@ func (s *Source) stop(t cdc.Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped[t] = true
+}
+
+// stoppedTables lists the tables that are left out.
+func (s *Source) stoppedTables() []cdc.Table {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(s.stopped), cdc.Table.Compare)
+}
+
+// unstop takes tables back that were left out.
+func (s *Source) unstop(tables []cdc.Table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range tables {
+		delete(s.stopped, t)
+	}
 }
 
 // rename gives the tables to capture the names that they have now.
@@ -96,10 +133,12 @@ func (s *Source) applicationName() string {
 	return name[:min(len(name), 63)]
 }
 
-// SetTables says which tables to capture, and their lanes. It is called before
-// the capture runs: mappings are compiled against the catalog that the source
-// tells.
-func (s *Source) SetTables(tables map[cdc.Table]string) { s.options.Tables = tables }
+// SetTables says which tables to capture, with their lanes, and what the mappings begin
+// with. It is called before the capture runs: mappings are compiled against the catalog
+// that the source tells.
+func (s *Source) SetTables(tables map[cdc.Table]string, mappings []Start) {
+	s.options.Tables, s.options.Mappings = tables, mappings
+}
 
 // pinned are the session settings that the text form of values depends on.
 // They are start-up options, so that nothing set for the role or the database

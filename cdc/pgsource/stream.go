@@ -44,6 +44,9 @@ type stream struct {
 	router  *router
 	keyless map[uint32]bool // the tables that were stopped for it
 
+	injector *injector
+	tables   map[cdc.Table]uint32 // the captured ones, by the names that the log has
+
 	partitions int
 	confirmed  cdc.LSN
 	nextStatus time.Time
@@ -58,11 +61,13 @@ type streamStart struct {
 	xid       uint64
 	confirmed cdc.LSN
 	router    *router
+	tables    map[cdc.Table]uint32
 }
 
 func newStream(c *Capture, conn *pgconn.PgConn, app cdc.Appender, from streamStart) *stream {
 	return &stream{
 		capture: c, conn: conn, app: app, confirmed: from.confirmed, router: from.router, keyless: map[uint32]bool{},
+		injector: newInjector(newExchange()), tables: from.tables,
 		decoder: pgoutput.NewDecoder(pgoutput.Options{
 			Catalog: &catalog{source: c.source, router: from.router}, Base: from.base, XID: from.xid, Misfit: c.misfit}),
 		partitions: c.log.Partitions(),
@@ -87,13 +92,10 @@ func (s *stream) run(ctx context.Context) error {
 				return err
 			}
 		}
-		for s.app.Full() {
-			if err := s.wait(ctx); err != nil {
-				return err
-			}
-			if ctx.Err() != nil {
-				return s.end()
-			}
+		if stopped, err := s.room(ctx); err != nil {
+			return err
+		} else if stopped {
+			return s.end()
 		}
 		msg, err := s.conn.ReceiveMessage(context.Background())
 		if err != nil {
@@ -107,6 +109,14 @@ func (s *stream) run(ctx context.Context) error {
 		s.messages++
 		if err := s.message(msg); err != nil {
 			return err
+		}
+		if len(s.injector.due) == 0 {
+			continue
+		}
+		if stopped, err := s.inject(ctx); err != nil {
+			return err
+		} else if stopped {
+			return s.end()
 		}
 	}
 }
@@ -250,6 +260,9 @@ func (s *stream) Change(rel *pgoutput.Relation, tx *pgoutput.Tx, e *cdc.Entry) e
 	}
 	s.capture.stats.rows.Add(1)
 	e.Table = r.name
+	if s.injector.tracking {
+		s.injector.change(rel.OID, e)
+	}
 	s.app.Append(cdc.Stream{Lane: lane, Partition: cdc.PartitionOf(r.name, e.Key, s.partitions)}, e)
 	return nil
 }
@@ -279,6 +292,9 @@ func (s *stream) Truncate(rel *pgoutput.Relation, _ *pgoutput.Tx, e *cdc.Entry) 
 	if r := s.router.find(rel, e.Position); r != nil {
 		s.capture.stats.rows.Add(1)
 		e.Table = r.name
+		if s.injector.tracking {
+			s.injector.change(rel.OID, e)
+		}
 		s.app.AppendAll(e)
 	}
 	return nil
@@ -290,10 +306,13 @@ func (s *stream) Commit(tx *pgoutput.Tx, end cdc.LSN) error {
 	st.transactions.Add(1)
 	st.seen.Store(uint64(time.Now().UnixNano()))
 	s.app.Mark(end, time.UnixMicro(tx.Micros))
+	if s.injector.tracking {
+		s.injector.commit(tx.XID)
+	}
+	if len(s.injector.answers) > 0 {
+		s.answer(end)
+	}
 	return nil
 }
-
-// Message is a heartbeat, or somebody else's.
-func (s *stream) Message(string, bool, []byte) error { return nil }
 
 var _ pgoutput.Handler = (*stream)(nil)

@@ -42,37 +42,43 @@ return 1`)
 
 // AddBackfills asks for backfills, all of them or none.
 func (l *Log) AddBackfills(ctx context.Context, list []cdc.Backfill) error {
-	_, err := l.addBackfills(ctx, nil, list)
-	return err
+	return l.addBackfills(ctx, nil, true, list)
+}
+
+// Refill notes mappings as started, whether they were or not, and asks for backfills.
+func (l *Log) Refill(ctx context.Context, mappings []string, list []cdc.Backfill) error {
+	return l.addBackfills(ctx, mappings, true, list)
 }
 
 // StartMappings notes mappings, each as target/mapping, as started, and asks for the
 // backfills that they start with. It does nothing if one was started already.
 func (l *Log) StartMappings(ctx context.Context, mappings []string, list []cdc.Backfill) error {
-	_, err := l.addBackfills(ctx, mappings, list)
-	return err
+	return l.addBackfills(ctx, mappings, false, list)
 }
 
-func (l *Log) addBackfills(ctx context.Context, started []string, list []cdc.Backfill) (bool, error) {
-	args := []any{len(started)}
+func (l *Log) addBackfills(ctx context.Context, started []string, again bool, list []cdc.Backfill) error {
+	fresh := len(started)
+	if again {
+		fresh = 0
+	}
+	args := []any{fresh}
 	for _, m := range started {
 		args = append(args, backfillStarted+m, time.Now().UTC().Format(time.RFC3339))
 	}
 	for i := range list {
 		text, err := json.Marshal(&list[i])
 		if err != nil {
-			return false, fmt.Errorf("encode backfill: %w", err)
+			return fmt.Errorf("encode backfill: %w", err)
 		}
 		args = append(args, backfillSpec+list[i].ID, text)
 	}
 	if len(args) == 1 {
-		return true, nil
+		return nil
 	}
-	n, err := addBackfills.Run(ctx, l.client, []string{l.keys.Backfills()}, args...).Int()
-	if err != nil {
-		return false, fmt.Errorf("write backfills of the log: %w", err)
+	if err := addBackfills.Run(ctx, l.client, []string{l.keys.Backfills()}, args...).Err(); err != nil {
+		return fmt.Errorf("write backfills of the log: %w", err)
 	}
-	return n == 1, nil
+	return nil
 }
 
 // Started tells which mappings, each as target/mapping, were started.
@@ -187,6 +193,26 @@ func (l *Log) forgetBackfills(ctx context.Context) error {
 	}
 	if err := l.client.HDel(ctx, l.keys.Backfills(), fields...).Err(); err != nil {
 		return fmt.Errorf("forget backfills that have ended: %w", err)
+	}
+	return nil
+}
+
+// metaNote has the name of a note behind it.
+const metaNote = "note:"
+
+// Note reads a text that the capture keeps; empty if there is none.
+func (l *Log) Note(ctx context.Context, name string) (string, error) {
+	text, err := l.client.HGet(ctx, l.keys.Meta(), metaNote+name).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", fmt.Errorf("read note %s of the log: %w", name, err)
+	}
+	return text, nil
+}
+
+// SetNote writes a text that the capture keeps.
+func (l *Log) SetNote(ctx context.Context, name, text string) error {
+	if err := l.client.HSet(ctx, l.keys.Meta(), metaNote+name, text).Err(); err != nil {
+		return fmt.Errorf("write note %s of the log: %w", name, err)
 	}
 	return nil
 }

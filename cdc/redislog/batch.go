@@ -9,8 +9,8 @@ import (
 )
 
 // entryFields is how many texts an entry has at the most besides its id: op,
-// table, key, after, before, absent, unread, ts and xid.
-const entryFields = 9
+// table, key, after, before, absent, unread, for, since, ts and xid.
+const entryFields = 11
 
 // span is a part of a batch's arena.
 type span struct{ from, to int }
@@ -20,7 +20,7 @@ type pending struct {
 	pos    cdc.Position
 	op     cdc.Op
 	table  string
-	texts  [8]span // id, key, after, before, absent, unread, ts, xid
+	texts  [10]span // id, key, after, before, absent, unread, for, since, ts, xid
 	stream int
 }
 
@@ -32,6 +32,8 @@ const (
 	textBefore
 	textAbsent
 	textUnread
+	textFor
+	textSince
 	textTS
 	textXID
 )
@@ -74,6 +76,8 @@ func (b *batch) add(stream int, e *cdc.Entry) {
 	p.texts[textBefore] = b.put(e.Before)
 	p.texts[textAbsent] = b.put(e.Absent)
 	p.texts[textUnread] = b.put(e.Unread)
+	p.texts[textFor] = b.put(e.For)
+	p.texts[textSince] = b.put(e.Since)
 	from = len(b.arena)
 	b.arena = strconv.AppendInt(b.arena, e.Micros, 10)
 	p.texts[textTS] = span{from, len(b.arena)}
@@ -100,6 +104,8 @@ var (
 	fieldBefore = "before"
 	fieldAbsent = "absent"
 	fieldUnread = "unread"
+	fieldFor    = "for"
+	fieldSince  = "since"
 	fieldTS     = "ts"
 	fieldXID    = "xid"
 	wordXAdd    = "xadd"
@@ -152,6 +158,8 @@ func (a *args) xadd(key *string, b *batch, p *pending) []any {
 	field(&fieldBefore, textBefore)
 	field(&fieldAbsent, textAbsent)
 	field(&fieldUnread, textUnread)
+	field(&fieldFor, textFor)
+	field(&fieldSince, textSince)
 	field(&fieldTS, textTS)
 	field(&fieldXID, textXID)
 	return a.list[from:len(a.list):len(a.list)]

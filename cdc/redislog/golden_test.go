@@ -139,7 +139,7 @@ func (p *passer) Commit(tx *pgoutput.Tx, end cdc.LSN) error {
 	p.last = end
 	return nil
 }
-func (p *passer) Message(string, bool, []byte) error { return nil }
+func (p *passer) Message(*pgoutput.Tx, string, []byte) error { return nil }
 
 // The entries of the public contract, as any reader of Redis gets them. A change of
 // a golden file that is not an addition is a new version of the contract.

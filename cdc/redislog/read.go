@@ -157,6 +157,10 @@ func setField(c *cdc.Change, name, text string) (err error) {
 		err = json.Unmarshal([]byte(text), &c.Absent)
 	case fieldUnread:
 		err = json.Unmarshal([]byte(text), &c.Unread)
+	case fieldFor:
+		err = json.Unmarshal([]byte(text), &c.For)
+	case fieldSince:
+		c.Since, err = cdc.ParsePosition(text)
 	case fieldTS:
 		var micros int64
 		micros, err = strconv.ParseInt(text, 10, 64)

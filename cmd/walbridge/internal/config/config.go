@@ -39,8 +39,10 @@ type Postgres struct {
 	OnLoss string
 }
 
-// What can come of lost changes: the capture stops, or it goes on without them.
+// What can come of lost changes: the tables are read again, or the capture stops, or it
+// goes on without them.
 const (
+	OnLossHeal = "heal"
 	OnLossStop = "stop"
 	OnLossGoOn = "go_on"
 )
@@ -107,7 +109,7 @@ func TargetTypes() []string { return []string{"http"} }
 func Default() *Config {
 	c := &Config{
 		Name:     "walbridge",
-		Postgres: Postgres{Heartbeat: 10 * time.Second, WALBudget: 10 << 30, OnLoss: OnLossStop},
+		Postgres: Postgres{Heartbeat: 10 * time.Second, WALBudget: 10 << 30, OnLoss: OnLossHeal},
 		Redis:    Redis{Partitions: 8, BulkAfter: 1000, Retention: Retention{Age: retainDefault}, HighMark: highMarkDefault, OnFull: OnFullDetach},
 		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Shutdown: 15 * time.Second},
 		Listen:   "127.0.0.1:8642",

@@ -80,7 +80,7 @@ func (p Postgres) validate(v *validator, derived string) {
 	if p.WALBudget < 1<<20 {
 		v.fail("postgres.wal_budget", "less than 1MiB", "", "write a size such as 10GiB")
 	}
-	v.choice("postgres.on_loss", p.OnLoss, []string{OnLossStop, OnLossGoOn})
+	v.choice("postgres.on_loss", p.OnLoss, []string{OnLossHeal, OnLossStop, OnLossGoOn})
 	v.span("postgres.heartbeat", p.Heartbeat, 100*time.Millisecond, time.Hour)
 }
 

@@ -90,3 +90,22 @@ func lanes(mappings []*mapping.Mapping) map[cdc.Table]string {
 	}
 	return out
 }
+
+// starts says what each mapping begins with.
+func starts(mappings []*mapping.Mapping) (out []pgsource.Start) {
+	for _, m := range mappings {
+		out = append(out, pgsource.Start{Name: m.Target() + "/" + m.Name(), Table: m.Table(), Now: m.Start() == mapping.StartNow})
+	}
+	return out
+}
+
+// afterLoss gives the meaning of postgres.on_loss.
+func afterLoss(setting string) pgsource.AfterLoss {
+	switch setting {
+	case config.OnLossHeal:
+		return pgsource.HealAfterLoss
+	case config.OnLossGoOn:
+		return pgsource.GoOnAfterLoss
+	}
+	return pgsource.StopAfterLoss
+}

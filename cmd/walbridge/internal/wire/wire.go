@@ -74,7 +74,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 	b.source, err = pgsource.New(pgsource.Options{
 		URL: cfg.Postgres.URL.Reveal(), Slot: cfg.Postgres.Slot, Publication: cfg.Postgres.Publication,
 		BulkAfter: cfg.Redis.BulkAfter, Heartbeat: cfg.Postgres.Heartbeat, SlotWait: slotWait, Logger: o.Logger,
-		WALBudget: cfg.Postgres.WALBudget, GoOnAfterLoss: cfg.Postgres.OnLoss == config.OnLossGoOn,
+		WALBudget: cfg.Postgres.WALBudget, AfterLoss: afterLoss(cfg.Postgres.OnLoss),
 	})
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 	if err != nil {
 		return nil, err
 	}
-	b.source.SetTables(lanes(mappings))
+	b.source.SetTables(lanes(mappings), starts(mappings))
 	b.log, err = redislog.Open(ctx, redislog.Options{
 		URL: cfg.Redis.URL.Reveal(), Name: cfg.Name, Partitions: cfg.Redis.Partitions, Logger: o.Logger,
 		TimeEvery: redislog.TimeEvery(cfg.Redis.Retention.Age),

@@ -1,0 +1,152 @@
+package pgsource
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walbridge/walbridge/cdc"
+)
+
+// leaves are the partitions with rows of partitioned tables, each with the number of its
+// file, which TRUNCATE changes. By the tables' OIDs.
+type leaves map[uint32]map[uint32]uint32
+
+// leafQuery reads them. reltuples is negative from a TRUNCATE, or an ALTER that writes
+// the rows anew, until the next ANALYZE; VACUUM FULL and CLUSTER count the rows.
+const leafQuery = `
+SELECT r.oid, c.oid, c.relfilenode, c.reltuples < 0 FROM unnest($1::oid[]) AS r(oid)
+CROSS JOIN LATERAL pg_catalog.pg_partition_tree(r.oid::regclass) t JOIN pg_catalog.pg_class c ON c.oid = t.relid
+WHERE t.isleaf AND c.relkind = 'r'`
+
+// leavesNote is the name under which the log keeps the leaves.
+const leavesNote = "leaves"
+
+// watchLeaves looks for what PostgreSQL does not publish of partitioned tables: a
+// TRUNCATE, DETACH or DROP of a partition takes rows away, an ATTACH brings some.
+func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
+	roots := slices.Collect(maps.Keys(a.known))
+	rows, err := conn.Query(ctx, leafQuery, roots)
+	if err != nil {
+		return fmt.Errorf("read partitions: %w", err)
+	}
+	now, emptied := leaves{}, map[uint32]bool{}
+	var root, leaf, file uint32
+	var fresh bool
+	if _, err := pgx.ForEachRow(rows, []any{&root, &leaf, &file, &fresh}, func() error {
+		if now[root] == nil {
+			now[root] = map[uint32]uint32{}
+		}
+		now[root][leaf] = file
+		emptied[leaf] = fresh
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read partitions: %w", err)
+	}
+	if a.leaves == nil {
+		if a.leaves, err = a.notedLeaves(ctx); err != nil {
+			return err
+		}
+	}
+	if maps.EqualFunc(a.leaves, now, maps.Equal) {
+		return nil
+	}
+	fills, err := a.fillsFor(ctx, conn, now, emptied)
+	if err != nil {
+		return err
+	}
+	if err := a.capture.log.AddBackfills(ctx, fills); err != nil {
+		return err
+	}
+	text, err := json.Marshal(now)
+	if err != nil {
+		return fmt.Errorf("encode partitions: %w", err)
+	}
+	if err := a.capture.log.SetNote(ctx, leavesNote, string(text)); err != nil {
+		return err
+	}
+	a.leaves = now
+	return nil
+}
+
+func (a *attendant) notedLeaves(ctx context.Context) (leaves, error) {
+	text, err := a.capture.log.Note(ctx, leavesNote)
+	if err != nil || text == "" {
+		return leaves{}, err
+	}
+	var out leaves
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		return nil, fmt.Errorf("read partitions that the log knows: %w", err)
+	}
+	return out, nil
+}
+
+// fillsFor says what has to be read again, given the leaves of now.
+func (a *attendant) fillsFor(ctx context.Context, conn *pgx.Conn, now leaves, emptied map[uint32]bool) ([]cdc.Backfill, error) {
+	var out []cdc.Backfill
+	for root, list := range now {
+		old, known := a.leaves[root]
+		if !known {
+			continue // the whole of it is read, or is not wanted
+		}
+		table, ok := a.nameInLog(root)
+		if !ok {
+			continue
+		}
+		gone := 0
+		for leaf, file := range old {
+			if is, there := list[leaf]; !there || is != file && emptied[leaf] {
+				gone++
+			}
+		}
+		if gone > 0 {
+			a.capture.source.logger.Warn("a partition was truncated, detached or dropped, which PostgreSQL does not publish: the table is read again",
+				"table", table.String(), "partitions", gone)
+			out = append(out, cdc.Backfill{ID: cdc.NewBackfillID(), Table: table, Generation: true, Reason: "partition_gone", Created: time.Now().UTC()})
+			continue
+		}
+		brought, err := withRows(ctx, conn, list, old)
+		if err != nil {
+			return nil, err
+		}
+		if len(brought) > 0 {
+			a.capture.source.logger.Info("a partition with rows was attached, which PostgreSQL does not publish: it is read", "table", table.String(), "partitions", len(brought))
+			out = append(out, cdc.Backfill{ID: cdc.NewBackfillID(), Table: table, Reason: "partition_attached", Created: time.Now().UTC(),
+				Where: "tableoid IN (" + strings.Join(brought, ", ") + ")"})
+		}
+	}
+	return out, nil
+}
+
+// withRows gives those of new leaves that have rows.
+func withRows(ctx context.Context, conn *pgx.Conn, list, old map[uint32]uint32) (out []string, err error) {
+	for leaf := range list {
+		if _, known := old[leaf]; known {
+			continue
+		}
+		var size int64
+		if err := conn.QueryRow(ctx, "SELECT COALESCE(pg_relation_size($1::oid::regclass), 0)", leaf).Scan(&size); err != nil {
+			return nil, fmt.Errorf("read size of partition: %w", err)
+		}
+		if size > 0 {
+			out = append(out, fmt.Sprint(leaf))
+		}
+	}
+	return out, nil
+}
+
+// nameInLog gives the log's name of a captured table.
+func (a *attendant) nameInLog(oid uint32) (cdc.Table, bool) {
+	for name, of := range a.stream.tables {
+		if of == oid {
+			return name, true
+		}
+	}
+	return cdc.Table{}, false
+}
