@@ -57,7 +57,7 @@ type Redis struct {
 	BulkAfter int
 	Retention Retention
 	// HighMark is the part of the server's maxmemory, in per cent, up to which the log
-	// keeps what every target has read.
+	// keeps what every target has read; 0 for no such mark.
 	HighMark int
 	// OnFull says what comes of a log that is full of what a target has not read.
 	OnFull string

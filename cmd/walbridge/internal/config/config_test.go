@@ -67,7 +67,7 @@ var badFiles = map[string]string{
 	"postgres-words":     `1:17: postgres.url: not an address of a PostgreSQL database; ` + postgresExample,
 	"queue-bytes":        `6:25: delivery.queue_bytes: not a size "128M"; write a number with a unit, such as 128MiB`,
 	"high-mark":          `2:42: redis.high_mark: not a percentage "0.8"; write a whole number with %, such as 80%`,
-	"high-mark-range":    `2:42: redis.high_mark: out of range "100%"; write a percentage from 10% to 95%`,
+	"high-mark-range":    `2:42: redis.high_mark: out of range "100%"; write a percentage from 10% to 95%, or 0% for none`,
 	"on-full":            `2:40: redis.on_full: unknown value "deatch"; did you mean detach?`,
 	"retention-age":      `2:48: redis.retention.age: not a duration "7d"; write a number with a unit, such as 200ms, 2s, 1m30s`,
 	"retention-bytes":    `2:50: redis.retention.bytes: less than 4MiB; write a size such as 4GiB, or 0B for no bound`,

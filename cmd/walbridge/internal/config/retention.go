@@ -63,8 +63,8 @@ func (r Redis) validateRetention(v *validator) {
 	if b := r.Retention.Bytes; b != 0 && b < leastBytes {
 		v.fail("redis.retention.bytes", "less than 4MiB", "", "write a size such as 4GiB, or 0B for no bound")
 	}
-	if r.HighMark < 10 || r.HighMark > 95 {
-		v.fail("redis.high_mark", "out of range", fmt.Sprintf("%d%%", r.HighMark), "write a percentage from 10% to 95%")
+	if r.HighMark != 0 && (r.HighMark < 10 || r.HighMark > 95) {
+		v.fail("redis.high_mark", "out of range", fmt.Sprintf("%d%%", r.HighMark), "write a percentage from 10% to 95%, or 0% for none")
 	}
 	v.choice("redis.on_full", r.OnFull, []string{OnFullDetach, OnFullWait})
 }
