@@ -360,3 +360,21 @@ func code(err error) string {
 	}
 	return ""
 }
+
+// CheckWhere tells what is wrong with a condition on the rows of a table: the server
+// parses it. An empty one is right.
+func CheckWhere(ctx context.Context, conn *pgx.Conn, t cdc.Table, where string) error {
+	if where == "" {
+		return nil
+	}
+	_, err := conn.Exec(ctx, fmt.Sprintf("SELECT (%s\n) IS TRUE FROM %s AS t LIMIT 0", where, t.SQL()))
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		return &cdc.SetupError{What: fmt.Sprintf("the condition on %s is not one that PostgreSQL takes", t), Err: errors.New(pe.Message),
+			Hint: "write it as after WHERE, with the columns of the table, and functions outside of pg_catalog with their schema"}
+	}
+	if err != nil {
+		return fmt.Errorf("check the condition: %w", err)
+	}
+	return nil
+}

@@ -121,6 +121,10 @@ func writeReport(out io.Writer, r wire.Report) error {
 			writeHeld(line, r.Now, l.Held)
 		}
 	}
+	if len(r.Backfills) > 0 {
+		line("\nbackfills")
+		writeBackfills(w, r.Backfills)
+	}
 	for _, t := range r.Targets {
 		line("\ntarget %s\tdead letters %d, owner %s", t.Name, t.DeadLetters, orNone(t.Owner))
 		for _, lane := range t.Lanes {

@@ -93,6 +93,15 @@ func (j *job) readRows(ctx context.Context, items []*item, alone *[]*item) {
 
 // completeOne fills the absent columns of an item from its row, and maps it.
 func (j *job) completeOne(it *item, row string) {
+	if it.change.Op == cdc.OpSweep { // is it gone, or was it only not seen?
+		if it.change.Op = cdc.OpUpdate; row == "" {
+			it.change.Op, it.completed = cdc.OpDelete, true
+			if !j.mapOne(it) {
+				j.vanished(it)
+			}
+			return
+		}
+	}
 	if row == "" {
 		// The row is gone, its delete follows. Until then nothing absent may be
 		// taken for known.

@@ -46,8 +46,12 @@ func newFakeLog() *fakeLog {
 func (l *fakeLog) append(lane string, ch cdc.Change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := cdc.Stream{Lane: lane, Partition: partitionOf(ch.Key)}
-	l.streams[s] = append(l.streams[s], ch)
+	for p := range partitions {
+		if !ch.Op.Keyed() || p == partitionOf(ch.Key) {
+			s := cdc.Stream{Lane: lane, Partition: p}
+			l.streams[s] = append(l.streams[s], ch)
+		}
+	}
 	close(l.grown)
 	l.grown = make(chan struct{})
 }

@@ -1,8 +1,11 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -139,6 +142,24 @@ func (c *fakeClaim) Load(_ context.Context, places []state.Place) (out []state.L
 		return nil
 	})
 	return out, err
+}
+
+func (c *fakeClaim) Scan(_ context.Context, partition int, cursor uint64, _ int64) (out []state.Found, next uint64, err error) {
+	const page = 2
+	err = c.s.do("scan", 0, func() error {
+		keys := slices.SortedFunc(maps.Keys(c.s.known), func(a, b state.Key) int {
+			return cmp.Or(cmp.Compare(a.Mapping, b.Mapping), cmp.Compare(a.Source, b.Source))
+		})
+		keys = slices.DeleteFunc(keys, func(k state.Key) bool { return partitionOf(k.Source) != partition })
+		for i := int(cursor); i < len(keys) && len(out) < page; i++ {
+			out = append(out, state.Found{Key: keys[i], Known: c.s.known[keys[i]]})
+		}
+		if next = cursor + page; int(next) >= len(keys) {
+			next = 0
+		}
+		return nil
+	})
+	return out, next, err
 }
 
 func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) error {

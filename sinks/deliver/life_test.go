@@ -99,20 +99,6 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-func TestTruncateIsToldOnce(t *testing.T) {
-	run(t, func(w *world) {
-		w.start()
-		for range 3 {
-			w.last++
-			w.log.append(cdc.LaneNormal, cdc.Change{Position: at(w.last), Op: cdc.OpTruncate, Table: deals})
-		}
-		rest(2 * time.Second)
-		if s := w.engine.Stats(); s.Truncates != 3 || w.lines.count("truncated") != 1 || !w.caughtUp() {
-			t.Errorf("stats %+v", s)
-		}
-	})
-}
-
 func TestMetrics(t *testing.T) {
 	run(t, func(w *world) {
 		reg := prometheus.NewPedanticRegistry()

@@ -17,7 +17,7 @@ func (j *job) mapAll() (lacking []*item) {
 	for _, it := range j.undecided() {
 		switch it.guard() {
 		case fresh:
-			if j.mapOne(it) {
+			if it.change.Op != cdc.OpSweep && j.mapOne(it) {
 				continue
 			}
 		case gapped:

@@ -50,7 +50,8 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("records_parked_total", "Records put among the dead letters."), func(s *Stats) uint64 { return s.Parked }},
 		{desc("records_filtered_total", "Records that the mapping did not want sent."), func(s *Stats) uint64 { return s.Filtered }},
 		{desc("records_stale_total", "Records dropped because newer ones were dealt with."), func(s *Stats) uint64 { return s.Stale }},
-		{desc("truncates_total", "Truncations of mapped tables, which are not delivered."), func(s *Stats) uint64 { return s.Truncates }},
+		{desc("truncates_total", "Truncations of mapped tables, counted in each partition."), func(s *Stats) uint64 { return s.Truncates }},
+		{desc("swept_records_total", "Records whose rows were looked for, since a truncate or a generation did not have them."), func(s *Stats) uint64 { return s.Swept }},
 	}
 	c.values = []value{
 		{desc("keys_pending", "Keys that wait to be sent."), func(s *Stats) float64 { return float64(s.Pending) }},

@@ -126,6 +126,7 @@ type claim interface {
 	Release(ctx context.Context, clean bool) error
 	Open(ctx context.Context, partition int) (state.Start, error)
 	Load(ctx context.Context, places []state.Place) ([]state.Loaded, error)
+	Scan(ctx context.Context, partition int, cursor uint64, count int64) ([]state.Found, uint64, error)
 	Prepare(ctx context.Context, partition int, in state.Intent) error
 	Commit(ctx context.Context, partition int, w state.Commit) error
 }

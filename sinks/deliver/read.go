@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -122,7 +123,16 @@ func (s *session) mappersOf(ch *cdc.Change) []Mapper {
 	if !ch.Op.Keyed() {
 		return nil
 	}
-	return s.e.routes[s.e.tableOf(ch)]
+	all := s.e.routes[s.e.tableOf(ch)]
+	if len(ch.For) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(m Mapper) bool { return !s.e.meant(ch, m) })
+}
+
+// meant tells whether a change that a backfill brought is for a mapping.
+func (e *Engine) meant(ch *cdc.Change, m Mapper) bool {
+	return len(ch.For) == 0 || slices.Contains(ch.For, e.o.Name) || slices.Contains(ch.For, e.o.Name+"/"+m.Name())
 }
 
 // tableOf is the table of a change as the mappings know it.
@@ -179,10 +189,9 @@ func (d *readDone) staleOf(use, n int) []bool {
 // the queue.
 func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, stale []bool) {
 	lane := queue.LaneOf(m.Stream.Lane)
-	if m.Change.Op == cdc.OpTruncate && len(s.e.routes[s.e.tableOf(&m.Change)]) > 0 {
-		s.e.stats.truncates.Add(1)
-		s.e.log.once("truncate "+m.Change.Table.String(),
-			"a table was truncated, its records are left at the target", "table", m.Change.Table.String())
+	if !m.Change.Op.Keyed() {
+		s.addSweep(p, lane, &m.Change)
+		return
 	}
 	uses := len(mappers)
 	for _, is := range stale {

@@ -73,6 +73,8 @@ type part struct {
 	readFailures int
 	readFrom     time.Time // not to be read before
 
+	sweeps []*sweep // in the order of their Positions
+
 	settled    []settled // dealt with, not yet written
 	committing bool
 	committed  [laneCount]cdc.Position
@@ -278,6 +280,7 @@ func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
 	if !s.stopping {
 		for _, p := range s.parts {
 			s.read(p, now, soon)
+			s.sweep(p, now, soon)
 		}
 		s.dispatch(now, soon)
 	}

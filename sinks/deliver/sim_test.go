@@ -196,6 +196,57 @@ func (s *sim) change() {
 	s.delayed[lane] = append(s.delayed[lane], ch)
 }
 
+// everywhere puts an entry without a key on its way in every lane.
+func (s *sim) everywhere(ch cdc.Change) {
+	s.last++
+	ch.Position, ch.Table, ch.Time, ch.XID = at(s.last), deals, time.Now(), uint64(s.last)
+	for _, lane := range cdc.Lanes() {
+		s.delayed[lane] = append(s.delayed[lane], ch)
+	}
+}
+
+// truncate takes all rows away at once.
+func (s *sim) truncate() {
+	s.source.mu.Lock()
+	clear(s.deals)
+	clear(s.source.rows)
+	s.source.mu.Unlock()
+	s.everywhere(cdc.Change{Op: cdc.OpTruncate})
+}
+
+// generation loses some changes, and then has the table read again.
+func (s *sim) generation() {
+	s.source.mu.Lock()
+	for id := range 6 {
+		switch d := s.deals[id]; {
+		case d != nil && s.chance(3):
+			delete(s.deals, id)
+			delete(s.source.rows, keyOf(id))
+		case d != nil && s.chance(3):
+			s.last++
+			d.a, d.b, d.note = s.draw(10), s.draw(10), s.last
+			s.source.rows[keyOf(id)] = d.row(id)
+		}
+	}
+	s.source.mu.Unlock()
+	s.last++
+	since := at(s.last)
+	for range s.draw(4) {
+		s.change()
+	}
+	for id := range 6 {
+		d := s.deals[id]
+		if d == nil {
+			continue
+		}
+		s.last++
+		ch := cdc.Change{Position: at(s.last), Op: cdc.OpRead, Table: deals, Key: keyOf(id), After: d.row(id), Time: time.Now(), XID: uint64(s.last)}
+		s.history = append(s.history, logged{cdc.LaneBulk, ch})
+		s.delayed[cdc.LaneBulk] = append(s.delayed[cdc.LaneBulk], ch)
+	}
+	s.everywhere(cdc.Change{Op: cdc.OpSweep, Since: since})
+}
+
 // flow lets some of the changes on their way arrive, in order within each lane.
 func (s *sim) flow(everything bool) {
 	for _, lane := range cdc.Lanes() {
@@ -258,7 +309,7 @@ func (s *sim) converged() {
 	}
 	for id := range 6 {
 		key := keyOf(id)
-		if at, ok := parked[key]; ok && at == newest[key] {
+		if at, ok := parked[key]; ok && !at.Before(newest[key]) { // or a sweep was
 			continue // loud, and in the dead letters
 		}
 		want := "nothing"
@@ -319,7 +370,15 @@ func (s *sim) run() {
 			if s.chance(3) {
 				s.store.steal()
 			}
-		case 3, 4:
+		case 3:
+			switch s.draw(4) {
+			case 0:
+				s.truncate()
+			case 1:
+				s.generation()
+			}
+			s.flow(false)
+		case 4:
 			rest(time.Duration(s.draw(2000)) * time.Millisecond)
 			s.check()
 		default:

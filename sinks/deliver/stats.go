@@ -25,8 +25,9 @@ type Stats struct {
 	// Parked, Filtered and Stale count records not sent: refused or given up,
 	// not wanted by the mapping, dealt with before.
 	Parked, Filtered, Stale uint64
-	// Truncates counts truncations of mapped tables, once for each stream.
-	Truncates uint64
+	// Truncates counts truncations of mapped tables, once for each partition; Swept the
+	// records that were looked for because of one, or of a generation.
+	Truncates, Swept uint64
 	// Pending and InFlight count keys, as they are now.
 	Pending, InFlight int
 	// Owner tells that this process owns the target now.
@@ -78,7 +79,7 @@ type gauges struct {
 
 type counters struct {
 	read, released, delivered, folded, requests, retries,
-	throttles, parked, filtered, stale, truncates atomic.Uint64
+	throttles, parked, filtered, stale, truncates, swept atomic.Uint64
 	foldedIn [laneCount]atomic.Uint64
 }
 
@@ -139,7 +140,7 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 	s := Stats{
 		Read: c.read.Load(), Released: c.released.Load(), Delivered: c.delivered.Load(), Folded: c.folded.Load(),
 		Requests: c.requests.Load(), Retries: c.retries.Load(), Throttles: c.throttles.Load(),
-		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(),
+		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(), Swept: c.swept.Load(),
 		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
 		PausedUntil: r.gauges.pausedUntil, LastError: r.err, LastErrorAt: r.errAt,
 	}
@@ -183,5 +184,6 @@ func (e *Engine) Window() Stats {
 	now.Filtered -= was.Filtered
 	now.Stale -= was.Stale
 	now.Truncates -= was.Truncates
+	now.Swept -= was.Swept
 	return now
 }

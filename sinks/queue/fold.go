@@ -37,13 +37,19 @@ type column struct {
 // Fold makes a Folded of one change. The change must be of a row.
 func Fold(ch cdc.Change) Folded {
 	f := Folded{newest: ch}
-	if ch.Op == cdc.OpDelete || len(ch.Unread) > 0 { // what is below says nothing of the columns
+	switch {
+	case leaves(ch.Op), len(ch.Unread) > 0, ch.Op == cdc.OpCreate && len(ch.Absent) > 0:
+		// What is below says nothing of the columns: there was no row, or another one,
+		// which a delete or a truncate has ended.
 		f.base, f.bare = ch.Position, true
-	} else if len(ch.Absent) == 0 {
+	case len(ch.Absent) == 0:
 		f.base = ch.Position
 	}
 	return f
 }
+
+// leaves tells whether a row may be there no more after a change.
+func leaves(o cdc.Op) bool { return o == cdc.OpDelete || o == cdc.OpSweep }
 
 // Merge folds two changes of one key into one, by Position.
 func Merge(older, newer cdc.Change) cdc.Change {
@@ -161,7 +167,7 @@ func (f Folded) above(sent []column, lists ...[]column) []column {
 
 // columnsOf lists the columns that a change sent.
 func columnsOf(ch cdc.Change) ([]column, error) {
-	if ch.Op == cdc.OpDelete {
+	if leaves(ch.Op) {
 		return nil, nil
 	}
 	out := make([]column, 0, 1+strings.Count(ch.After, ",")/2)

@@ -31,13 +31,25 @@ func row(n int, columns string) cdc.Change {
 	return ch
 }
 
+// created makes row one that was not there before.
+func created(n int, columns string) cdc.Change {
+	ch := row(n, columns)
+	ch.Op = cdc.OpCreate
+	return ch
+}
+
+// swept is a row that is gone unless the source has it.
+func swept(n int) cdc.Change {
+	return cdc.Change{Position: pos(n), Op: cdc.OpSweep, Key: `{"id":1}`}
+}
+
 func gone(n int) cdc.Change {
 	return cdc.Change{Position: pos(n), Op: cdc.OpDelete, Key: `{"id":1}`}
 }
 
 // show writes a change as row reads it, columns sorted.
 func show(t interface{ Fatalf(string, ...any) }, ch cdc.Change) string {
-	if ch.Op == cdc.OpDelete {
+	if leaves(ch.Op) {
 		return fmt.Sprintf("%d gone", ch.Position.LSN)
 	}
 	cols, err := cdc.ParseRow(ch.After)
@@ -72,6 +84,8 @@ func TestMergeExamples(t *testing.T) {
 		{"late delete takes columns away", []cdc.Change{row(1, "a=1 b=1"), row(3, "a=3 b=?"), gone(2)}, "3 a=3 b=?"},
 		{"delete wins", []cdc.Change{row(1, "a=1"), gone(2)}, "2 gone"},
 		{"delete then recreate is a replacement", []cdc.Change{row(1, "a=1 b=1"), gone(2), row(3, "a=3 b=?")}, "3 a=3 b=?"},
+		{"a created row takes nothing of the one before", []cdc.Change{row(1, "a=1 b=1"), created(3, "a=3 b=?")}, "3 a=3 b=?"},
+		{"a sweep takes columns away", []cdc.Change{row(1, "a=1 b=1"), swept(2), row(3, "a=3 b=?")}, "3 a=3 b=?"},
 		{"dropped column is not brought back", []cdc.Change{row(1, "a=1 old=1"), row(2, "a=2"), row(3, "a=3 old=?")}, "3 a=3 old=?"},
 		{"only absent columns", []cdc.Change{row(1, "a=1"), row(2, "a=?")}, "2 a=1"},
 	} {
@@ -141,8 +155,13 @@ func drawChanges(t *rapid.T) []cdc.Change {
 	n := rapid.IntRange(1, 6).Draw(t, "n")
 	out := make([]cdc.Change, n)
 	for i := range out {
-		if rapid.IntRange(0, 4).Draw(t, "kind") == 0 {
+		kind := rapid.IntRange(0, 9).Draw(t, "kind")
+		switch kind {
+		case 0, 1:
 			out[i] = gone(i + 1)
+			continue
+		case 2:
+			out[i] = swept(i + 1)
 			continue
 		}
 		var cols []string
@@ -157,7 +176,9 @@ func drawChanges(t *rapid.T) []cdc.Change {
 				cols = append(cols, fmt.Sprintf("%s=%d", c, i+1))
 			}
 		}
-		out[i] = row(i+1, strings.Join(cols, " "))
+		if out[i] = row(i+1, strings.Join(cols, " ")); kind == 3 {
+			out[i].Op = cdc.OpCreate
+		}
 	}
 	return out
 }
@@ -168,13 +189,13 @@ func oracle(t *rapid.T, in []cdc.Change) string {
 	newest := in[len(in)-1]
 	base := -1
 	for i, ch := range in {
-		if ch.Op == cdc.OpDelete || len(ch.Absent) == 0 {
+		if ch.Op != cdc.OpUpdate || len(ch.Absent) == 0 {
 			base = i
 		}
 	}
 	values := map[string]string{}
 	for i := max(base, 0); i < len(in); i++ {
-		if in[i].Op == cdc.OpDelete {
+		if in[i].Op == cdc.OpDelete || in[i].Op == cdc.OpSweep {
 			continue
 		}
 		cols, err := cdc.ParseRow(in[i].After)

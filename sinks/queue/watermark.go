@@ -71,6 +71,12 @@ func (m *Mark) Release() {
 	w.open--
 }
 
+// Use adds a use of an entry that is not released.
+func (m *Mark) Use() { m.uses++ }
+
+// Uses is how many uses are not released.
+func (m *Mark) Uses() int { return m.uses }
+
 // Position is that of the entry.
 func (m *Mark) Position() cdc.Position { return m.pos }
 
@@ -80,6 +86,12 @@ func (w *Watermark) Checkpoint() cdc.Position {
 		return w.first.before
 	}
 	return w.read
+}
+
+// Settled tells whether every entry below a Position is released, of those that were
+// read.
+func (w *Watermark) Settled(below cdc.Position) bool {
+	return w.first == nil || !w.first.pos.Before(below)
 }
 
 // Read is the Position of the last entry read.

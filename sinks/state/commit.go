@@ -62,6 +62,35 @@ func (c *Claim) Load(ctx context.Context, places []Place) ([]Loaded, error) {
 	return out, nil
 }
 
+// Found is what Scan finds of a key.
+type Found struct {
+	Key   Key
+	Known Known
+	// Err tells that the state cannot be read.
+	Err error
+}
+
+// Scan gives some of the keys of a partition of which something is known, about count,
+// and the cursor of the next; it begins with cursor 0, which also is what it ends with.
+// A key that is there all the time comes at least once.
+func (c *Claim) Scan(ctx context.Context, partition int, cursor uint64, count int64) ([]Found, uint64, error) {
+	texts, next, err := c.s.rdb.HScan(ctx, c.s.o.Keys.State(c.s.o.Target, partition), cursor, "", count).Result()
+	if err != nil {
+		return nil, 0, fmt.Errorf("scan state of partition %d: %w", partition, err)
+	}
+	var out []Found
+	for i := 0; i+1 < len(texts); i += 2 {
+		mapping, source, ok := strings.Cut(texts[i], "\x00")
+		if !ok || mapping == "" {
+			continue // a mark of the partition
+		}
+		f := Found{Key: Key{Mapping: mapping, Source: source}}
+		f.Known, f.Err = ParseKnown(texts[i+1])
+		out = append(out, f)
+	}
+	return out, next, nil
+}
+
 // Write is a new state of a key.
 type Write struct {
 	Key   Key

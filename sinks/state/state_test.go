@@ -279,3 +279,35 @@ func TestKnownText(t *testing.T) {
 		}
 	}
 }
+
+// A scan gives every key, and none of the marks.
+func TestScan(t *testing.T) {
+	onBoth(t, func(b *bench) {
+		c := b.claim("one")
+		_, err := c.Open(b.Context(), 0)
+		b.must(err)
+		var writes []Write
+		for i := range 1500 {
+			writes = append(writes, Write{Key: Key{"deals", string(rune('a' + i))}, Known: Known{Seen: at(uint64(i+1), 0), Live: i%2 == 0}})
+		}
+		b.must(c.Commit(b.Context(), 0, Commit{ID: 1, Writes: writes}))
+		b.must(c.Prepare(b.Context(), 0, Intent{Sent: map[string]cdc.Position{cdc.LaneBulk: at(9, 5)}}))
+		got := map[string]Found{}
+		for cursor, pages := uint64(0), 0; pages == 0 || cursor != 0; pages++ {
+			var page []Found
+			page, cursor, err = c.Scan(b.Context(), 0, cursor, 100)
+			b.must(err)
+			for _, f := range page {
+				got[f.Key.Source] = f
+			}
+		}
+		if len(got) != len(writes) {
+			b.Fatalf("%d keys, want %d", len(got), len(writes))
+		}
+		for _, w := range writes {
+			if f := got[w.Key.Source]; f.Err != nil || f.Key != w.Key || f.Known.Seen != w.Known.Seen || f.Known.Live != w.Known.Live {
+				b.Fatalf("%v is %+v", w, f)
+			}
+		}
+	})
+}

@@ -23,6 +23,7 @@ import (
 type childFlags struct {
 	postgres, redis, slot, profile string
 	rows                           uint64
+	fill                           bool
 }
 
 type childResult struct {
@@ -34,6 +35,7 @@ type childResult struct {
 type measured struct {
 	postgres, redis, slot string
 	rows                  int64
+	fill                  bool // instead of so many rows, the whole table is read
 }
 
 // runMeasured captures in a process of its own, so that its memory can be told
@@ -44,7 +46,7 @@ func runMeasured(ctx context.Context, m measured) (r childResult, err error) {
 		return r, fmt.Errorf("find own program: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, self, "child", "--postgres", m.postgres, "--redis", m.redis,
-		"--slot", m.slot, "--rows", strconv.FormatInt(m.rows, 10))
+		"--slot", m.slot, "--rows", strconv.FormatInt(m.rows, 10), "--fill="+strconv.FormatBool(m.fill))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -68,6 +70,7 @@ func childCommand() *cobra.Command {
 	c.Flags().StringVar(&f.slot, "slot", "", "")
 	c.Flags().StringVar(&f.profile, "profile", os.Getenv("BENCH_PROFILE"), "")
 	c.Flags().Uint64Var(&f.rows, "rows", 0, "")
+	c.Flags().BoolVar(&f.fill, "fill", false, "")
 	return c
 }
 
@@ -103,12 +106,13 @@ func runChild(ctx context.Context, f childFlags) (err error) {
 	capture := pgsource.NewCapture(src, log)
 	done := make(chan error, 1)
 	go func() { done <- capture.Run(ctx) }()
-	for capture.Stats().Rows < f.rows || log.Stats().Entries < f.rows {
-		select {
-		case err := <-done:
-			return fmt.Errorf("capture ended early: %w", err)
-		case <-time.After(time.Millisecond):
-		}
+	if f.fill {
+		began, err = fill(ctx, capture, log, done)
+	} else {
+		err = until(done, func() bool { return capture.Stats().Rows >= f.rows && log.Stats().Entries >= f.rows })
+	}
+	if err != nil {
+		return err
 	}
 	r := childResult{Seconds: time.Since(began).Seconds(), PeakRSSMB: peakRSS()}
 	cancel()
@@ -116,6 +120,41 @@ func runChild(ctx context.Context, f childFlags) (err error) {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+// until waits for something that has no event.
+func until(done <-chan error, f func() bool) error {
+	for !f() {
+		select {
+		case err := <-done:
+			return fmt.Errorf("capture ended early: %w", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// fill has the table read, and tells when that was asked for.
+func fill(ctx context.Context, capture *pgsource.Capture, log *redislog.Log, done <-chan error) (began time.Time, err error) {
+	if err := until(done, func() bool { return capture.Stats().State == pgsource.Streaming }); err != nil {
+		return began, err
+	}
+	began = time.Now()
+	b := cdc.Backfill{ID: cdc.NewBackfillID(), Table: cdc.Table{Schema: "public", Name: "deals"}, Reason: cdc.ReasonRequest, Created: began}
+	if err := log.AddBackfills(ctx, []cdc.Backfill{b}); err != nil {
+		return began, err
+	}
+	var state cdc.BackfillState
+	err = until(done, func() bool {
+		for _, s := range capture.Backfills() {
+			state = s.Progress.State
+		}
+		return state.Final()
+	})
+	if err == nil && state != cdc.BackfillDone {
+		err = errNotDone
+	}
+	return began, err
 }
 
 // adopt says that the log knows the slot, which the benchmark made.

@@ -2,6 +2,7 @@
 // servers that it starts and stops itself.
 //
 //	go run ./test/bench capture [--json] [--runs 3] [--shape NAME]
+//	go run ./test/bench backfill [--json] [--rows 1000000] [--live 500] [--runs 3]
 //	go run ./test/bench latency [--json] [--rate 500] [--for 20s]
 //
 // It counts at the destination: the entries that Redis holds, not what
@@ -24,7 +25,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{Use: "bench", Short: "Measure walbridge beside a reference", SilenceUsage: true}
-	root.AddCommand(captureCommand(), childCommand(), latencyCommand())
+	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		os.Exit(1)
 	}

@@ -53,6 +53,11 @@ func TestCheckFactsSeesWhatIsWrong(t *testing.T) {
 			l[len(l)-1].at.Ordinal = 4
 			return l
 		}, "not of the source: 10-4"},
+		"a read row in a lane of changes": {func(l []entry) []entry {
+			l = append(l, l[0])
+			l[len(l)-1].at.LSN, l[len(l)-1].fact.op = 50, "r"
+			return l
+		}, "a row that was read stands at 50-0"},
 		"another op":              {func(l []entry) []entry { l[1].fact.op = "c"; return l }, "20-0 says"},
 		"another key":             {func(l []entry) []entry { l[3].fact.key = `id="3"`; return l }, "30-0 says"},
 		"another time":            {func(l []entry) []entry { l[0].fact.ts++; return l }, "10-0 says"},

@@ -48,6 +48,21 @@ type Capture struct {
 	Retained      int64     `json:"retained_wal_bytes"`
 	Budget        int64     `json:"wal_budget_bytes"`
 	Losses        uint64    `json:"losses"` // see the log lines data_loss
+	// Backfills are those that are under way or have failed.
+	Backfills []Backfill `json:"backfills"`
+}
+
+// Backfill is rows of a table on their way into the log.
+type Backfill struct {
+	ID            string  `json:"id"`
+	Table         string  `json:"table"`
+	State         string  `json:"state"` // waiting, running, paused, failed
+	Rows          int64   `json:"rows"`
+	Estimate      int64   `json:"estimate"` // zero if not known
+	RowsPerSecond float64 `json:"rows_per_second"`
+	LeftSeconds   float64 `json:"left_seconds"` // zero if not known
+	Reason        string  `json:"reason"`
+	Note          string  `json:"note"`
 }
 
 // Log is what the log holds, as the trimming last saw it.

@@ -28,6 +28,8 @@ type Report struct {
 	Source   *SourceReport  `json:"source"` // nil if it could not be read
 	Log      *LogReport     `json:"log"`    // likewise
 	Targets  []TargetReport `json:"targets"`
+	// Backfills are those that have not ended well.
+	Backfills []cdc.BackfillStatus `json:"backfills"`
 }
 
 // SourceReport is of the database.
@@ -87,7 +89,7 @@ type LaneReport struct {
 // Inspect looks at a bridge. What cannot be reached is a problem of the report, not
 // an error.
 func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Report {
-	r := Report{Name: cfg.Name, Now: time.Now().UTC(), Problems: []string{}, Targets: []TargetReport{}}
+	r := Report{Name: cfg.Name, Now: time.Now().UTC(), Problems: []string{}, Targets: []TargetReport{}, Backfills: []cdc.BackfillStatus{}}
 	facts, src := r.source(ctx, cfg, logger)
 	l, err := redislog.Open(ctx, redislog.Options{URL: cfg.Redis.URL.Reveal(), Name: cfg.Name, Logger: logger, Look: true})
 	switch {
@@ -109,6 +111,7 @@ func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Repor
 			r.problem(err.Error())
 		}
 	}
+	r.backfills(ctx, l)
 	for _, t := range cfg.TargetNames() {
 		if err := r.target(ctx, l, t); err != nil {
 			r.problem(fmt.Sprintf("target %s: %v", t, err))

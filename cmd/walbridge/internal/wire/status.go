@@ -87,6 +87,7 @@ func (b *Bridge) Status() console.Status {
 			Durability: b.log.Durability(), Progress: c.Progress, CompleteUntil: c.CompleteUntil,
 			Retained: c.Retained, Budget: b.cfg.Postgres.WALBudget,
 		}
+		s.Capture.Backfills = shownBackfills(b.capture.Backfills())
 		for _, n := range c.Losses {
 			s.Capture.Losses += n
 		}
@@ -139,6 +140,8 @@ func (b *Bridge) registerCapture() {
 		}
 		return 0
 	})
+	counter("backfilled_rows_total", "Rows that backfills put into the log.", func() float64 { return float64(c.Stats().Backfilled) })
+	b.registry.MustRegister(&backfillCollector{capture: c})
 	gauge("retained_wal_bytes", "Bytes of WAL that the slot keeps on the server.", func() float64 { return float64(c.Stats().Retained) })
 	gauge("wal_budget_bytes", "How many bytes of WAL the slot may keep, as configured.", func() float64 { return float64(b.cfg.Postgres.WALBudget) })
 	gauge("state", "0 connecting, 1 standby, 2 streaming.", func() float64 { return float64(c.Stats().State) })

@@ -87,6 +87,21 @@ function drawCapture(capture, now) {
   text(byId("c-rows"), format.count(capture.rows));
   text(byId("c-entries"), format.count(capture.entries));
   text(byId("c-bytes"), format.bytes(capture.bytes));
+  drawBackfills(capture.backfills || []);
+}
+
+function drawBackfills(loads) {
+  show(byId("backfills"), loads.length > 0);
+  const list = byId("backfill-list");
+  while (list.children.length > loads.length) list.lastChild.remove();
+  loads.forEach((l, i) => {
+    const node = list.children[i] || make("li", {}, list);
+    const of = l.estimate > 0 ? " of about " + format.count(l.estimate) : "";
+    const left = l.left_seconds > 0 ? ", " + format.span(l.left_seconds * 1000) + " left" : "";
+    const words = l.table + " (" + l.reason + ", " + l.id + "): " + l.state + ", " + format.count(l.rows) + of +
+      " rows, " + format.rate(l.rows_per_second) + "/s" + left + (l.note ? "; " + l.note : "");
+    look(node, "word", l.state === "failed" ? "bad" : "plain", words);
+  });
 }
 
 function drawLog(log, now) {
