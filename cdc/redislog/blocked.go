@@ -1,6 +1,7 @@
 package redislog
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -18,17 +19,20 @@ type blocked struct {
 // nothing. A lost connection that is made again at once is not worth a line.
 const blockedSay = time.Second
 
-// refused notes that an append was refused, or had no answer.
-func (l *Log) refused(why error) {
+// refused notes that an append was refused, or had no answer. It gives the level at
+// which that is worth a line of its own: the first time of many.
+func (l *Log) refused(why error) slog.Level {
 	b := &l.blocked
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	level := slog.LevelDebug
 	if b.since.IsZero() {
 		b.since = time.Now()
+		level = slog.LevelWarn
 	}
 	b.why = why.Error()
 	if b.said || time.Since(b.since) < blockedSay {
-		return
+		return level
 	}
 	b.said = true
 	hint := "see that Redis runs and takes writes"
@@ -36,6 +40,7 @@ func (l *Log) refused(why error) {
 		hint = "give Redis more memory (maxmemory), or free some: walbridge status says who has not read what"
 	}
 	l.logger.Warn("the log takes nothing: the capture waits, and the server keeps its WAL", "error", why, "hint", hint)
+	return level
 }
 
 // took notes that an append went through.

@@ -16,6 +16,9 @@ import (
 // metaDetached has a target's name behind it, and says that the target was detached.
 const metaDetached = "detached:"
 
+// metaReturned has a target's name behind it, and says how often it came back.
+const metaReturned = "returned:"
+
 // Detached tells of a target that does not hold the log any more.
 type Detached struct {
 	At time.Time `json:"at"`
@@ -26,6 +29,48 @@ type Detached struct {
 	Entries int64  `json:"unread_entries"`
 	Bytes   int64  `json:"unread_bytes"`
 	Reason  string `json:"reason"`
+	// Again is how often it was detached before, and came back, in the last day.
+	Again int `json:"again,omitempty"`
+}
+
+// returned tells of the last return of a target.
+type returned struct {
+	At    time.Time `json:"at"`
+	Count int       `json:"count"`
+}
+
+// returnedFor is for how long a return is remembered.
+const returnedFor = 24 * time.Hour
+
+func (l *Log) returned(ctx context.Context, target string) (r returned, err error) {
+	text, err := l.client.HGet(ctx, l.keys.Meta(), metaReturned+target).Result()
+	if errors.Is(err, redis.Nil) {
+		return r, nil
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &r)
+	}
+	return r, wrap(err, "read return of target "+target)
+}
+
+const (
+	returnAgain = time.Minute
+	returnMost  = time.Hour
+)
+
+// ReturnFrom is from when on the target may come back. The first time that is at
+// once; a target that fills the log again and again, and each time has its tables read
+// anew, waits longer each time. failing says that its last requests failed: that
+// counts as one time more.
+func (d *Detached) ReturnFrom(failing bool) time.Time {
+	n := d.Again
+	if failing {
+		n++
+	}
+	if n == 0 {
+		return d.At
+	}
+	return d.At.Add(min(returnAgain<<min(n-1, 10), returnMost))
 }
 
 // Detached tells which targets are detached.
@@ -142,11 +187,13 @@ func (l *Log) dropGroups(ctx context.Context, target string) error {
 // was attached meanwhile. Both keys are of the bridge, so they share a slot.
 //
 // KEYS: the description of the log, the hash of backfills. ARGV: the field of the
-// target, then names and values of fields of the backfills.
+// target, field and text of its return, then names and values of fields of the
+// backfills.
 // Output: 1, or 0 if it was not detached.
 var returnScript = redis.NewScript(`
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
-for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1`)
 
 // Return attaches a target that was detached: it reads on from where the streams end
@@ -162,7 +209,15 @@ func (l *Log) Return(ctx context.Context, target string, list []cdc.Backfill) (b
 	if err := l.makeGroups(ctx, target, "$"); err != nil {
 		return false, err
 	}
-	args := []any{metaDetached + target}
+	all, err := l.Detached(ctx)
+	if err != nil {
+		return false, err
+	}
+	back, err := json.Marshal(returned{At: time.Now().UTC(), Count: all[target].Again + 1})
+	if err != nil {
+		return false, fmt.Errorf("encode return: %w", err)
+	}
+	args := []any{metaDetached + target, metaReturned + target, back}
 	for i := range list {
 		text, err := json.Marshal(&list[i])
 		if err != nil {
@@ -217,7 +272,7 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 			return owned(target, ownerOf(lease))
 		}
 	}
-	if err := l.client.HDel(ctx, l.keys.Meta(), metaDetached+target).Err(); err != nil {
+	if err := l.client.HDel(ctx, l.keys.Meta(), metaDetached+target, metaReturned+target).Err(); err != nil {
 		return fmt.Errorf("forget target %s: %w", target, err)
 	}
 	// Of the same name may come another target, which begins as a new one does.

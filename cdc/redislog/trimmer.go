@@ -37,6 +37,7 @@ type Trimmer struct {
 	// Of the goroutine of Run alone:
 	seen    map[string]progress // of the readers
 	told    map[string]bool     // what was said already
+	looking time.Duration       // how long the last look took
 	failing bool
 
 	mu    sync.Mutex // covers stats
@@ -77,8 +78,11 @@ func (t *Trimmer) Targets() []string { return t.o.Targets }
 
 const (
 	trimEvery = time.Second
-	// trimShare is which part of the time the server may be kept busy by it.
-	trimShare = 100
+	// trimShare is which part of the time the server may be kept busy by looks. One that
+	// took long for another reason must not keep a full log waiting.
+	trimShare   = 100
+	trimSeldom  = 15 * time.Second
+	trimPressed = 3 * time.Second
 	// trimRounds bounds the looks within a pass.
 	trimRounds = 8
 )
@@ -96,9 +100,12 @@ func (t *Trimmer) Run(ctx context.Context) error {
 		if t.o.Idle != nil && t.o.Idle() {
 			continue
 		}
-		began := time.Now()
 		err := t.pass(ctx)
-		wait = max(wait, trimShare*time.Since(began))
+		most := trimSeldom
+		if err != nil || t.Stats().Over > 0 {
+			most = trimPressed
+		}
+		wait = max(wait, min(trimShare*t.looking, most))
 		switch {
 		case ctx.Err() != nil:
 		case err == nil:
@@ -114,10 +121,12 @@ func (t *Trimmer) Run(ctx context.Context) error {
 // pass brings the log within its bounds once, as far as that goes.
 func (t *Trimmer) pass(ctx context.Context) error {
 	for round := range trimRounds {
+		began := time.Now()
 		s, err := t.log.Survey(ctx)
 		if err != nil {
 			return err
 		}
+		t.looking = time.Since(began)
 		if !s.Memory.Known { // an embedded server cannot be trimmed, and need not
 			t.publish(s, 0)
 			return nil
@@ -275,6 +284,13 @@ func (t *Trimmer) cutOnce(ctx context.Context, cuts []cut) (total int64, left []
 // detach detaches the target that is the cause of a full log, and says so.
 func (t *Trimmer) detach(ctx context.Context, s *Survey, p plan) error {
 	d := Detached{At: s.Now.UTC(), Bytes: s.Unread(p.detach), Reason: p.reason, Position: maxPosition}
+	last, err := t.log.returned(ctx, p.detach)
+	if err != nil {
+		return err
+	}
+	if last.Count > 0 && s.Now.Sub(last.At) < returnedFor {
+		d.Again = last.Count
+	}
 	for i := range s.Streams {
 		st := &s.Streams[i]
 		at := st.Groups[p.detach]

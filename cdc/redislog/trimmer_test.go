@@ -297,6 +297,9 @@ func TestDetachAndReturn(t *testing.T) {
 	if back, err := l.Return(ctx, "crm", []cdc.Backfill{want}); err != nil || !back {
 		t.Fatalf("return: %v, %v", back, err)
 	}
+	if last, err := l.returned(ctx, "crm"); err != nil || last.Count != 1 {
+		t.Errorf("returned %+v (%v)", last, err)
+	}
 	if back, err := l.Return(ctx, "crm", []cdc.Backfill{{ID: "again"}}); err != nil || back {
 		t.Errorf("a second return: %v, %v", back, err)
 	}
@@ -314,6 +317,21 @@ func TestDetachAndReturn(t *testing.T) {
 	}
 	if len(now.Detached) != 0 {
 		t.Errorf("still detached: %v", now.Detached)
+	}
+}
+
+// A target that fills the log again and again comes back later each time.
+func TestReturnFrom(t *testing.T) {
+	at := time.Now()
+	for _, tc := range []struct {
+		again   int
+		failing bool
+		want    time.Duration
+	}{{0, false, 0}, {0, true, time.Minute}, {1, false, time.Minute}, {1, true, 2 * time.Minute}, {3, false, 4 * time.Minute}, {90, true, time.Hour}} {
+		d := Detached{At: at, Again: tc.again}
+		if have := d.ReturnFrom(tc.failing).Sub(at); have != tc.want {
+			t.Errorf("detached %d times before, failing %v: after %v, want %v", tc.again, tc.failing, have, tc.want)
+		}
 	}
 }
 

@@ -240,10 +240,10 @@ func (w *Writer) deliver(ctx context.Context, b *batch) error {
 		if len(failed) == 0 {
 			break
 		}
-		w.log.refused(failed[0].err)
+		level := w.log.refused(failed[0].err)
 		w.stats.retries.Add(1)
 		wait := retry.NextBackOff()
-		w.logger.Warn("append refused", "streams", len(failed), "error", failed[0].err, "retry_in", wait)
+		w.logger.Log(ctx, level, "append refused", "streams", len(failed), "error", failed[0].err, "retry_in", wait)
 		if err := cdc.Sleep(ctx, wait); err != nil {
 			return err
 		}

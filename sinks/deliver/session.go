@@ -200,7 +200,7 @@ func (s *session) begin(soft context.Context) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	defer context.AfterFunc(soft, cancel)()
-	if err := s.e.o.Begin(ctx); err != nil {
+	if err := s.e.o.Begin(ctx, s.faults > 0); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	return nil

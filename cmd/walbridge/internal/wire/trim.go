@@ -55,7 +55,7 @@ const returnMax = 30 * time.Second
 // attach sees to a target that was detached, before a session reads anything: once
 // it can be reached it is attached again, and its tables are read anew for it. Not
 // before: what is read for a target that is away would fill the log again.
-func (b *Bridge) attach(ctx context.Context, t *target, mappers []deliver.Mapper) error {
+func (b *Bridge) attach(ctx context.Context, t *target, mappers []deliver.Mapper, failing bool) error {
 	detached, err := b.log.Detached(ctx)
 	if err != nil {
 		return err
@@ -66,22 +66,15 @@ func (b *Bridge) attach(ctx context.Context, t *target, mappers []deliver.Mapper
 	}
 	t.detached.Store(true)
 	defer t.detached.Store(false)
-	retry := backoff.NewExponentialBackOff()
-	retry.MaxInterval, retry.MaxElapsedTime = returnMax, 0
-	for told := false; ; {
-		probe, cancel := context.WithTimeout(ctx, probeTimeout)
-		err := t.client.Probe(probe)
-		cancel()
-		if err == nil {
-			break
-		}
-		if !told && ctx.Err() == nil {
-			told = true
-			b.logger.Warn("a detached target comes back once it can be reached", "target", t.name, "detached_at", d.At, "error", err)
-		}
-		if err := cdc.Sleep(ctx, retry.NextBackOff()); err != nil {
+	from := d.ReturnFrom(failing)
+	if wait := time.Until(from); wait > 0 {
+		b.logger.Warn("a detached target comes back later, as it fails, or fills the log again and again", "target", t.name, "at", from)
+		if err := cdc.Sleep(ctx, wait); err != nil {
 			return err
 		}
+	}
+	if err := b.reach(ctx, t); err != nil {
+		return err
 	}
 	list := b.generation(t.name, mappers)
 	back, err := b.log.Return(ctx, t.name, list)
@@ -89,6 +82,27 @@ func (b *Bridge) attach(ctx context.Context, t *target, mappers []deliver.Mapper
 		b.logger.Info("target_returned", "target", t.name, "detached_at", d.At, "why", d.Reason, "tables_to_read", len(list))
 	}
 	return err
+}
+
+// reach waits until something listens at a target's address.
+func (b *Bridge) reach(ctx context.Context, t *target) error {
+	retry := backoff.NewExponentialBackOff()
+	retry.MaxInterval, retry.MaxElapsedTime = returnMax, 0
+	for told := false; ; {
+		probe, cancel := context.WithTimeout(ctx, probeTimeout)
+		err := t.client.Probe(probe)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if !told && ctx.Err() == nil {
+			told = true
+			b.logger.Warn("a detached target comes back once it can be reached", "target", t.name, "error", err)
+		}
+		if err := cdc.Sleep(ctx, retry.NextBackOff()); err != nil {
+			return err
+		}
+	}
 }
 
 // generation asks for all tables that a target's mappings read, for it alone.
