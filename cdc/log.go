@@ -46,6 +46,8 @@ type Log interface {
 	Renew(ctx context.Context, e Epoch, mark LSN) error
 	// Backfills lists the backfills that are remembered, the oldest first.
 	Backfills(ctx context.Context) ([]BackfillStatus, error)
+	// BackfillsVersion changes when somebody asks for a backfill or wishes something.
+	BackfillsVersion(ctx context.Context) (string, error)
 	AddBackfills(ctx context.Context, list []Backfill) error
 	SetBackfillProgress(ctx context.Context, id string, p BackfillProgress) error
 	// Started tells which mappings, each as target/mapping, were started.

@@ -27,7 +27,10 @@ type filler struct {
 	x       *exchange
 	ended   chan *load
 
-	active map[string]*load // by id; of the filler's goroutine alone
+	// Of the filler's goroutine alone:
+	active  map[string]*load // by id
+	version string           // of the backfills, when nothing was left to do
+	idle    bool
 
 	mu     sync.Mutex // covers tracks and before
 	tracks int        // how many loads want transactions to be tracked
@@ -63,10 +66,15 @@ func (c *Capture) fill(ctx context.Context, st *stream) error {
 
 // look starts what is asked for, as far as there is room, and hands on what is wished.
 func (f *filler) look(ctx context.Context, work *sync.WaitGroup) error {
+	version, err := f.capture.log.BackfillsVersion(ctx)
+	if err != nil || f.idle && version == f.version {
+		return err
+	}
 	list, err := f.capture.log.Backfills(ctx)
 	if err != nil {
 		return err
 	}
+	f.version, f.idle = version, true
 	f.capture.setBackfills(list)
 	busy := map[cdc.Table]bool{}
 	for _, l := range f.active {
@@ -76,12 +84,14 @@ func (f *filler) look(ctx context.Context, work *sync.WaitGroup) error {
 		b := &list[i]
 		if l := f.active[b.ID]; l != nil {
 			l.wish(b.Wish)
+			f.idle = false
 			continue
 		}
-		if b.Progress.State.Final() || busy[b.Table] || len(f.active) >= fillsAtOnce {
+		if b.Progress.State.Final() || b.Wish == cdc.WishPause && b.Progress.State == cdc.BackfillPaused {
 			continue
 		}
-		if b.Wish == cdc.WishPause && b.Progress.State == cdc.BackfillPaused {
+		f.idle = false
+		if busy[b.Table] || len(f.active) >= fillsAtOnce {
 			continue
 		}
 		l := newLoad(f, b)

@@ -296,14 +296,10 @@ const (
 
 // resize fits the next chunk to what this one took.
 func (l *load) resize(took time.Duration, n, bytes int) {
-	if n == 0 {
-		if took < chunkTime/2 { // none fulfilled the condition
-			l.limit = min(2*l.limit, mostRows)
-		}
-		return
-	}
 	fit := float64(l.limit) * min(2, float64(chunkTime)/float64(max(took, time.Microsecond)))
-	fit = min(fit, float64(chunkBytes)/2/(float64(bytes)/float64(n)+1))
+	if n > 0 { // none may have fulfilled the condition
+		fit = min(fit, float64(chunkBytes)/2/(float64(bytes)/float64(n)+1))
+	}
 	l.limit = min(max(int(fit), leastRows), mostRows)
 }
 

@@ -117,11 +117,15 @@ func (p *plan) again(t *part) {
 // rows have to be read again by themselves: the cursor does not pass before.
 func (p *plan) appended(t *part, end cdc.LSN, keys []string) {
 	t.state, t.end = partAppended, end
-	if len(keys) > 0 {
-		i := slices.Index(p.parts, t)
-		p.parts = slices.Insert(p.parts, i, &part{from: t.from, keys: keys})
+	i := slices.Index(p.parts, t)
+	for some := range slices.Chunk(keys, keysAtOnce) {
+		p.parts = slices.Insert(p.parts, i, &part{from: t.from, keys: some})
 	}
 }
+
+// keysAtOnce is how many rows are read by themselves at once: they are those with large
+// values.
+const keysAtOnce = 100
 
 // durable moves the cursor to where everything is durable, and tells whether it moved.
 func (p *plan) durable(lsn cdc.LSN) bool {

@@ -24,6 +24,8 @@ const (
 	// backfillStarted has a mapping behind it, as target/mapping, and tells that its
 	// table was begun with.
 	backfillStarted = "started:"
+	// backfillVersion is a number that rises with whatever somebody asks for or wishes.
+	backfillVersion = "version"
 )
 
 // addBackfills adds backfills and notes mappings as started, all or nothing.
@@ -38,6 +40,7 @@ for i = 2, 2 * n, 2 do
   if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then return 0 end
 end
 for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('HINCRBY', KEYS[1], 'version', 1)
 return 1`)
 
 // AddBackfills asks for backfills, all of them or none.
@@ -132,8 +135,18 @@ func (l *Log) Backfills(ctx context.Context) ([]cdc.BackfillStatus, error) {
 	return out, nil
 }
 
+// BackfillsVersion is a number that is another one when somebody has asked for a backfill
+// or wished something of one: it is cheap to look at.
+func (l *Log) BackfillsVersion(ctx context.Context) (string, error) {
+	v, err := l.client.HGet(ctx, l.keys.Backfills(), backfillVersion).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", fmt.Errorf("read version of the backfills: %w", err)
+	}
+	return v, nil
+}
+
 // keptBackfills is how many backfills that have ended are remembered.
-const keptBackfills = 100
+const keptBackfills = 50
 
 // SetBackfillProgress writes how far a backfill is. One that was forgotten is left
 // alone.
@@ -167,6 +180,9 @@ var ErrNoBackfill = errors.New("no such backfill")
 // WishBackfill says what is wanted of a backfill.
 func (l *Log) WishBackfill(ctx context.Context, id string, w cdc.BackfillWish) error {
 	n, err := setIfThere.Run(ctx, l.client, []string{l.keys.Backfills()}, backfillSpec+id, backfillWish+id, string(w)).Int()
+	if err == nil {
+		err = l.client.HIncrBy(ctx, l.keys.Backfills(), backfillVersion, 1).Err()
+	}
 	if err != nil {
 		return fmt.Errorf("write wish for backfill %s: %w", id, err)
 	}

@@ -60,7 +60,12 @@ func runBridge(ctx context.Context, file string, parts wire.Parts) error {
 			return &usageError{fmt.Errorf("--target %s: no such target in %s; it has %s", t, file, strings.Join(cfg.TargetNames(), ", "))}
 		}
 	}
-	b, err := wire.Open(ctx, cfg, wire.Options{Parts: parts, Logger: newLogger(cfg.Log), Version: version()})
+	logger := newLogger(cfg.Log)
+	b, err := wire.Open(ctx, cfg, wire.Options{Parts: parts, Logger: logger, Version: version()})
+	if err != nil && ctx.Err() != nil { // what failed did so because it was to stop
+		logger.Info("stopped before the start was complete", "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -26,8 +26,9 @@ func (b *bridge) command(args ...string) (out string, status int) {
 
 // report is what walbridge status --json tells, as a script reads it.
 type report struct {
-	Problems []string
-	Source   struct {
+	Problems  []string
+	Backfills []struct{ ID, State, Note string }
+	Source    struct {
 		Slot      string
 		Exists    bool
 		ActivePID int   `json:"active_pid"`
@@ -136,7 +137,32 @@ func TestStatusAndSlot(t *testing.T) {
 	b.prints(0, "there is no slot", "slot", "drop", b.slot(), "-c", "walbridge.yaml")
 	b.prints(1, "data_loss: slot "+b.slot()+" is gone", "status", "-c", "walbridge.yaml")
 	b.apps.reopen()
-	b.prints(1, "data_loss: slot "+b.slot()+" is gone", "run", "-c", "walbridge.yaml")
+	b.writeConfig("stop.yaml", options{rewrite: func(s string) string {
+		return strings.Replace(s, "heartbeat: 250ms", "heartbeat: 250ms, on_loss: stop", 1)
+	}})
+	b.prints(1, "data_loss: slot "+b.slot()+" is gone", "run", "-c", "stop.yaml")
+	b.healed()
+}
+
+// healed starts a bridge whose slot was dropped, and wants it to say so once and to read
+// the tables again, by itself.
+func (b *bridge) healed() {
+	b.t.Helper()
+	b.exec("DELETE FROM deals WHERE id <= 10; UPDATE deals SET name = 'unseen' WHERE id > 20")
+	p := b.start("run")
+	p.says("msg=data_loss reason=slot_gone", 20*time.Second)
+	until(b.t, 30*time.Second, func() string {
+		r, exit := b.status()
+		return unless(exit == 0 && len(r.Backfills) == 0, fmt.Sprint(r.Problems, r.Backfills))
+	})
+	b.drain(30*time.Second, p)
+	until(b.t, 30*time.Second, func() string { // sweeps are no changes that a drain would wait for
+		found := b.checkTargets(nil)
+		return unless(len(found) == 0, strings.Join(brief(found), "; "))
+	})
+	if n := strings.Count(p.output(), "msg=data_loss"); n != 1 {
+		b.t.Errorf("data_loss was said %d times", n)
+	}
 }
 
 // TestCaptureTakeOver runs two captures of one bridge: one is active, the other

@@ -97,7 +97,7 @@ type Request struct {
 }
 
 // keysMost bounds the keys of a request: they are kept with it.
-const keysMost = 10_000
+const keysMost = 5_000
 
 // Add checks a request against the database and the log, and asks for it.
 func (b *Backfills) Add(ctx context.Context, r Request) (cdc.Backfill, error) {
