@@ -303,6 +303,9 @@ func TestDetachAndReturn(t *testing.T) {
 	if back, err := l.Return(ctx, "crm", []cdc.Backfill{{ID: "again"}}); err != nil || back {
 		t.Errorf("a second return: %v, %v", back, err)
 	}
+	if v, err := l.Client().HGet(ctx, l.keys.Backfills(), backfillVersion).Int(); err != nil || v != 1 {
+		t.Errorf("the number that the capture looks at is %d (%v)", v, err)
+	}
 	list, err := l.Backfills(ctx)
 	if err != nil || len(list) != 1 || list[0].ID != want.ID || !list[0].Generation {
 		t.Errorf("backfills %+v (%v)", list, err)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,8 +51,16 @@ func TestDetachAndReturn(t *testing.T) {
 		return unless(there && n == 100, fmt.Sprintf("the others do not go on: %d deals of 100", n))
 	})
 
+	// A process that starts meanwhile does not take it for a mistake in the configuration.
+	if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 {
+		t.Errorf("ended with status %d", status)
+	}
+	b.apps.close()
 	b.apps.ClearFaults()
-	p.says("target_returned", 2*time.Minute) // as it failed, it waits for a minute
+	p = b.start("run")
+	p.says("a detached target comes back once it can be reached", 30*time.Second)
+	b.apps.reopen()
+	p.says("target_returned", time.Minute)
 	until(t, time.Minute, func() string {
 		p.mustRun()
 		r, _ := b.status()

@@ -109,7 +109,11 @@ func (b *Bridge) firstContact(ctx context.Context, t *target) error {
 	if stateErr != nil {
 		return stateErr
 	}
-	if began {
+	detached, stateErr := b.log.Detached(ctx)
+	if stateErr != nil {
+		return stateErr
+	}
+	if _, is := detached[t.name]; began || is { // one that is detached has no group
 		b.logger.Warn("target cannot be reached now; changes wait in the log", "target", t.name, "error", err)
 		return nil
 	}
