@@ -74,8 +74,9 @@ func (s *Survey) Readers(targets []string) []string {
 func (s *Survey) Unread(reader string) int64 {
 	sum := 0.0
 	for i := range s.Streams {
-		st := &s.Streams[i]
-		sum += (1 - st.part(st.Groups[reader])) * float64(st.Bytes)
+		if st := &s.Streams[i]; st.Entries > 0 {
+			sum += (1 - st.part(st.Groups[reader])) * float64(st.Bytes)
+		}
 	}
 	return int64(sum)
 }
