@@ -17,11 +17,30 @@ import (
 // what such a one writes after the ALTER is in neither stream nor chunk, so the first
 // chunk waits for it, and says for whom. (Tried: design, section 4.)
 func TestNewTableWhileTransactionsRun(t *testing.T) {
-	b := newBench(t, servertest.SharedPostgres(t).URL, deals+`; CREATE TABLE leads (id int PRIMARY KEY, v text); INSERT INTO leads SELECT g, 'before' FROM generate_series(1, 10) g`, "deals")
+	t.Run("of a bridge at work", func(t *testing.T) {
+		newTable(t, func(b *bench) {
+			b.loaded(b.start())
+			b.stop()
+			b.free()
+		})
+	})
+	t.Run("of one whose first start was ended early", func(t *testing.T) {
+		newTable(t, func(b *bench) {
+			s, err := New(b.options)
+			if err == nil {
+				err = NewCapture(s, b.log).Prepare(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+func newTable(t *testing.T, before func(*bench)) {
+	b := newBench(t, servertest.SharedPostgres(t).URL, deals+`; CREATE TABLE other (id int); CREATE TABLE leads (id int PRIMARY KEY, v text); INSERT INTO leads SELECT g, 'before' FROM generate_series(1, 10) g`, "deals")
 	b.options.Mappings = []Start{{Name: "crm/deals", Table: public("deals")}}
-	b.start()
-	b.stop()
-	b.free()
+	before(b)
 	open, err := pgx.Connect(t.Context(), b.options.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -31,10 +50,8 @@ func TestNewTableWhileTransactionsRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, sql := range []string{"INSERT INTO leads VALUES (11, 'in between')", "UPDATE leads SET v = 'in between' WHERE id = 1"} {
-		if _, err := tx.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := tx.Exec(t.Context(), "INSERT INTO other VALUES (1)"); err != nil { // it has no lock on the table yet
+		t.Fatal(err)
 	}
 	b.options.Tables[public("leads")] = cdc.LaneNormal
 	b.options.Mappings = append(b.options.Mappings, Start{Name: "crm/leads", Table: public("leads")})
@@ -43,7 +60,7 @@ func TestNewTableWhileTransactionsRun(t *testing.T) {
 	until(t, "the backfill to wait for the transaction", func() bool {
 		return slices.ContainsFunc(c.Backfills(), func(s cdc.BackfillStatus) bool { return strings.Contains(s.Progress.Note, "pid "+pid) })
 	})
-	for _, sql := range []string{"INSERT INTO leads VALUES (12, 'after')", "DELETE FROM leads WHERE id = 2", "UPDATE leads SET v = 'after' WHERE id = 3"} {
+	for _, sql := range []string{"INSERT INTO leads VALUES (12, 'after')", "UPDATE leads SET v = 'after' WHERE id = 1", "DELETE FROM leads WHERE id = 2", "UPDATE leads SET v = 'after' WHERE id = 3"} {
 		if _, err := tx.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
