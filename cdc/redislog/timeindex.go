@@ -58,7 +58,7 @@ func (x *timeIndex) note(ctx context.Context, end cdc.LSN, latest time.Time) err
 	}
 	// The next transaction may have its commit at end itself.
 	at := cdc.Position{LSN: x.base + end}.Prev()
-	err := timeScript.Run(ctx, x.log.appendClient, []string{x.log.keys.Times()},
+	err := timeScript.Run(ctx, x.log.client, []string{x.log.keys.Times()},
 		latest.UnixMicro(), every.Microseconds(), at.String(), x.most).Err()
 	if err != nil {
 		return fmt.Errorf("write time index of the log: %w", err)
