@@ -323,7 +323,7 @@ func (t *Trimmer) warn(s *Survey, p plan) {
 	now := map[string]func(){}
 	for _, name := range s.Strangers(t.o.Targets) {
 		now["group "+name] = func() {
-			t.logger.Warn("a consumer group holds the log that is of no target of this configuration", "group", name,
+			t.logger.Warn("a consumer group holds the log, and no mapping leads to it", "group", name,
 				"unread_bytes", s.Unread(name), "hint", "if the target is gone for good: walbridge target forget "+name)
 		}
 	}

@@ -22,7 +22,7 @@ type HeldReport struct {
 	Readers map[string]int64 `json:"unread_bytes"`
 	// Detached are the targets that do not hold it any more.
 	Detached map[string]redislog.Detached `json:"detached"`
-	// Strangers hold it and are of no target of the configuration.
+	// Strangers hold it, and no mapping leads to them.
 	Strangers []string        `json:"strangers"`
 	Retention RetentionReport `json:"retention"`
 	// Memory is that of the Redis server, MaxMemory its limit, 0 without one.
@@ -58,7 +58,7 @@ func (r *Report) held(ctx context.Context, cfg *config.Config, l *redislog.Log) 
 		targets = cfg.TargetNames()
 	}
 	h := &HeldReport{
-		Readers: map[string]int64{}, Detached: s.Detached, Strangers: strangers(s, cfg, targets),
+		Readers: map[string]int64{}, Detached: s.Detached, Strangers: append([]string{}, s.Strangers(targets)...),
 		Retention: RetentionReport{cfg.Redis.Retention.Age.Seconds(), cfg.Redis.Retention.Bytes, cfg.Redis.HighMark, cfg.Redis.OnFull},
 		Memory:    s.Memory.Used, MaxMemory: s.Memory.Max,
 	}
@@ -85,11 +85,6 @@ func (r *Report) held(ctx context.Context, cfg *config.Config, l *redislog.Log) 
 	return nil
 }
 
-// strangers are the groups of no target that the configuration has, mapped or not.
-func strangers(s *redislog.Survey, cfg *config.Config, targets []string) []string {
-	return append([]string{}, s.Strangers(slices.Concat(targets, cfg.TargetNames()))...)
-}
-
 func (r *Report) heldProblems(h *HeldReport) {
 	for _, name := range slices.Sorted(maps.Keys(h.Detached)) {
 		d := h.Detached[name]
@@ -97,7 +92,7 @@ func (r *Report) heldProblems(h *HeldReport) {
 			name, d.At.Format(time.RFC3339), d.Reason, name))
 	}
 	for _, name := range h.Strangers {
-		r.problem(fmt.Sprintf("consumer group %s holds the log, %s of it unread, and is of no target of this configuration; if that is gone for good: walbridge target forget %s",
+		r.problem(fmt.Sprintf("consumer group %s holds the log, %s of it unread, and no mapping leads to it; if the target is gone for good: walbridge target forget %s",
 			name, Bytes(h.Readers[name]), name))
 	}
 	if mark := h.MaxMemory / 100 * int64(h.Retention.HighMark); h.MaxMemory > 0 && h.Memory > mark {
