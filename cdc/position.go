@@ -98,6 +98,18 @@ func (p Position) Prev() Position {
 	return p
 }
 
+// Next gives the position just after p; the highest has none but itself.
+func (p Position) Next() Position {
+	switch {
+	case p.Ordinal < math.MaxUint64:
+		p.Ordinal++
+	case p.LSN < math.MaxUint64:
+		p.LSN++
+		p.Ordinal = 0
+	}
+	return p
+}
+
 // MarshalText gives the form of String.
 func (p Position) MarshalText() ([]byte, error) { return p.Append(nil), nil }
 

@@ -50,6 +50,7 @@ type Barrier struct {
 	mode    Durability
 	why     string
 	durable atomic.Uint64
+	times   *timeIndex
 
 	marks    []string  // of each part, what was written last, or found there
 	written  cdc.LSN   // written to all of them, or found there
@@ -80,10 +81,14 @@ func (l *Log) NewBarrier(ctx context.Context, w *Writer) (*Barrier, error) {
 	if err != nil {
 		return nil, err
 	}
+	times, err := l.newTimeIndex(ctx)
+	if err != nil {
+		return nil, err
+	}
 	l.durable.Store(mode)
 	client := Sibling(l.client, Tuning{Timeout: barrierWait + answerTimeout, alone: true})
 	return &Barrier{log: l, writer: w, client: client, close: sync.OnceValue(client.Close), mode: mode, why: why,
-		marks: marks, written: written, found: time.Now(), progress: time.Now()}, nil
+		marks: marks, times: times, written: written, found: time.Now(), progress: time.Now()}, nil
 }
 
 // Close ends the barrier's connections. Run does it by itself.
@@ -167,7 +172,7 @@ func (b *Barrier) step(ctx context.Context, now time.Time) error {
 	if b.mode != DurableAge {
 		b.advance(now)
 	}
-	return nil
+	return b.times.note(ctx, b.written, time.UnixMicro(b.writer.latest.Load()))
 }
 
 func (b *Barrier) advance(now time.Time) {

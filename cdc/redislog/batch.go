@@ -48,10 +48,12 @@ type batch struct {
 	end cdc.LSN
 	// at is the time of end by the source's clock.
 	at time.Time
+	// latest is the highest time of a transaction that ended within it.
+	latest time.Time
 }
 
 func (b *batch) reset() {
-	b.arena, b.entries, b.end, b.at = b.arena[:0], b.entries[:0], 0, time.Time{}
+	b.arena, b.entries, b.end, b.at, b.latest = b.arena[:0], b.entries[:0], 0, time.Time{}, time.Time{}
 	if cap(b.arena) > 4*maxBatchBytes { // one giant row must not stay for ever
 		b.arena = nil
 	}

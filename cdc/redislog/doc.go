@@ -15,4 +15,11 @@
 // server there is one, of a cluster one for each partition and one for the
 // description. Each part has the number of the last append to it and a durable mark,
 // by which a server that loses writes is found out (docs/adr/0003).
+//
+// Trimmer takes from the log what every reader has read and the retention does not
+// want; decide is pure and says what, a script in the server checks the consumer
+// groups once more and does it. A target that is the cause of a full server is
+// detached: it loses its groups, and so can write no checkpoint, until it comes back
+// by a backfill. The time index tells up to which Position everything is older than
+// some time.
 package redislog

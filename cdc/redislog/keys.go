@@ -36,6 +36,9 @@ func (k Keys) DurableIn(partition int) string {
 // were started.
 func (k Keys) Backfills() string { return fmt.Sprintf("walbridge:{%s}:backfills", k.Name) }
 
+// Times is the sorted set that says which Position the log had reached when.
+func (k Keys) Times() string { return fmt.Sprintf("walbridge:{%s}:times", k.Name) }
+
 // Stream is the Redis stream of a lane and partition.
 func (k Keys) Stream(s cdc.Stream) string { return k.of(s.Partition, "log", s.Lane) }
 

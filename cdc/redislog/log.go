@@ -1,6 +1,7 @@
 package redislog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,9 @@ type Options struct {
 	// Partitions is fixed when the log is made; 1 to 256.
 	Partitions int
 	Logger     *slog.Logger
+	// TimeEvery is how far apart the points of the time index are at the least; a minute
+	// if zero.
+	TimeEvery time.Duration
 	// Look opens a log only to look at it, with the partitions that it has; one that
 	// was not made yet is ErrNoLog.
 	Look bool
@@ -59,6 +63,8 @@ type Log struct {
 	client       redis.UniversalClient
 	appendClient redis.UniversalClient
 	counters     counters
+	blocked      blocked
+	timeEvery    time.Duration
 	durable      atomic.Value // Durability, once a barrier found it
 }
 
@@ -94,7 +100,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	l := &Log{
 		keys: Keys{Name: o.Name}, partitions: o.Partitions, replicas: o.Replicas, logger: o.Logger,
 		client: client, appendClient: Sibling(client, Tuning{Timeout: answerTimeout, alone: true, guards: true}),
-		byStream: map[cdc.Stream]int{},
+		byStream: map[cdc.Stream]int{}, timeEvery: cmp.Or(o.TimeEvery, timeEvery),
 	}
 	if err := l.open(ctx, &o, from); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -192,13 +198,17 @@ func infoOf(ctx context.Context, server *redis.Client, section string) (map[stri
 		}
 		return nil, fmt.Errorf("read info %s: %w", section, err)
 	}
+	return infoFields(text), nil
+}
+
+func infoFields(text string) map[string]string {
 	fields := map[string]string{}
 	for line := range strings.Lines(text) {
 		if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
 			fields[k] = v
 		}
 	}
-	return fields, nil
+	return fields
 }
 
 // isRefused tells whether the server said that we must not, or cannot, run a command:

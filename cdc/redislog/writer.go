@@ -48,6 +48,7 @@ type Writer struct {
 
 	appended   atomic.Uint64
 	appendedAt atomic.Int64 // microseconds since 1970
+	latest     atomic.Int64 // likewise, the highest that AppendedAt ever was
 	stats      *counters    // the log's: they go on over sessions
 
 	// Of the sending goroutine alone:
@@ -121,6 +122,9 @@ func (w *Writer) AppendAll(e *cdc.Entry) {
 func (w *Writer) Mark(end cdc.LSN, at time.Time) {
 	w.mu.Lock()
 	w.cur.end, w.cur.at = end, at
+	if at.After(w.cur.latest) {
+		w.cur.latest = at
+	}
 	w.mu.Unlock()
 	notify(w.wake)
 }
@@ -172,6 +176,7 @@ func (w *Writer) Run(ctx context.Context) error {
 			return err
 		}
 		if b.end != 0 {
+			w.latest.Store(max(w.latest.Load(), b.latest.UnixMicro())) // first: never behind appended
 			w.appended.Store(uint64(b.end))
 			w.appendedAt.Store(b.at.UnixMicro()) // second: never ahead of appended
 		}
@@ -201,7 +206,7 @@ func (w *Writer) deliver(ctx context.Context, b *batch) error {
 			return err
 		}
 		if len(failed) == 0 {
-			return nil
+			break
 		}
 		if err := w.pause(ctx, failed, retry); err != nil {
 			return err
@@ -210,6 +215,7 @@ func (w *Writer) deliver(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
+	w.log.took() // nothing waits any more
 	return nil
 }
 
@@ -232,9 +238,10 @@ func (w *Writer) pause(ctx context.Context, failed []failure, retry backoff.Back
 		return nil
 	}
 	lookAgain(ctx, w.rdb)
+	level := w.log.refused(failed[i].err)
 	w.stats.retries.Add(1)
 	wait := retry.NextBackOff()
-	w.logger.Warn("append refused", "streams", len(failed), "error", failed[i].err, "retry_in", wait)
+	w.logger.Log(ctx, level, "append refused", "streams", len(failed), "error", failed[i].err, "retry_in", wait)
 	return cdc.Sleep(ctx, wait)
 }
 

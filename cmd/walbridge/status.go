@@ -28,14 +28,20 @@ const inspectTimeout = 20 * time.Second
 func statusCommand() *cobra.Command {
 	var file string
 	var asJSON bool
+	var at string
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show slot, log and targets as they are in PostgreSQL and Redis",
 		Long: `Show what is found of a bridge in PostgreSQL and Redis: slot and WAL, the log, what
 each target has still to do, and what somebody has to look at. No process of the
-bridge need be alive. The exit status is 0 if there is no problem.`,
+bridge need be alive. The exit status is 0 if there is no problem.
+
+With --at, show instead where in the log a time is.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if at != "" {
+				return showAt(cmd.Context(), cmd.OutOrStdout(), file, at, asJSON)
+			}
 			cfg, err := config.Load(file, os.LookupEnv)
 			if err != nil {
 				return err
@@ -56,7 +62,30 @@ bridge need be alive. The exit status is 0 if there is no problem.`,
 	}
 	c.Flags().StringVarP(&file, "config", "c", "walbridge.yaml", "the configuration file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().StringVar(&at, "at", "", "a time such as 2026-11-25T09:30:00Z: show above which position lies what was committed from then on")
 	return c
+}
+
+// showAt looks up a time in the log.
+func showAt(ctx context.Context, out io.Writer, file, text string, asJSON bool) error {
+	when, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return &usageError{fmt.Errorf("--at %s: not a time; write it as 2026-11-25T09:30:00Z", text)}
+	}
+	return withConfig(ctx, file, func(ctx context.Context, cfg *config.Config) error {
+		at, err := wire.PositionAt(ctx, cfg, slog.New(slog.DiscardHandler), when)
+		switch {
+		case err != nil:
+			return err
+		case asJSON:
+			return writeJSON(out, at)
+		case !at.Known:
+			_, err = fmt.Fprintf(out, "the log does not know what was before %s: everything from then on that it has begins with its first entry\n", text)
+			return err
+		}
+		_, err = fmt.Fprintf(out, "everything that was committed from %s on lies above position %s, which is LSN %s of the source\n", text, at.Position, at.LSN)
+		return err
+	})
 }
 
 func writeJSON(w io.Writer, v any) error {
@@ -93,6 +122,9 @@ func writeReport(out io.Writer, r wire.Report) error {
 		for _, t := range slices.Sorted(maps.Keys(l.Stopped)) {
 			line("  stopped\t%s: %s", t, l.Stopped[t])
 		}
+		if l.Held != nil {
+			writeHeld(line, r.Now, l.Held)
+		}
 	}
 	if len(r.Backfills) > 0 {
 		line("\nbackfills")
@@ -109,6 +141,32 @@ func writeReport(out io.Writer, r wire.Report) error {
 		}
 	}
 	return w.Flush()
+}
+
+// writeHeld writes what the log holds, and for whom.
+func writeHeld(line func(string, ...any), now time.Time, h *wire.HeldReport) {
+	bound := "no bound"
+	if h.Retention.Bytes > 0 {
+		bound = size(h.Retention.Bytes)
+	}
+	line("  retention\t%s, %s, high mark %d%%, on full %s", seconds(h.Retention.Seconds), bound, h.Retention.HighMark, h.Retention.OnFull)
+	if h.MaxMemory > 0 {
+		line("  memory\tredis uses %s of %s", size(h.Memory), size(h.MaxMemory))
+	} else {
+		line("  memory\tredis uses %s, and has no maxmemory", size(h.Memory))
+	}
+	for _, l := range h.Lanes {
+		oldest := "empty"
+		if l.Entries > 0 {
+			oldest = "the oldest " + seconds(now.Sub(l.Oldest).Seconds())
+		}
+		line("  %s\t%d entries, %s, %s", l.Lane, l.Entries, size(l.Bytes), oldest)
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Readers)) {
+		if n := h.Readers[name]; n > 0 {
+			line("  held by\t%s, which has not read about %s of it", name, size(n))
+		}
+	}
 }
 
 // writeSlot writes what is known of the slot.

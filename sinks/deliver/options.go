@@ -57,6 +57,10 @@ type Options struct {
 	Partitions int
 	// Renamed gives the tables that the log knows by another name than the mappings.
 	Renamed map[cdc.Table]cdc.Table
+	// Begin is called whenever the target's lease was taken, before anything is read; nil
+	// for nothing to do. It may take its time, and ends with its context. A session whose
+	// Begin fails starts over. failing tells that the last requests to the target failed.
+	Begin func(ctx context.Context, failing bool) error
 	// Completer may be nil: rows that need it are then parked as unresolved.
 	Completer Completer
 	Logger    *slog.Logger

@@ -103,7 +103,10 @@ func newSession(e *Engine, c claim, claimed time.Time) *session {
 func (s *session) run(soft, hard context.Context) error {
 	s.ctx, s.cancel = context.WithCancelCause(hard)
 	s.spawn(s.keepLease)
-	err := s.open()
+	err := s.begin(soft)
+	if err == nil {
+		err = s.open()
+	}
 	if err == nil {
 		err = s.loop(soft)
 	}
@@ -186,6 +189,21 @@ func (s *session) keepLease() {
 			s.e.log.fails(what, err)
 		}
 	}
+}
+
+// begin does what is to be done before anything is read. It ends when the session
+// does, or is to.
+func (s *session) begin(soft context.Context) error {
+	if s.e.o.Begin == nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	defer context.AfterFunc(soft, cancel)()
+	if err := s.e.o.Begin(ctx, s.faults > 0); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	return nil
 }
 
 // open finds out where the partitions go on.

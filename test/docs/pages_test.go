@@ -57,6 +57,27 @@ func TestCapturePageQuotesTheProgram(t *testing.T) {
 	}
 }
 
+// So is what the page of the log quotes, and its metrics and the settings are there.
+func TestLogPageQuotesTheProgram(t *testing.T) {
+	page, program := read(t, "docs/log.md"), sources(t)
+	for _, m := range regexp.MustCompile(`msg="?([^"`+"`"+`]+)`).FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(program, `"`+m[1]+`"`) {
+			t.Errorf("nothing in the program says %q", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile("`walbridge_(?:log|capture)_([a-z_]+)`").FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(program, `"`+m[1]+`"`) {
+			t.Errorf("the program has no metric %s", m[0])
+		}
+	}
+	settings := read(t, "docs/configuration.md")
+	for _, m := range regexp.MustCompile("`(redis\\.[a-z_.]+)[`:]").FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(settings, "| `"+m[1]+"` |") {
+			t.Errorf("the page of the settings has no %s", m[1])
+		}
+	}
+}
+
 // The page of the entries names every field that the golden files have, and its hashes
 // are those of the function that is part of the contract.
 func TestEventsPageIsComplete(t *testing.T) {

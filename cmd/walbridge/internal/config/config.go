@@ -94,7 +94,7 @@ func Default() *Config {
 	c := &Config{
 		Name:     "walbridge",
 		Postgres: Postgres{Heartbeat: 10 * time.Second, WALBudget: 10 << 30, OnLoss: OnLossHeal},
-		Redis:    Redis{Partitions: 8, BulkAfter: 1000},
+		Redis:    Redis{Partitions: 8, BulkAfter: 1000, Retention: Retention{Age: retainDefault}, HighMark: highMarkDefault, OnFull: OnFullDetach},
 		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Shutdown: 15 * time.Second},
 		Listen:   "127.0.0.1:8642",
 		Log:      Log{Level: "info", Format: "text"},

@@ -93,6 +93,11 @@ var badFiles = map[string]string{
 	"unknown-key":            `6:1: delivry: unknown key "delivry"; did you mean delivery?`,
 	"unknown-nested-key":     `6:12: delivery.leese: unknown key "leese"; did you mean lease?`,
 	"url-type":               `2:14: redis.url: want a text, not a list; put it in quotes`,
+	"high-mark":              `2:42: redis.high_mark: not a percentage "0.8"; write a whole number with %, such as 80%`,
+	"high-mark-range":        `2:42: redis.high_mark: out of range "100%"; write a percentage from 10% to 95%, or 0% for none`,
+	"on-full":                `2:40: redis.on_full: unknown value "deatch"; did you mean detach?`,
+	"retention-age":          `2:48: redis.retention.age: not a duration "7d"; write a number with a unit, such as 200ms, 2s, 1m30s`,
+	"retention-bytes":        `2:50: redis.retention.bytes: less than 4MiB; write a size such as 4GiB, or 0B for no bound`,
 }
 
 func TestBadFiles(t *testing.T) {
@@ -133,7 +138,8 @@ func TestFullFile(t *testing.T) {
 			URL: "postgres://app:s3cret@db.example.com:5433/sales?sslmode=require", Slot: "my_slot", Publication: "my_publication", Heartbeat: 5 * time.Second,
 			WALBudget: 2 << 30, OnLoss: OnLossGoOn,
 		},
-		Redis:    Redis{URL: "rediss://:nopass@redis.example.com:6380/1", Partitions: 16, BulkAfter: 500},
+		Redis: Redis{URL: "rediss://:nopass@redis.example.com:6380/1", Partitions: 16, BulkAfter: 500,
+			Retention: Retention{Age: 24 * time.Hour, Bytes: 4 << 30}, HighMark: 70, OnFull: OnFullWait},
 		Mappings: []string{"mappings/*.yaml", "more/dev/*.yaml"},
 		Targets: []Target{
 			{

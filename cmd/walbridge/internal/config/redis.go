@@ -28,6 +28,12 @@ type Redis struct {
 	// BulkAfter is the number of rows of one transaction after which the rest
 	// travels in the bulk lane.
 	BulkAfter int
+	Retention Retention
+	// HighMark is the part of the server's maxmemory, in per cent, up to which the log
+	// keeps what every target has read; 0 for no such mark.
+	HighMark int
+	// OnFull says what comes of a log that is full of what a target has not read.
+	OnFull string
 }
 
 // RedisTLS are files in PEM form, as they can be opened, and how a server is known.
@@ -51,7 +57,7 @@ type RedisSentinel struct {
 const maxReplicas = 16
 
 func (l *loader) redis(n *yamldoc.Node, r *Redis) {
-	s := l.doc.Section(n, "url", "tls", "sentinel", "cluster", "replicas", "partitions", "bulk_after")
+	s := l.doc.Section(n, "url", "tls", "sentinel", "cluster", "replicas", "partitions", "bulk_after", "retention", "high_mark", "on_full")
 	l.secret(s.Node("url"), &r.URL)
 	if n := s.Node("tls"); n != nil {
 		r.TLS = &RedisTLS{}
@@ -76,6 +82,7 @@ func (l *loader) redis(n *yamldoc.Node, r *Redis) {
 	s.Int("replicas", &r.Replicas)
 	s.Int("partitions", &r.Partitions)
 	s.Int("bulk_after", &r.BulkAfter)
+	l.retention(s, r)
 }
 
 func (r Redis) validate(v *validator) {
@@ -112,6 +119,7 @@ func (r Redis) validate(v *validator) {
 	v.number("redis.replicas", int64(r.Replicas), 0, maxReplicas)
 	v.number("redis.partitions", int64(r.Partitions), 1, maxPartitions)
 	v.number("redis.bulk_after", int64(r.BulkAfter), 1, 1<<31-1)
+	r.validateRetention(v)
 }
 
 // common checks an address that is of no server, since several are named elsewhere.

@@ -57,6 +57,8 @@ func full() Status {
 			CompleteUntil: at.Add(time.Second), LagMS: 2500, Retained: 11, Budget: 12, Losses: 13,
 			Backfills: []Backfill{{ID: "0a1b", Table: "public.deals", State: "running", Rows: 14, Estimate: 15, RowsPerSecond: 16, LeftSeconds: 17, Reason: "request", Note: "<i>"}},
 		},
+		Log: &Log{Entries: 21, Bytes: 22, Oldest: at, Trimmed: 23, HeldBy: "crm", HeldBytes: 24, Over: 25, Memory: 26, MaxMemory: 27,
+			Detached: []string{"forecast"}, BlockedMS: 28, BlockedText: "OOM"},
 		Targets: []Target{{
 			Name: "crm", Type: "http", State: "paused", PausedUntil: at, LastError: "<b>429</b>",
 			InFlight: 1, Pending: 2, Requests: 3, Retries: 4, Parked: 5,
@@ -209,6 +211,8 @@ func TestStatusJSON(t *testing.T) {
 			"bytes":99,"entries":8,"rows_per_second":2.5,"appended":"0/3","confirmed":"0/2","server_end":"0/4","lag_bytes":2,
 			"durability":"none","progress":"2026-03-04T05:06:07Z","complete_until":"2026-03-04T05:06:08Z","lag_ms":2500,
 			"retained_wal_bytes":11,"wal_budget_bytes":12,"losses":13,"backfills":[{"id":"0a1b","table":"public.deals","state":"running","rows":14,"estimate":15,"rows_per_second":16,"left_seconds":17,"reason":"request","note":"\u003ci\u003e"}]},
+		"log":{"entries":21,"bytes":22,"oldest":"2026-03-04T05:06:07Z","trimmed":23,"held_by":"crm","held_bytes":24,"over_bytes":25,
+			"memory_bytes":26,"max_memory_bytes":27,"detached":["forecast"],"blocked_ms":28,"blocked_text":"OOM"},
 		"targets":[{"name":"crm","type":"http","state":"paused","paused_until":"2026-03-04T05:06:07Z",
 			"last_error":"\u003cb\u003e429\u003c/b\u003e","in_flight":1,"pending":2,"requests":3,"retries":4,"parked":5,
 			"lanes":[{"name":"urgent","changes":10,"records":4,"changes_per_second":1,"records_per_second":0.5,"lag":6,"age_ms":1250,
@@ -256,7 +260,7 @@ func TestStatusJSONOfOddSources(t *testing.T) {
 		t.Error("the source's own values were changed")
 	}
 	empty, _ := start(t, &fake{}, nil)
-	if _, body := do(t, http.MethodGet, empty+"/api/status"); !strings.Contains(body, `"capture":null,"targets":[]`) {
+	if _, body := do(t, http.MethodGet, empty+"/api/status"); !strings.Contains(body, `"capture":null,"log":null,"targets":[]`) {
 		t.Errorf("empty status: %s", body)
 	}
 }
@@ -331,7 +335,7 @@ func TestRunWithEndedContextFreesThePort(t *testing.T) {
 // full must fill every field, or the tests of the JSON and the page see less.
 func TestFullIsFull(t *testing.T) {
 	s := full()
-	for _, v := range []any{s, *s.Capture, s.Targets[0], s.Targets[0].Lanes[0]} {
+	for _, v := range []any{s, *s.Capture, *s.Log, s.Targets[0], s.Targets[0].Lanes[0]} {
 		r := reflect.ValueOf(v)
 		for i := range r.NumField() {
 			if r.Field(i).IsZero() {

@@ -67,7 +67,7 @@ func TestPageReadsWhatTheStatusHolds(t *testing.T) {
 	}
 	read := map[string]bool{}
 	for _, name := range []string{"app.js", "format.js"} {
-		for _, m := range regexp.MustCompile(`\b(?:status|capture|target|lane|t|l)\.([a-z0-9_]+)\b`).FindAllStringSubmatch(page(t)[name], -1) {
+		for _, m := range regexp.MustCompile(`\b(?:status|capture|log|target|lane|t|l)\.([a-z0-9_]+)\b`).FindAllStringSubmatch(page(t)[name], -1) {
 			read[m[1]] = true
 		}
 	}

@@ -23,6 +23,7 @@ type Status struct {
 	Started time.Time `json:"started"`
 	Now     time.Time `json:"now"`
 	Capture *Capture  `json:"capture"` // nil where this process does not capture
+	Log     *Log      `json:"log"`     // likewise
 	Targets []Target  `json:"targets"`
 }
 
@@ -64,11 +65,27 @@ type Backfill struct {
 	Note          string  `json:"note"`
 }
 
+// Log is what the log holds, as the trimming last saw it.
+type Log struct {
+	Entries     int64     `json:"entries"`
+	Bytes       int64     `json:"bytes"`
+	Oldest      time.Time `json:"oldest,omitzero"` // when the first entry was committed
+	Trimmed     uint64    `json:"trimmed"`         // entries since the start
+	HeldBy      string    `json:"held_by"`         // who has the most unread; empty if nobody has
+	HeldBytes   int64     `json:"held_bytes"`
+	Over        int64     `json:"over_bytes"` // above a bound, and unread
+	Memory      int64     `json:"memory_bytes"`
+	MaxMemory   int64     `json:"max_memory_bytes"` // 0 without a limit
+	Detached    []string  `json:"detached"`
+	BlockedMS   float64   `json:"blocked_ms"` // since the log takes nothing; 0 while it takes
+	BlockedText string    `json:"blocked_text"`
+}
+
 // Target is one configured external system.
 type Target struct {
 	Name        string    `json:"name"`
 	Type        string    `json:"type"`
-	State       string    `json:"state"` // running, waiting (for a lease), paused, stopped
+	State       string    `json:"state"` // running, waiting (for a lease), paused, detached
 	PausedUntil time.Time `json:"paused_until,omitzero"`
 	LastError   string    `json:"last_error"`
 	InFlight    int       `json:"in_flight"`
@@ -132,6 +149,11 @@ func ask(source Source) ([]byte, error) {
 		c := *a.Capture
 		c.RowsPerSecond, c.Progress, c.CompleteUntil = finite(c.RowsPerSecond), c.Progress.UTC(), c.CompleteUntil.UTC()
 		a.Capture = &c
+	}
+	if a.Log != nil {
+		l := *a.Log
+		l.Oldest, l.Detached = l.Oldest.UTC(), append([]string{}, l.Detached...)
+		a.Log = &l
 	}
 	a.Targets = append([]Target{}, a.Targets...)
 	for i := range a.Targets {

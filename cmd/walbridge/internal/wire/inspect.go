@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,8 +66,9 @@ type LogReport struct {
 	Stopped       map[string]string `json:"stopped_tables"`
 	// Durability is what the servers do to keep the log, empty if that is not known;
 	// DurabilityHint how they would keep it, if they do not.
-	Durability     string `json:"durability"`
-	DurabilityHint string `json:"durability_hint,omitempty"`
+	Durability     string      `json:"durability"`
+	DurabilityHint string      `json:"durability_hint,omitempty"`
+	Held           *HeldReport `json:"held"`
 }
 
 // TargetReport is of the delivery to a target.
@@ -110,6 +112,11 @@ func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Repor
 		}
 	}()
 	r.log(ctx, l, facts, src)
+	if r.Log != nil {
+		if err := r.held(ctx, cfg, l); err != nil {
+			r.problem(err.Error())
+		}
+	}
 	r.backfills(ctx, l)
 	for _, t := range cfg.TargetNames() {
 		if err := r.target(ctx, l, t); err != nil {
@@ -257,13 +264,11 @@ return redis.error_reply('ERR entry ' .. e[1][1] .. ' has no ts')`)
 func (r *Report) target(ctx context.Context, l *redislog.Log, name string) error {
 	t := TargetReport{Name: name}
 	for part := range l.Partitions() {
-		lease, err := l.Client().Get(ctx, l.Keys().Lease(name, part)).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("read lease: %w", err)
+		owner, err := l.Owner(ctx, name, part)
+		if err != nil {
+			return err
 		}
-		if _, owner, ok := strings.Cut(lease, " "); ok {
-			t.Owner = owner
-		}
+		t.Owner = cmp.Or(owner, t.Owner)
 		n, err := l.Client().XLen(ctx, l.Keys().DeadLetters(name, part)).Result()
 		if err != nil {
 			return fmt.Errorf("count dead letters: %w", err)

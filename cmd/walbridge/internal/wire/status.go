@@ -63,6 +63,7 @@ func (b *Bridge) Ready() error {
 		case time.Since(s.Progress) > stallAfter:
 			errs = append(errs, fmt.Errorf("the capture has heard nothing for %s", time.Since(s.Progress).Round(time.Second)))
 		}
+		errs = append(errs, b.blockedReady())
 	}
 	for _, t := range b.targets {
 		if err := t.ready(); err != nil {
@@ -97,6 +98,9 @@ func (b *Bridge) Status() console.Status {
 			s.Capture.LagBytes = uint64(c.ServerEnd - c.Confirmed)
 		}
 	}
+	if b.trimmer != nil {
+		s.Log = b.logStatus()
+	}
 	for _, t := range b.targets {
 		s.Targets = append(s.Targets, t.status(&b.rates, now))
 	}
@@ -118,6 +122,10 @@ func (b *Bridge) registerCapture() {
 	counter("received_bytes_total", "Bytes of WAL messages received.", func() float64 { return float64(c.Stats().Bytes) })
 	counter("log_entries_total", "Entries appended to the log.", func() float64 { return float64(l.Stats().Entries) })
 	counter("log_held_total", "Entries sent again that the log held already.", func() float64 { return float64(l.Stats().Held) })
+	counter("log_blocked_seconds_total", "How long the log took nothing of what it was given, so that the capture waited.", func() float64 {
+		_, _, total := l.Blocked()
+		return total.Seconds()
+	})
 	counter("log_retries_total", "Batches that the log refused or did not answer.", func() float64 { return float64(l.Stats().Retries) })
 	gauge("server_end_lsn", "End of the server's WAL as it last said.", func() float64 { return float64(c.Stats().ServerEnd) })
 	gauge("appended_lsn", "LSN up to which the log holds everything.", func() float64 { return float64(c.Stats().Appended) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -25,6 +26,7 @@ type target struct {
 	store      *state.Store
 	reader     *redislog.Reader
 	client     *httpapi.Client
+	detached   atomic.Bool // it waits until the target can be reached, to come back
 }
 
 func (t *target) close() error {
@@ -61,6 +63,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	t.engine, err = deliver.New(deliver.Options{
 		Name: cfg.Name, Target: client, Mappers: mappers, Reader: t.reader, State: t.store,
 		Partitions: b.log.Partitions(), Completer: b.completer, Renamed: b.renames, Logger: b.logger, Registerer: b.registry,
+		Begin:        func(ctx context.Context, failing bool) error { return b.attach(ctx, t, mappers, failing) },
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes)},
 		DrainTimeout: b.cfg.Delivery.Shutdown,
 	})
@@ -106,7 +109,11 @@ func (b *Bridge) firstContact(ctx context.Context, t *target) error {
 	if stateErr != nil {
 		return stateErr
 	}
-	if began {
+	detached, stateErr := b.log.Detached(ctx)
+	if stateErr != nil {
+		return stateErr
+	}
+	if _, is := detached[t.name]; began || is { // one that is detached has no group
 		b.logger.Warn("target cannot be reached now; changes wait in the log", "target", t.name, "error", err)
 		return nil
 	}
@@ -130,6 +137,8 @@ func (t *target) status(r *rates, now time.Time) console.Target {
 		InFlight: s.InFlight, Pending: s.Pending, Requests: s.Requests, Retries: s.Retries, Parked: s.Parked,
 	}
 	switch {
+	case t.detached.Load():
+		out.State = "detached"
 	case !s.Owner:
 		out.State = "waiting"
 	case s.PausedUntil.After(now):

@@ -54,6 +54,7 @@ type Bridge struct {
 	completer *pgsource.Completer
 	log       *redislog.Log
 	capture   *pgsource.Capture
+	trimmer   *redislog.Trimmer // where this process captures
 	targets   []*target
 	console   *console.Server
 	rates     rates
@@ -99,7 +100,8 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 // logOptions says where the log is, as the configuration does.
 func logOptions(cfg *config.Config, logger *slog.Logger) redislog.Options {
 	r := &cfg.Redis
-	o := redislog.Options{URL: r.URL.Reveal(), Cluster: r.Cluster, Replicas: r.Replicas, Name: cfg.Name, Partitions: r.Partitions, Logger: logger}
+	o := redislog.Options{URL: r.URL.Reveal(), Cluster: r.Cluster, Replicas: r.Replicas, Name: cfg.Name, Partitions: r.Partitions, Logger: logger,
+		TimeEvery: redislog.TimeEvery(r.Retention.Age)}
 	if r.TLS != nil {
 		t := redislog.TLS(*r.TLS)
 		o.TLS = &t
@@ -117,6 +119,9 @@ func (b *Bridge) openParts(ctx context.Context, mappings []*mapping.Mapping) err
 			return err
 		}
 		b.registerCapture()
+		if err := b.openTrimmer(ctx, mappings); err != nil {
+			return err
+		}
 	}
 	b.completer = b.source.NewCompleter()
 	var err error
@@ -149,6 +154,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	}
 	if b.capture != nil {
 		g.Go(func() error { return b.capture.Run(gctx) })
+		g.Go(func() error { return b.trimmer.Run(gctx) })
 	}
 	for _, t := range b.targets {
 		g.Go(func() error {

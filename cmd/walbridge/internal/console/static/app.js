@@ -49,6 +49,7 @@ function draw(status) {
   const [colour, words] = format.overall(status);
   look(byId("overall"), "notice", colour, words);
   drawCapture(status.capture, now);
+  drawLog(status.log, now);
   drawTargets(status.targets, now);
   show(byId("numbers"), true);
   connection();
@@ -101,6 +102,21 @@ function drawBackfills(loads) {
       " rows, " + format.rate(l.rows_per_second) + "/s" + left + (l.note ? "; " + l.note : "");
     look(node, "word", l.state === "failed" ? "bad" : "plain", words);
   });
+}
+
+function drawLog(log, now) {
+  show(byId("log"), Boolean(log));
+  if (!log) return;
+  const [colour, words, why] = format.log(log);
+  look(byId("log-state"), "pill", colour, words);
+  show(byId("log-warning"), Boolean(why));
+  text(byId("log-warning"), why);
+  text(byId("l-entries"), format.count(log.entries));
+  look(byId("l-bytes"), "word", log.over_bytes > 0 ? "warn" : "plain", format.bytes(log.bytes));
+  text(byId("l-memory"), format.bytes(log.memory_bytes) + (log.max_memory_bytes > 0 ? " of " + format.bytes(log.max_memory_bytes) : ", no limit"));
+  text(byId("l-oldest"), log.oldest ? format.ago(Date.parse(log.oldest), now) : format.none);
+  text(byId("l-held"), log.held_by ? log.held_by + ", " + format.bytes(log.held_bytes) : format.none);
+  text(byId("l-trimmed"), format.count(log.trimmed));
 }
 
 function drawTargets(targets, now) {

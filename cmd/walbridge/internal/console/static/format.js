@@ -90,6 +90,8 @@ export function state(target, now) {
       return ["idle", "waiting for its lease"];
     case "stopped":
       return ["bad", "stopped"];
+    case "detached":
+      return ["bad", "detached, comes back once it can be reached"];
     case "paused": {
       if (!target.paused_until) return ["warn", "paused"];
       const until = Date.parse(target.paused_until);
@@ -104,13 +106,21 @@ export function captureColour(state) {
   return { streaming: "ok", standby: "idle" }[state] || "bad";
 }
 
+/** The colour and the word of what the log is at, and the sentence where something is wrong. */
+export function log(log) {
+  if (log.blocked_ms > 0) return ["bad", "takes nothing", "The log has taken nothing for " + span(log.blocked_ms) + ": " + log.blocked_text];
+  if (log.detached.length > 0) return ["warn", "goes on", "The log is not kept any more for: " + log.detached.join(", ") + "."];
+  if (log.over_bytes > 0) return ["warn", "full of unread", bytes(log.over_bytes) + " are above the bound and not read by every target."];
+  return ["ok", "goes on", ""];
+}
+
 /** The colour and the sentence for the whole process. */
 export function overall(status) {
   if (!status.ready) return ["bad", "Not ready: " + status.not_ready];
   if (status.capture && status.capture.state === "connecting") return ["bad", "Capture is not connected to PostgreSQL."];
   if (status.capture && status.capture.losses > 0) return ["bad", "Changes were lost: look for data_loss in the log."];
   const of = (state) => status.targets.filter((t) => t.state === state).map((t) => t.name);
-  const [stopped, paused] = [of("stopped"), of("paused")];
+  const [stopped, paused] = [of("stopped").concat(of("detached")), of("paused")];
   const words = [];
   if (stopped.length > 0) words.push("Stopped: " + stopped.join(", ") + ".");
   if (paused.length > 0) words.push("Paused: " + paused.join(", ") + ".");
