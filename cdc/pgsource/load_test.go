@@ -17,11 +17,30 @@ import (
 // what such a one writes after the ALTER is in neither stream nor chunk, so the first
 // chunk waits for it, and says for whom. (Tried: design, section 4.)
 func TestNewTableWhileTransactionsRun(t *testing.T) {
+	t.Run("of a bridge at work", func(t *testing.T) {
+		newTable(t, func(b *bench) {
+			b.loaded(b.start())
+			b.stop()
+			b.free()
+		})
+	})
+	t.Run("of one whose first start was ended early", func(t *testing.T) {
+		newTable(t, func(b *bench) {
+			s, err := New(b.options)
+			if err == nil {
+				err = NewCapture(s, b.log).Prepare(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+func newTable(t *testing.T, before func(*bench)) {
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals+`; CREATE TABLE other (id int); CREATE TABLE leads (id int PRIMARY KEY, v text); INSERT INTO leads SELECT g, 'before' FROM generate_series(1, 10) g`, "deals")
 	b.options.Mappings = []Start{{Name: "crm/deals", Table: public("deals")}}
-	b.start()
-	b.stop()
-	b.free()
+	before(b)
 	open, err := pgx.Connect(t.Context(), b.options.URL)
 	if err != nil {
 		t.Fatal(err)

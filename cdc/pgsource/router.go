@@ -93,13 +93,14 @@ func newRouter(ctx context.Context, l cdc.Log, want cdc.Routing, confirmed cdc.L
 }
 
 // freshIn tells which tables of a routing were not captured before, or were taken out of
-// the publication since. Those of the first routing were there before the slot.
+// the publication since. Before the first routing nobody knows: a start that was ended
+// early may have made the slot.
 func freshIn(list []cdc.Routing, want *cdc.Routing) map[cdc.Table]bool {
 	out := map[cdc.Table]bool{}
-	if len(list) == 0 {
-		return out
+	var last cdc.Routing
+	if len(list) > 0 {
+		last = list[len(list)-1]
 	}
-	last := &list[len(list)-1]
 	for i := range want.Tables {
 		t := &want.Tables[i]
 		if old := last.Table(t.OID); old == nil || old.Member != 0 && old.Member != t.Member {

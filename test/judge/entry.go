@@ -106,7 +106,7 @@ func KeyOf(object []byte) (string, error) {
 
 // Log is the log that is judged.
 type Log struct {
-	Client     *redis.Client
+	Client     redis.UniversalClient
 	Name       string
 	Partitions int
 }

@@ -47,16 +47,6 @@ const (
 	OnLossGoOn = "go_on"
 )
 
-// Redis is the log and the state of delivery.
-type Redis struct {
-	URL Secret
-	// Partitions is the number of partitions of a log that is made anew.
-	Partitions int
-	// BulkAfter is the number of rows of one transaction after which the rest
-	// travels in the bulk lane.
-	BulkAfter int
-}
-
 // Target is an external system.
 type Target struct {
 	Name string
