@@ -182,7 +182,7 @@ func TestWalkSeesStreamsThatDoNotRise(t *testing.T) {
 }
 
 // fallen serves a stream that no server would take: its answers are turned round.
-func fallen(t *testing.T, log []xadd) *redis.Client {
+func fallen(t *testing.T, log []xadd) redis.UniversalClient {
 	t.Helper()
 	server := miniredis.RunT(t)
 	for _, e := range log {
