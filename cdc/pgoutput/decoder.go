@@ -120,6 +120,8 @@ func (d *Decoder) Decode(msg []byte, h Handler) error {
 	case 'M':
 		err = d.message(&r, h)
 	case 'Y', 'O': // a type's name, which the catalog tells better; an origin
+	case 'A': // a stream's abort, though version 1 has no streams: PostgreSQL 18 sends it of
+		// a large rollback with a savepoint, of which it had sent nothing
 	default:
 		err = fmt.Errorf("unknown kind")
 	}

@@ -143,7 +143,7 @@ func (d *decoder) message(msg []byte) error {
 			d.add("t", rel.name, "", 0)
 			d.rows++
 		}
-	case 'C', 'Y', 'O', 'M':
+	case 'C', 'Y', 'O', 'M', 'A': // the last of nothing that was sent: PostgreSQL 18
 	default:
 		return fmt.Errorf("unknown message %q", kind)
 	}
