@@ -39,6 +39,9 @@ type Log interface {
 	// why. SetStopped without a reason takes a table from it.
 	Stopped(ctx context.Context) (map[Table]string, error)
 	SetStopped(ctx context.Context, table Table, reason string) error
+	// SetBroken says that something is missing from the log: a loss that is being healed
+	// is found again if that is not brought to its end. Renew takes it back.
+	SetBroken(ctx context.Context, why string) error
 	// Broken tells why the log was found to have a hole; empty if it was not.
 	Broken(ctx context.Context) (string, error)
 	// Renew begins a new epoch with its durable mark, at once. A log with a hole may
@@ -55,6 +58,11 @@ type Log interface {
 	// does nothing if one was started already.
 	Started(ctx context.Context) (map[string]bool, error)
 	StartMappings(ctx context.Context, mappings []string, list []Backfill) error
+	// ForgetStarted takes mappings from the started ones.
+	ForgetStarted(ctx context.Context, mappings []string) error
+	// Readers tells which mappings the delivery to each target knows, of the targets
+	// that something was delivered to.
+	Readers(ctx context.Context) (map[string][]string, error)
 	// Refill notes mappings as started and asks for the backfills that fill the log
 	// again, at once, whatever was there before.
 	Refill(ctx context.Context, mappings []string, list []Backfill) error

@@ -204,8 +204,15 @@ func (a *attendant) recover(ctx context.Context, conn *pgx.Conn) (loss, err erro
 	if err != nil {
 		return nil, err
 	}
+	p, err := s.readPublication(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
 	lost := &Loss{Reason: LossTableStopped}
 	for _, t := range stopped {
+		if s.isWithheld(t) && !p.hasTable(t) {
+			continue
+		}
 		if wrong[t] == nil {
 			lost.add(t, fmt.Sprintf("rows of table %s were not captured while it was stopped", t))
 		}

@@ -25,6 +25,8 @@ type Capture struct {
 	// held after that is held by our own connection, which the server has not
 	// missed yet, and is waited for.
 	streamed bool
+	// unsettled is the reason of a loss that is being settled; empty once a stream goes on.
+	unsettled string
 	// names are those of the captured tables at the source, when the last session of
 	// this process began.
 	names map[uint32]cdc.Table

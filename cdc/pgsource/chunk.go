@@ -71,9 +71,13 @@ func (r *rows) entry(i int) (e cdc.Entry) {
 
 // exchange is where chunks wait for their marks to come down the stream.
 type exchange struct {
-	mu     sync.Mutex        // covers chunks and sweeps
+	// id begins each mark: other bridges of the database, and a capture that has lost
+	// the slot, write marks of their own.
+	id     string
+	mu     sync.Mutex        // covers all below
 	chunks map[string]*chunk // by id, from before the low mark is written
 	sweeps map[string]*sweep
+	latest *snapshot // of the server, not looked at yet
 }
 
 // sweep is the end of a generation.
@@ -86,13 +90,28 @@ type sweep struct {
 }
 
 func newExchange() *exchange {
-	return &exchange{chunks: map[string]*chunk{}, sweeps: map[string]*sweep{}}
+	return &exchange{id: cdc.NewBackfillID() + cdc.NewBackfillID(), chunks: map[string]*chunk{}, sweeps: map[string]*sweep{}}
 }
 
 func (x *exchange) put(c *chunk) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.chunks[c.id] = c
+}
+
+// observe hands on a snapshot of the server.
+func (x *exchange) observe(s *snapshot) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.latest = s
+}
+
+func (x *exchange) takeSnapshot() *snapshot {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s := x.latest
+	x.latest = nil
+	return s
 }
 
 func (x *exchange) putSweep(s *sweep) {

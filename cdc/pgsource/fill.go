@@ -3,7 +3,6 @@ package pgsource
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -74,6 +73,11 @@ func (f *filler) look(ctx context.Context, work *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
+	if len(f.stream.starter.waiting) > 0 && version != f.version {
+		if err := f.startWaiting(ctx); err != nil {
+			return err
+		}
+	}
 	f.version, f.idle = version, true
 	f.capture.setBackfills(list)
 	busy := map[cdc.Table]bool{}
@@ -91,6 +95,13 @@ func (f *filler) look(ctx context.Context, work *sync.WaitGroup) error {
 			continue
 		}
 		f.idle = false
+		if b.Wish == cdc.WishCancel && b.Progress.State == cdc.BackfillWaiting {
+			b.Progress.State = cdc.BackfillCancelled
+			if err := f.capture.log.SetBackfillProgress(ctx, b.ID, b.Progress); err != nil {
+				return err
+			}
+			continue
+		}
 		if busy[b.Table] || len(f.active) >= fillsAtOnce {
 			continue
 		}
@@ -107,6 +118,16 @@ func (f *filler) look(ctx context.Context, work *sync.WaitGroup) error {
 	return nil
 }
 
+// startWaiting looks whether the delivery knows by now the mappings that wait for it.
+func (f *filler) startWaiting(ctx context.Context) error {
+	conn, err := f.capture.source.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	return f.stream.starter.start(ctx, conn)
+}
+
 // track sees to it that transactions are tracked from now on, and gives those that ran
 // when that began.
 func (f *filler) track(ctx context.Context, r *chunkReader) ([]uint64, error) {
@@ -114,6 +135,10 @@ func (f *filler) track(ctx context.Context, r *chunkReader) ([]uint64, error) {
 	defer f.mu.Unlock()
 	if f.tracks == 0 {
 		if err := r.mark(ctx, markTrack, "on"); err != nil {
+			return nil, err
+		}
+		// A snapshot lists only what began before the last transaction that has ended.
+		if _, err := nextXID(ctx, r.conn); err != nil {
 			return nil, err
 		}
 		s, err := r.snapshot(ctx)
@@ -153,55 +178,12 @@ func (c *Capture) Backfills() []cdc.BackfillStatus {
 	return slices.Clone(c.backfills)
 }
 
-// startMappings asks for the backfills that mappings start with which the log does not
-// know yet. Tables that were not captured before wait for the transactions of now: what
-// those write to the table is in neither chunk nor stream (design, section 4; tried).
-func (c *Capture) startMappings(ctx context.Context, conn *pgx.Conn, r *router) error {
-	started, err := c.log.Started(ctx)
-	if err != nil {
-		return err
-	}
-	var begun []string
-	loads := map[cdc.Table][]string{}
-	shared := map[cdc.Table]bool{} // with a mapping that needs no rows
-	for _, m := range c.source.options.Mappings {
-		if started[m.Name] {
-			shared[m.Table] = true
-			continue
-		}
-		begun = append(begun, m.Name)
-		if m.Now {
-			shared[m.Table] = true
-			continue
-		}
-		loads[m.Table] = append(loads[m.Table], m.Name)
-	}
-	if len(begun) == 0 {
-		return nil
-	}
-	after, err := nextXID(ctx, conn)
-	if err != nil {
-		return err
-	}
-	var list []cdc.Backfill
-	for _, t := range slices.SortedFunc(maps.Keys(loads), cdc.Table.Compare) {
-		b := cdc.Backfill{ID: cdc.NewBackfillID(), Table: r.nameOf(t), Reason: cdc.ReasonStart, Created: time.Now().UTC()}
-		if r.fresh[b.Table] {
-			b.After = after
-		}
-		if shared[t] {
-			b.For = loads[t]
-		}
-		list = append(list, b)
-	}
-	return c.log.StartMappings(ctx, begun, list)
-}
-
-// nextXID reads the first transaction id that was not given out yet.
+// nextXID takes a transaction id: all that were given out before are lower. The end of a
+// snapshot is not that: it lies just above the last transaction that has ended.
 func nextXID(ctx context.Context, conn *pgx.Conn) (uint64, error) {
 	var xid int64
-	if err := conn.QueryRow(ctx, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").Scan(&xid); err != nil {
-		return 0, fmt.Errorf("read transaction id: %w", err)
+	if err := conn.QueryRow(ctx, "SELECT pg_current_xact_id()::text::bigint").Scan(&xid); err != nil {
+		return 0, fmt.Errorf("take transaction id: %w", err)
 	}
 	return uint64(xid), nil
 }

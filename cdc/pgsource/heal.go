@@ -15,7 +15,11 @@ import (
 // settle is what comes of a loss: the end, or, where the setting says so, going on
 // without what is lost, or filling the log again (I13).
 func (c *Capture) settle(ctx context.Context, loss *Loss) error {
-	c.lose(loss.Reason)
+	again := c.unsettled == loss.Reason
+	c.unsettled = loss.Reason
+	if !again { // what could not be settled at once is one loss
+		c.lose(loss.Reason)
+	}
 	then := "the tables are read again, as postgres.on_loss says"
 	switch c.source.options.AfterLoss {
 	case StopAfterLoss:
@@ -24,8 +28,10 @@ func (c *Capture) settle(ctx context.Context, loss *Loss) error {
 	case GoOnAfterLoss:
 		then = "going on without what is lost, as postgres.on_loss says"
 	}
-	c.source.logger.Error("data_loss", "reason", loss.Reason, "what", loss.What, "then", then)
-	if loss.Reason == LossLogWiped && c.source.options.AfterLoss == HealAfterLoss {
+	if !again {
+		c.source.logger.Error("data_loss", "reason", loss.Reason, "what", loss.What, "then", then)
+	}
+	if loss.Reason == LossLogWiped && !again && c.source.options.AfterLoss == HealAfterLoss {
 		// With the log went what was delivered, and with that the only record of what
 		// the targets hold.
 		c.lose(LossDeletesUnknown)
@@ -52,7 +58,18 @@ func (c *Capture) mend(ctx context.Context, loss *Loss) error {
 	}
 	defer closeConn(conn)
 	c.source.unstop(loss.Tables)
-	if err := c.source.setPublication(ctx, conn); err != nil {
+	err = c.source.setPublication(ctx, conn)
+	var se *cdc.SetupError
+	if errors.As(err, &se) { // only these tables suffer from it
+		for _, t := range loss.Tables {
+			if err := c.stopTable(ctx, t, se.What+"; "+se.Hint); err != nil {
+				return err
+			}
+			c.source.withhold(t)
+		}
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	after, err := nextXID(ctx, conn)
@@ -96,6 +113,8 @@ func (c *Capture) refill(ctx context.Context, conn *pgx.Conn, loss *Loss, r refi
 	if err != nil {
 		return err
 	}
+	heals := c.source.options.AfterLoss == HealAfterLoss
+	var fills []cdc.Backfill
 	for i := range list {
 		b := &list[i]
 		if _, ok := tables[b.Table]; b.Progress.State.Final() || !ok {
@@ -103,22 +122,24 @@ func (c *Capture) refill(ctx context.Context, conn *pgx.Conn, loss *Loss, r refi
 		}
 		p := b.Progress
 		p.State, p.Note = cdc.BackfillCancelled, "given up for a new one after data_loss, reason "+loss.Reason
-		if c.source.options.AfterLoss != HealAfterLoss { // from the beginning, once more
-			p = cdc.BackfillProgress{State: cdc.BackfillWaiting}
-		}
 		if err := c.log.SetBackfillProgress(ctx, b.ID, p); err != nil {
 			return err
+		}
+		if !heals { // from the beginning, once more; the transactions of before are none of another server
+			anew := b.Backfill
+			anew.ID, anew.After = cdc.NewBackfillID(), r.after
+			fills = append(fills, anew)
 		}
 	}
 	var started []string
 	for _, m := range c.source.options.Mappings {
-		if len(loss.Tables) == 0 || slices.Contains(loss.Tables, m.Table) {
+		meant := len(loss.Tables) == 0 && !c.source.isStopped(m.Table) || slices.Contains(loss.Tables, m.Table)
+		if meant && (heals || loss.Reason == LossLogWiped) {
 			started = append(started, m.Name)
 		}
 	}
-	var fills []cdc.Backfill
 	for t := range tables {
-		if c.source.options.AfterLoss == HealAfterLoss {
+		if heals {
 			fills = append(fills, cdc.Backfill{ID: cdc.NewBackfillID(), Table: t, Generation: true, Reason: loss.Reason, After: r.after, Created: time.Now().UTC()})
 		}
 	}
@@ -163,6 +184,10 @@ func (c *Capture) renew(ctx context.Context, loss *Loss) error {
 	if err != nil {
 		return err
 	}
+	// Before anything is altered, by which the loss could be known: a crash leaves it.
+	if err := c.log.SetBroken(ctx, loss.Reason+", "+loss.What); err != nil {
+		return err
+	}
 	if f.HasSlot, err = c.source.dropUseless(ctx, conn, f, loss); err != nil {
 		return err
 	}
@@ -170,10 +195,10 @@ func (c *Capture) renew(ctx context.Context, loss *Loss) error {
 		return err
 	}
 	from, after := f.Confirmed, uint64(0)
-	if !f.HasSlot { // the making of one waits for all that runs
-		from, err = c.source.createSlot(ctx)
-	} else if loss.Reason == LossPublicationChanged {
+	if f.HasSlot {
 		after, err = nextXID(ctx, conn)
+	} else { // the making of one waits for all that runs
+		from, err = c.source.createSlot(ctx)
 	}
 	if err != nil {
 		return err
@@ -244,7 +269,18 @@ func (c *Capture) describeAnew(ctx context.Context, epoch cdc.Epoch, from cdc.LS
 		return err
 	}
 	for t := range stopped {
+		if c.source.isStopped(t) {
+			continue // it is not captured in this epoch either
+		}
 		if err := c.log.SetStopped(ctx, t, ""); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.source.stoppedTables() {
+		if _, noted := stopped[t]; noted {
+			continue
+		}
+		if err := c.log.SetStopped(ctx, t, "it was stopped before the log was lost"); err != nil {
 			return err
 		}
 	}

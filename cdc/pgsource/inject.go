@@ -98,6 +98,11 @@ func (in *injector) change(table uint32, e *cdc.Entry) {
 // commit notes the end of a transaction.
 func (in *injector) commit(xid uint64) {
 	if in.touched != 0 {
+		if len(in.tracker.list) >= trackedMost {
+			if s := in.x.takeSnapshot(); s != nil {
+				in.tracker.observe(s)
+			}
+		}
 		in.tracker.add(xid, in.touched)
 		in.touched = 0
 	}
@@ -179,11 +184,11 @@ func (s *stream) Message(tx *pgoutput.Tx, prefix string, content []byte) error {
 		return nil
 	}
 	words := strings.Fields(string(content))
-	if len(words) < 2 {
+	if len(words) < 3 || words[0] != s.injector.x.id {
 		return nil
 	}
 	at := insertion{at: cdc.Position{LSN: s.decoder.Base() + tx.Commit}, micros: tx.Micros, xid: tx.XID}
-	s.injector.mark(words, at, s.decoder.Relation)
+	s.injector.mark(words[1:], at, s.decoder.Relation)
 	return nil
 }
 

@@ -57,7 +57,7 @@ func newLoad(f *filler, b *cdc.BackfillStatus) *load {
 	s := f.capture.source
 	l := &load{f: f, spec: b.Backfill, progress: b.Progress, woken: make(chan struct{}, 1), limit: firstRows,
 		logger: s.logger.With("backfill", b.ID, "table", b.Table.String()),
-		reader: &chunkReader{source: s, table: f.stream.tables[b.Table], where: b.Where, misfit: func(string, string) { f.capture.stats.misfits.Add(1) }}}
+		reader: &chunkReader{source: s, x: f.x, table: f.stream.tables[b.Table], where: b.Where, misfit: func(string, string) { f.capture.stats.misfits.Add(1) }}}
 	l.wished.Store(b.Wish)
 	return l
 }

@@ -117,6 +117,7 @@ func (l *load) settled(ctx context.Context) error {
 			return err
 		}
 		l.before = s.ended(l.before)
+		l.f.x.observe(&s) // the tracker may be filling up meanwhile
 	}
 	return nil
 }

@@ -19,7 +19,9 @@ type Publication struct {
 	OID    uint32
 	// Changed says what somebody set about it that keeps rows back; empty if nothing.
 	Changed string
-	Tables  []PublishedTable
+	// All tells that it publishes all tables, which cannot be altered.
+	All    bool
+	Tables []PublishedTable
 }
 
 // PublishedTable is a table of the publication.
@@ -46,7 +48,7 @@ func (p *Publication) table(oid uint32) *PublishedTable {
 const publicationQuery = `
 SELECT oid, concat_ws(', ', CASE WHEN NOT (pubinsert AND pubupdate AND pubdelete AND pubtruncate) THEN 'it does not publish all kinds of changes' END,
   CASE WHEN NOT pubviaroot THEN 'it does not publish via partition roots' END,
-  CASE WHEN puballtables THEN 'it publishes all tables' END)
+  CASE WHEN puballtables THEN 'it publishes all tables' END), puballtables
 FROM pg_catalog.pg_publication WHERE pubname = $1`
 
 // lack says why rows of a captured table may be missing, as of its membership, which
@@ -129,7 +131,7 @@ JOIN pg_catalog.pg_class c ON c.oid = r.prrelid JOIN pg_catalog.pg_namespace n O
 WHERE p.pubname = $1 ORDER BY n.nspname, c.relname`
 
 func (s *Source) readPublication(ctx context.Context, conn *pgx.Conn) (p Publication, err error) {
-	err = conn.QueryRow(ctx, publicationQuery, s.options.Publication).Scan(&p.OID, &p.Changed)
+	err = conn.QueryRow(ctx, publicationQuery, s.options.Publication).Scan(&p.OID, &p.Changed, &p.All)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, nil
 	}
@@ -164,6 +166,10 @@ func (s *Source) setPublication(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	name, want := cdc.QuoteIdent(s.options.Publication), s.tables()
+	if p.All {
+		return &cdc.SetupError{What: fmt.Sprintf("publication %s was made for all tables, which cannot be altered", s.options.Publication),
+			Hint: "run DROP PUBLICATION " + name + "; walbridge makes it again"}
+	}
 	const options = "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
 	var statements []string
 	switch {
@@ -200,6 +206,11 @@ func (s *Source) publish(ctx context.Context, conn *pgx.Conn, statement string) 
 		return nil // another capture of this bridge was faster
 	}
 	return fmt.Errorf("set up publication %s: %w", s.options.Publication, err)
+}
+
+// hasTable tells whether it has a table.
+func (p *Publication) hasTable(t cdc.Table) bool {
+	return slices.ContainsFunc(p.Tables, func(x PublishedTable) bool { return x.Name == t })
 }
 
 func (p *Publication) has(want []cdc.Table) bool {

@@ -105,6 +105,7 @@ func readShape(ctx context.Context, conn *pgx.Conn, oid uint32) (*shape, error) 
 // chunkReader reads chunks of one backfill over one connection.
 type chunkReader struct {
 	source *Source
+	x      *exchange
 	table  uint32
 	where  string
 	conn   *pgx.Conn
@@ -145,7 +146,7 @@ func (r *chunkReader) close() {
 
 // mark writes a logical message that the stream will see: a transaction of its own.
 func (r *chunkReader) mark(ctx context.Context, words ...string) error {
-	if _, err := r.conn.Exec(ctx, "SELECT pg_logical_emit_message(true, $1, $2)", Prefix, strings.Join(words, " ")); err != nil {
+	if _, err := r.conn.Exec(ctx, "SELECT pg_logical_emit_message(true, $1, $2)", Prefix, r.x.id+" "+strings.Join(words, " ")); err != nil {
 		return fmt.Errorf("write a mark: %w", err)
 	}
 	return nil

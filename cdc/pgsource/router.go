@@ -161,16 +161,6 @@ func (r *router) tables() map[cdc.Table]uint32 {
 	return out
 }
 
-// nameOf gives the log's name of a table at the source.
-func (r *router) nameOf(at cdc.Table) cdc.Table {
-	for _, t := range r.list[len(r.list)-1].Tables {
-		if r.now[t.OID] == at {
-			return t.Name
-		}
-	}
-	return at
-}
-
 // place sets where the routing after the present one begins.
 func (r *router) place() {
 	r.next, r.lastRel = endOfAll, nil

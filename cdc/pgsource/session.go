@@ -40,6 +40,7 @@ func (c *Capture) session(ctx context.Context) error {
 	case started != nil:
 		return started
 	}
+	c.unsettled = ""
 	c.state(Streaming)
 	defer c.state(Connecting)
 	c.streamed = true
@@ -101,7 +102,8 @@ func (c *Capture) open(ctx context.Context, repl *pgconn.PgConn) (*stream, *Loss
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.startMappings(ctx, conn, r); err != nil {
+	starts := newStarter(c, r)
+	if err := starts.start(ctx, conn); err != nil {
 		return nil, nil, err
 	}
 	app, err := c.log.NewAppender(ctx)
@@ -110,7 +112,7 @@ func (c *Capture) open(ctx context.Context, repl *pgconn.PgConn) (*stream, *Loss
 	}
 	c.names = r.now
 	c.stats.confirmed.Store(uint64(f.Confirmed))
-	return newStream(c, repl, app, streamStart{base: l.Epoch.Base, xid: f.XID, confirmed: f.Confirmed, router: r, tables: r.tables()}), nil, nil
+	return newStream(c, repl, app, streamStart{base: l.Epoch.Base, xid: f.XID, confirmed: f.Confirmed, router: r, tables: r.tables(), starter: starts}), nil, nil
 }
 
 // follow goes on with tables that were renamed since a session of this process began

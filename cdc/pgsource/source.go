@@ -72,8 +72,10 @@ type Source struct {
 	config  *pgx.ConnConfig
 	where   string // host:port/database, for messages
 
-	mu      sync.Mutex // covers stopped, and options.Tables once it runs
+	mu      sync.Mutex // covers stopped and withheld, and options.Tables once it runs
 	stopped map[cdc.Table]bool
+	// withheld are those of them that cannot be put into the publication by us.
+	withheld map[cdc.Table]bool
 }
 
 // stop leaves a table out of the publication from now on.
@@ -96,7 +98,27 @@ func (s *Source) unstop(tables []cdc.Table) {
 	defer s.mu.Unlock()
 	for _, t := range tables {
 		delete(s.stopped, t)
+		delete(s.withheld, t)
 	}
+}
+
+// withhold notes that somebody else has to put a table into the publication.
+func (s *Source) withhold(t cdc.Table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.withheld[t] = true
+}
+
+func (s *Source) isWithheld(t cdc.Table) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.withheld[t]
+}
+
+func (s *Source) isStopped(t cdc.Table) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped[t]
 }
 
 // rename gives the tables to capture the names that they have now.
@@ -174,7 +196,7 @@ func New(o Options) (*Source, error) {
 	}
 	cfg.RuntimeParams["application_name"] = "walbridge"
 	cfg.ConnectTimeout = connectTimeout
-	return &Source{options: o, logger: o.Logger, config: cfg, stopped: map[cdc.Table]bool{},
+	return &Source{options: o, logger: o.Logger, config: cfg, stopped: map[cdc.Table]bool{}, withheld: map[cdc.Table]bool{},
 		where: fmt.Sprintf("%s/%s", net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), cfg.Database)}, nil
 }
 

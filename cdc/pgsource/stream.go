@@ -46,6 +46,7 @@ type stream struct {
 
 	injector *injector
 	tables   map[cdc.Table]uint32 // the captured ones, by the names that the log has
+	starter  *starter
 
 	partitions int
 	confirmed  cdc.LSN
@@ -62,12 +63,13 @@ type streamStart struct {
 	confirmed cdc.LSN
 	router    *router
 	tables    map[cdc.Table]uint32
+	starter   *starter
 }
 
 func newStream(c *Capture, conn *pgconn.PgConn, app cdc.Appender, from streamStart) *stream {
 	return &stream{
 		capture: c, conn: conn, app: app, confirmed: from.confirmed, router: from.router, keyless: map[uint32]bool{},
-		injector: newInjector(newExchange()), tables: from.tables,
+		injector: newInjector(newExchange()), tables: from.tables, starter: from.starter,
 		decoder: pgoutput.NewDecoder(pgoutput.Options{
 			Catalog: &catalog{source: c.source, router: from.router}, Base: from.base, XID: from.xid, Misfit: c.misfit}),
 		partitions: c.log.Partitions(),

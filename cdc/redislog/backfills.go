@@ -24,6 +24,8 @@ const (
 	// backfillStarted has a mapping behind it, as target/mapping, and tells that its
 	// table was begun with.
 	backfillStarted = "started:"
+	// backfillReader has a target behind it, and tells which mappings its delivery knows.
+	backfillReader = "reader:"
 	// backfillVersion is a number that rises with whatever somebody asks for or wishes.
 	backfillVersion = "version"
 )
@@ -94,6 +96,53 @@ func (l *Log) Started(ctx context.Context) (map[string]bool, error) {
 		}
 	}
 	return out, err
+}
+
+// ForgetStarted forgets that mappings, each as target/mapping, were started.
+func (l *Log) ForgetStarted(ctx context.Context, mappings []string) error {
+	fields := make([]string, len(mappings))
+	for i, m := range mappings {
+		fields[i] = backfillStarted + m
+	}
+	if err := l.client.HDel(ctx, l.keys.Backfills(), fields...).Err(); err != nil {
+		return fmt.Errorf("forget mappings of the log: %w", err)
+	}
+	return nil
+}
+
+// SetReader notes which mappings the delivery to a target knows.
+func (l *Log) SetReader(ctx context.Context, target string, mappings []string) error {
+	text, err := json.Marshal(mappings)
+	if err == nil {
+		err = l.client.HSet(ctx, l.keys.Backfills(), backfillReader+target, text).Err()
+	}
+	if err == nil {
+		err = l.client.HIncrBy(ctx, l.keys.Backfills(), backfillVersion, 1).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("write the mappings of target %s: %w", target, err)
+	}
+	return nil
+}
+
+// Readers tells which mappings the delivery to each target knows. Targets that nothing
+// was delivered to yet are left out.
+func (l *Log) Readers(ctx context.Context) (map[string][]string, error) {
+	all, err := l.backfillFields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]string{}
+	for field, text := range all {
+		if target, ok := strings.CutPrefix(field, backfillReader); ok {
+			var list []string
+			if err := json.Unmarshal([]byte(text), &list); err != nil {
+				return nil, fmt.Errorf("read the mappings of target %s: %w", target, err)
+			}
+			out[target] = list
+		}
+	}
+	return out, nil
 }
 
 func (l *Log) backfillFields(ctx context.Context) (map[string]string, error) {

@@ -78,6 +78,14 @@ func (l *Log) breakAt(ctx context.Context, cause error) error {
 	return cause
 }
 
+// SetBroken says that something is missing from the log, until Renew.
+func (l *Log) SetBroken(ctx context.Context, why string) error {
+	if err := l.client.HSet(ctx, l.keys.Meta(), metaBroken, why).Err(); err != nil {
+		return fmt.Errorf("mark the log as broken: %w", err)
+	}
+	return nil
+}
+
 // Broken tells why the log was found to have a hole; empty if it was not.
 func (l *Log) Broken(ctx context.Context) (string, error) {
 	what, err := l.client.HGet(ctx, l.keys.Meta(), metaBroken).Result()

@@ -56,6 +56,15 @@ const returnMax = 30 * time.Second
 // it can be reached it is attached again, and its tables are read anew for it. Not
 // before: what is read for a target that is away would fill the log again.
 func (b *Bridge) attach(ctx context.Context, t *target, mappers []deliver.Mapper, failing bool) error {
+	// From here on nobody else reads for the target: the capture may have the tables of
+	// these mappings read.
+	var names []string
+	for _, m := range mappers {
+		names = append(names, m.Name())
+	}
+	if err := b.log.SetReader(ctx, t.name, names); err != nil {
+		return err
+	}
 	detached, err := b.log.Detached(ctx)
 	if err != nil {
 		return err
