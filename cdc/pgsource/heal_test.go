@@ -167,8 +167,10 @@ func TestPartitionsAreWatched(t *testing.T) {
 		sql        string
 		generation bool
 	}{
-		"truncate": {"TRUNCATE p1", true}, "detach": {"ALTER TABLE p DETACH PARTITION p1", true}, "drop": {"DROP TABLE p1", true},
-		"attach": {"CREATE TABLE p3 (LIKE p INCLUDING ALL); INSERT INTO p3 SELECT g, 'attached' FROM generate_series(2000, 2100) g; ALTER TABLE p ATTACH PARTITION p3 FOR VALUES FROM (2000) TO (3000)", false},
+		"truncate": {"TRUNCATE p1", true}, "truncate and analyze": {"TRUNCATE p1; ANALYZE p1", true}, "detach": {"ALTER TABLE p DETACH PARTITION p1", true},
+		"detach, change and attach": {"ALTER TABLE p DETACH PARTITION p1; UPDATE p1 SET v = 'changed'; ALTER TABLE p ATTACH PARTITION p1 FOR VALUES FROM (0) TO (1000)", true},
+		"drop":                      {"DROP TABLE p1", true},
+		"attach":                    {"CREATE TABLE p3 (LIKE p INCLUDING ALL); INSERT INTO p3 SELECT g, 'attached' FROM generate_series(2000, 2100) g; ALTER TABLE p ATTACH PARTITION p3 FOR VALUES FROM (2000) TO (3000)", false},
 	} {
 		for _, when := range []string{"while it runs", "while it is away"} {
 			t.Run(name+" "+when, func(t *testing.T) {

@@ -276,7 +276,6 @@ func (s *stream) answer(end cdc.LSN) {
 			v.sweep.verdict <- v
 			continue
 		}
-		v.chunk.rows = rows{} // they are in the log
 		v.chunk.verdict <- v
 	}
 	s.injector.answers = s.injector.answers[:0]

@@ -45,6 +45,7 @@ type load struct {
 	verdicts chan verdict
 	waiting  map[string]*chunk // those under way
 	owed     []string          // words of a mark not written yet
+	spare    []rows            // memory of chunks before
 	chunks   int
 	readFrom time.Time // nothing is read before
 	saved    time.Time
@@ -242,6 +243,9 @@ func (l *load) read(ctx context.Context, p *part) error {
 			return fmt.Errorf("encode for of backfill: %w", err)
 		}
 	}
+	if n := len(l.spare); n > 0 {
+		c.rows, l.spare = l.spare[n-1], l.spare[:n-1]
+	}
 	l.f.x.put(c)
 	l.waiting[c.id] = c
 	if err := l.pay(ctx, markLow, c.id); err != nil {
@@ -310,6 +314,10 @@ func (l *load) judge(v verdict) error {
 		return nil // of a time before
 	}
 	delete(l.waiting, c.id)
+	if cap(c.rows.arena) <= 4*chunkBytes { // one giant row must not stay for ever
+		l.spare = append(l.spare, rows{arena: c.rows.arena[:0], list: c.rows.list[:0]})
+	}
+	c.rows = rows{} // the stream is done with them
 	if v.gone {
 		return &fatalError{errors.New("the table is not captured any more")}
 	}

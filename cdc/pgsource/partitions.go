@@ -14,16 +14,23 @@ import (
 	"github.com/walbridge/walbridge/cdc"
 )
 
-// leaves are the partitions with rows of partitioned tables, each with the number of its
-// file, which TRUNCATE changes. By the tables' OIDs.
-type leaves map[uint32]map[uint32]uint32
+// leaves are the partitions with rows of partitioned tables, by the tables' OIDs. Each
+// has a number that changes when its rows may have without the server sending it:
+//
+//   - that of its file, which TRUNCATE changes. So do VACUUM FULL, CLUSTER and an ALTER
+//     that writes the rows anew, which cannot be told from it: the row counts of a
+//     truncated partition are those of any other as soon as it was analyzed;
+//   - the transactions that attached it and what it is a part of: one that was detached,
+//     changed and attached again between two looks is the same table with the same file.
+type leaves map[uint32]map[uint32]uint64
 
-// leafQuery reads them. reltuples is negative from a TRUNCATE, or an ALTER that writes
-// the rows anew, until the next ANALYZE; VACUUM FULL and CLUSTER count the rows.
+// leafQuery reads them.
 const leafQuery = `
-SELECT r.oid, c.oid, c.relfilenode, c.reltuples < 0 FROM unnest($1::oid[]) AS r(oid)
+SELECT r.oid, c.oid, c.relfilenode::bigint << 32 | (SELECT sum(i.xmin::text::bigint)::bigint & x'FFFFFFFF'::bigint
+  FROM pg_catalog.pg_partition_ancestors(c.oid) a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.relid)
+FROM unnest($1::oid[]) AS r(oid)
 CROSS JOIN LATERAL pg_catalog.pg_partition_tree(r.oid::regclass) t JOIN pg_catalog.pg_class c ON c.oid = t.relid
-WHERE t.isleaf AND c.relkind = 'r'`
+WHERE t.isleaf AND c.relkind = 'r' AND c.relispartition`
 
 // leavesNote is the name under which the log keeps the leaves.
 const leavesNote = "leaves"
@@ -36,15 +43,14 @@ func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("read partitions: %w", err)
 	}
-	now, emptied := leaves{}, map[uint32]bool{}
-	var root, leaf, file uint32
-	var fresh bool
-	if _, err := pgx.ForEachRow(rows, []any{&root, &leaf, &file, &fresh}, func() error {
+	now := leaves{}
+	var root, leaf uint32
+	var state int64
+	if _, err := pgx.ForEachRow(rows, []any{&root, &leaf, &state}, func() error {
 		if now[root] == nil {
-			now[root] = map[uint32]uint32{}
+			now[root] = map[uint32]uint64{}
 		}
-		now[root][leaf] = file
-		emptied[leaf] = fresh
+		now[root][leaf] = uint64(state)
 		return nil
 	}); err != nil {
 		return fmt.Errorf("read partitions: %w", err)
@@ -57,7 +63,7 @@ func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
 	if maps.EqualFunc(a.leaves, now, maps.Equal) {
 		return nil
 	}
-	fills, err := a.fillsFor(ctx, conn, now, emptied)
+	fills, err := a.fillsFor(ctx, conn, now)
 	if err != nil {
 		return err
 	}
@@ -88,7 +94,7 @@ func (a *attendant) notedLeaves(ctx context.Context) (leaves, error) {
 }
 
 // fillsFor says what has to be read again, given the leaves of now.
-func (a *attendant) fillsFor(ctx context.Context, conn *pgx.Conn, now leaves, emptied map[uint32]bool) ([]cdc.Backfill, error) {
+func (a *attendant) fillsFor(ctx context.Context, conn *pgx.Conn, now leaves) ([]cdc.Backfill, error) {
 	var out []cdc.Backfill
 	for root, list := range now {
 		old, known := a.leaves[root]
@@ -100,13 +106,13 @@ func (a *attendant) fillsFor(ctx context.Context, conn *pgx.Conn, now leaves, em
 			continue
 		}
 		gone := 0
-		for leaf, file := range old {
-			if is, there := list[leaf]; !there || is != file && emptied[leaf] {
+		for leaf, state := range old {
+			if list[leaf] != state {
 				gone++
 			}
 		}
 		if gone > 0 {
-			a.capture.source.logger.Warn("a partition was truncated, detached or dropped, which PostgreSQL does not publish: the table is read again",
+			a.capture.source.logger.Warn("a partition was truncated, rewritten, detached or dropped, which PostgreSQL does not publish: the table is read again",
 				"table", table.String(), "partitions", gone)
 			out = append(out, cdc.Backfill{ID: cdc.NewBackfillID(), Table: table, Generation: true, Reason: "partition_gone", Created: time.Now().UTC()})
 			continue
@@ -125,7 +131,7 @@ func (a *attendant) fillsFor(ctx context.Context, conn *pgx.Conn, now leaves, em
 }
 
 // withRows gives those of new leaves that have rows.
-func withRows(ctx context.Context, conn *pgx.Conn, list, old map[uint32]uint32) (out []string, err error) {
+func withRows(ctx context.Context, conn *pgx.Conn, list, old map[uint32]uint64) (out []string, err error) {
 	for leaf := range list {
 		if _, known := old[leaf]; known {
 			continue

@@ -25,12 +25,7 @@ func (l *Log) NewAppender(ctx context.Context) (cdc.Appender, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.Mode() == DurableNone {
-		l.logger.Warn("redis keeps nothing over a restart: changes are confirmed to postgres when they are appended",
-			"hint", "set appendonly yes in redis.conf")
-	} else {
-		l.logger.Info("durability of the log", "mode", string(b.Mode()))
-	}
+	b.say()
 	return appender{Writer: w, Barrier: b}, nil
 }
 

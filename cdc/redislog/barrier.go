@@ -5,28 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/walbridge/walbridge/cdc"
-)
-
-// Durability is what the server does to keep what it was told.
-type Durability string
-
-// What a server can do, found when the barrier starts.
-const (
-	// DurableNone: nothing is kept over a restart. An entry counts as durable
-	// when it was appended.
-	DurableNone Durability = "none"
-	// DurableAge: appendonly with appendfsync everysec. An entry counts as
-	// durable once a sample at least two seconds later shows nothing unwritten.
-	DurableAge Durability = "aof-everysec"
-	// DurableAlways: appendonly with appendfsync always. An answer means that
-	// the entry is on the disk.
-	DurableAlways Durability = "aof-always"
 )
 
 const (
@@ -40,46 +26,58 @@ const (
 	barrierAgain = 1500 * time.Millisecond
 	// barrierStall is after how long without progress it is said so.
 	barrierStall = time.Minute
+	// barrierFind is how often it is looked again what the servers can do.
+	barrierFind = 10 * time.Second
+	// barrierWait is how long WAIT and WAITAOF wait: longer than a slow sync, since a
+	// further call waits for what was written since.
+	barrierWait = 5 * time.Second
 )
 
 // Barrier finds out up to which source LSN the log is durable. Appends never
 // wait for it; only the confirmation to the source does (I1).
 //
-// It writes the LSN into a key of its own, after the appends it vouches for
-// were answered, on another connection than theirs. So the key tells, after a
-// restart of the server, how much of the log must be there.
+// It writes the LSN into a key of its own in each part of the log, after the
+// appends it vouches for were answered, on another connection than theirs, and
+// asks for replicas and for the disk behind it on the same connection: WAIT on one
+// that wrote nothing says yes falsely. The key also tells, after a restart of the
+// server, how much of the log must be there.
 type Barrier struct {
-	log     *Log
-	writer  *Writer
+	log    *Log
+	writer *Writer
+	// client has one connection to each server. It is closed to end a wait.
+	client  redis.UniversalClient
+	close   func() error
 	mode    Durability
+	why     string
 	durable atomic.Uint64
 	times   *timeIndex
 
-	written  cdc.LSN   // last written to the key, or found there
-	at       time.Time // when it was
+	marks    []string  // of each part, what was written last, or found there
+	written  cdc.LSN   // written to all of them, or found there
+	next     mark      // that is being written; zero if none
+	at       time.Time // when written was
+	found    time.Time // when the mode was
 	settled  time.Time // the first settled sample since
 	progress time.Time // when Durable last moved, or there was nothing to move it
 }
 
-// MarkLostError says that the barrier's key does not hold what was written last:
-// the server lost its newest writes, and so perhaps entries of the log.
-type MarkLostError struct{ Want, Have string }
-
-func (e *MarkLostError) Error() string {
-	have := e.Have
-	if have == "" {
-		have = "nothing"
-	}
-	return fmt.Sprintf("the log's durable mark is %s, but %s was written: the Redis server has lost part of the log", have, e.Want)
+// mark is a source LSN up to which the log holds all, and up to when that is.
+type mark struct {
+	end cdc.LSN
+	at  time.Time
 }
 
-// NewBarrier looks at what the server can do.
+// NewBarrier looks at what the servers can do.
 func (l *Log) NewBarrier(ctx context.Context, w *Writer) (*Barrier, error) {
-	mode, err := l.durability(ctx)
+	mode, why, err := l.FindDurability(ctx)
 	if err != nil {
 		return nil, err
 	}
-	mark, _, err := l.DurableMark(ctx)
+	marks, err := l.readMarks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	written, _, err := l.DurableMark(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +86,13 @@ func (l *Log) NewBarrier(ctx context.Context, w *Writer) (*Barrier, error) {
 		return nil, err
 	}
 	l.durable.Store(mode)
-	return &Barrier{log: l, writer: w, mode: mode, times: times, written: mark, progress: time.Now()}, nil
+	client := Sibling(l.client, Tuning{Timeout: barrierWait + answerTimeout, alone: true})
+	return &Barrier{log: l, writer: w, client: client, close: sync.OnceValue(client.Close), mode: mode, why: why,
+		times: times, marks: marks, written: written, found: time.Now(), progress: time.Now()}, nil
 }
+
+// Close ends the barrier's connections. Run does it by itself.
+func (b *Barrier) Close() error { return b.close() }
 
 // Mode is what the server can do.
 func (b *Barrier) Mode() Durability { return b.mode }
@@ -97,70 +100,17 @@ func (b *Barrier) Mode() Durability { return b.mode }
 // Durable is the source LSN up to which the log is durable.
 func (b *Barrier) Durable() cdc.LSN { return cdc.LSN(b.durable.Load()) }
 
-func (l *Log) durability(ctx context.Context) (Durability, error) {
-	p, err := l.infoSection(ctx, "persistence")
-	if err != nil {
-		return "", err
-	}
-	if p["aof_enabled"] != "1" {
-		return DurableNone, nil
-	}
-	config := func(name string) (string, error) {
-		m, err := l.client.ConfigGet(ctx, name).Result()
-		var re redis.Error
-		if errors.As(err, &re) {
-			return "unknown", nil // the command may be forbidden or renamed
-		}
-		if err != nil {
-			return "", fmt.Errorf("read setting %s of redis: %w", name, err)
-		}
-		return m[name], nil
-	}
-	lazy, err := config("no-appendfsync-on-rewrite")
-	if err != nil {
-		return "", err
-	}
-	if lazy != "no" {
-		return DurableNone, nil
-	}
-	fsync, err := config("appendfsync")
-	if err != nil {
-		return "", err
-	}
-	switch fsync {
-	case "always":
-		return DurableAlways, nil
-	case "everysec":
-		return DurableAge, nil
-	}
-	return DurableNone, nil // "no", or what cannot be read is not promised
-}
-
-// DurableMark reads what the barrier wrote last; ok is false if it never did,
-// or if the server lost it.
-func (l *Log) DurableMark(ctx context.Context) (lsn cdc.LSN, ok bool, err error) {
-	s, err := l.client.Get(ctx, l.keys.Durable()).Result()
-	if errors.Is(err, redis.Nil) {
-		return 0, false, nil
-	}
-	if err != nil {
-		return 0, false, fmt.Errorf("read durable mark of the log: %w", err)
-	}
-	lsn, err = cdc.ParseLSN(s)
-	return lsn, err == nil, err
-}
-
-// SetDurableMark writes the mark of a log that holds everything up to lsn.
-func (l *Log) SetDurableMark(ctx context.Context, lsn cdc.LSN) error {
-	if err := l.client.Set(ctx, l.keys.Durable(), lsn.String(), 0).Err(); err != nil {
-		return fmt.Errorf("write durable mark of the log: %w", err)
-	}
-	return nil
-}
-
 // Run keeps Durable up to date until ctx ends. A server that does not answer
 // leaves it where it is; one that lost the mark ends it with a MarkLostError.
-func (b *Barrier) Run(ctx context.Context) error {
+func (b *Barrier) Run(ctx context.Context) (err error) {
+	// A wait for replicas does not end with its context, but with its connection.
+	stop := context.AfterFunc(ctx, func() {
+		_ = b.close() // told below
+	})
+	defer func() {
+		stop()
+		err = errors.Join(err, b.close())
+	}()
 	tick := time.NewTicker(barrierEvery)
 	defer tick.Stop()
 	for {
@@ -173,6 +123,9 @@ func (b *Barrier) Run(ctx context.Context) error {
 			var session *SessionLostError
 			if errors.As(err, &lost) || errors.As(err, &session) {
 				return err
+			}
+			if err != nil {
+				lookAgain(ctx, b.client)
 			}
 			b.watch(now, err)
 		}
@@ -188,25 +141,35 @@ func (b *Barrier) watch(now time.Time, err error) {
 }
 
 func (b *Barrier) step(ctx context.Context, now time.Time) error {
+	if time.Since(b.found) > barrierFind {
+		if err := b.find(ctx); err != nil {
+			return err
+		}
+	}
 	if b.mode == DurableAge && b.written > b.Durable() {
 		if settled, err := b.sample(ctx); err != nil || !settled {
 			return err
 		}
 		b.advance(now)
 	}
-	at := b.writer.AppendedAt() // first: it may only be too early for end
-	end := b.writer.Appended()
-	round := b.writer.answered.Load() // last: of end, or later
-	if end <= b.written {
-		if b.written <= b.Durable() {
+	if b.next.end == 0 {
+		b.next.at = b.writer.AppendedAt() // first: it may only be too early for end
+		b.next.end = b.writer.Appended()
+	}
+	// One that was written while the servers did otherwise is written once more.
+	again := b.mode != DurableAge && b.written > b.Durable() && !b.at.IsZero()
+	if b.next.end <= b.written && !again {
+		b.next = mark{}
+		if b.mode != DurableAge || b.written <= b.Durable() {
 			b.progress = now
 		}
 		return nil
 	}
-	if err := b.write(ctx, end, at, round); err != nil {
-		return err
+	if err := b.write(ctx, b.next); err != nil {
+		return err // one that was written in part is written again
 	}
-	b.written, b.at, b.settled = end, time.Now(), time.Time{}
+	end := b.next.end
+	b.written, b.at, b.settled, b.next = end, time.Now(), time.Time{}, mark{}
 	if b.mode != DurableAge {
 		b.advance(now)
 	}
@@ -218,15 +181,47 @@ func (b *Barrier) advance(now time.Time) {
 	b.progress = now
 }
 
+// find looks again what the servers can do: somebody may have changed a setting, or
+// another server has taken over.
+func (b *Barrier) find(ctx context.Context) error {
+	mode, why, err := b.log.FindDurability(ctx)
+	if err != nil {
+		return err
+	}
+	b.found = time.Now()
+	if mode == b.mode {
+		return nil
+	}
+	b.mode, b.why = mode, why
+	b.log.durable.Store(mode)
+	b.say()
+	return nil
+}
+
+// say tells people what the servers can do.
+func (b *Barrier) say() {
+	if b.mode == DurableNone {
+		b.log.logger.Warn("redis keeps nothing over a restart: changes are confirmed to postgres when they are appended", "hint", b.why)
+		return
+	}
+	b.log.logger.Info("durability of the log", "mode", string(b.mode))
+}
+
 // sample tells whether the mark, and so all before it, is on the disk.
 func (b *Barrier) sample(ctx context.Context) (bool, error) {
 	asked := time.Now()
 	if asked.Sub(b.at) < barrierAge {
 		return false, nil
 	}
-	p, err := b.log.infoSection(ctx, "persistence")
-	if err != nil || !aofSettled(p) {
+	places, err := b.log.places(ctx, b.client)
+	if err != nil {
 		return false, err
+	}
+	for _, p := range places {
+		info, err := infoOf(ctx, p.client, "persistence")
+		if err != nil || !aofSettled(info) {
+			return false, err
+		}
 	}
 	if b.settled.IsZero() {
 		b.settled = time.Now() // from the answer on: it may have taken long
@@ -235,66 +230,88 @@ func (b *Barrier) sample(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	// Somebody may have set the server to sync less since.
-	mode, err := b.log.durability(ctx)
-	if err != nil || mode != b.mode {
-		b.mode = mode
-		b.log.durable.Store(mode)
+	was := b.mode
+	if err := b.find(ctx); err != nil || b.mode != was {
 		return false, err
 	}
 	// A server that was killed and came back without the mark looks settled too.
-	mark, ok, err := b.log.DurableMark(ctx)
+	marks, err := b.log.readMarks(ctx)
 	if err != nil {
 		return false, err
 	}
-	if !ok || mark != b.written {
-		return false, &MarkLostError{Want: b.written.String(), Have: mark.String()}
+	for i, have := range marks {
+		if have != b.marks[i] {
+			return false, &MarkLostError{Want: b.marks[i], Have: have}
+		}
 	}
 	return true, nil
 }
 
-// markScript moves the mark on, unless it is not where it was left, or the server
-// does not have the last append that it vouches for: the two are the proof that the
-// server lost something, and are not overwritten.
-//
-// KEYS: the mark, the description of the log, the number of the last append. ARGV:
-// what was written last, what to write now, up to when the log is complete then;
-// the session of the appends and the number of the last.
-// Output: an empty text, or what the mark is instead.
-var markScript = redis.NewScript(`
-local have = redis.call('GET', KEYS[3]) or ''
-local s, n = string.match(have, '^(%S+) (%d+)$')
-if s ~= ARGV[4] or tonumber(n) < tonumber(ARGV[5]) then return 'append ' .. have end
-local old = redis.call('GET', KEYS[1])
-if old == ARGV[1] or old == ARGV[2] then
-  redis.call('HDEL', KEYS[2], '\0none') -- never refused, and so nothing after it
-  redis.call('SET', KEYS[1], ARGV[2])
-  redis.call('HSET', KEYS[2], 'complete_until', ARGV[3])
-  return ''
-end
-return old or 'nothing'`)
-
-// write moves the mark on. Its connection is one that never repeats a command by
-// itself: a late copy must not set the mark back.
-func (b *Barrier) write(ctx context.Context, end cdc.LSN, at time.Time, round uint64) error {
-	was := b.written.String()
-	have, err := markScript.Run(ctx, b.log.appendClient, []string{b.log.keys.Durable(), b.log.keys.Meta(), b.log.keys.Appended()},
-		was, end.String(), at.UnixMicro(), b.writer.session, round).Text()
+// write moves the marks on, and waits for disk and replicas where that is what makes
+// them durable. It does not repeat a command by itself: a late copy must not set a
+// mark back.
+func (b *Barrier) write(ctx context.Context, m mark) error {
+	places, err := b.log.places(ctx, b.client)
 	if err != nil {
-		return fmt.Errorf("write durable mark of the log: %w", err)
+		return err
 	}
-	if last, ok := strings.CutPrefix(have, "append "); ok {
-		return &SessionLostError{Want: fmt.Sprintf("%s %d", b.writer.session, round), Have: last}
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range places {
+		g.Go(func() error { return b.writeTo(ctx, &places[i], m) })
 	}
-	if have != "" {
-		return &MarkLostError{Want: was, Have: have}
-	}
-	return nil
+	return g.Wait()
 }
 
-// aofSettled tells from INFO persistence that nothing waits to be written or
-// synced. Redis syncs in the background each second, and says in these fields
-// when a sync is late.
-func aofSettled(p map[string]string) bool {
-	return p["aof_pending_bio_fsync"] == "0" && p["aof_buffer_length"] == "0" &&
-		strings.EqualFold(p["aof_last_write_status"], "ok") && p["aof_enabled"] == "1"
+// writeTo is write for one server.
+func (b *Barrier) writeTo(ctx context.Context, at *place, m mark) error {
+	pipe := at.client.Pipeline()
+	answers := make([]*redis.Cmd, len(at.parts))
+	numbers := make([]uint64, len(at.parts))
+	for i, p := range at.parts {
+		part := &b.log.parts[p]
+		keys := []string{part.mark, part.number}
+		if part.meta {
+			keys = append(keys, b.log.keys.Meta())
+		}
+		numbers[i] = b.writer.answered[p].Load() // of the mark's end, or later
+		answers[i] = pipe.Eval(ctx, markText, keys, b.marks[p], m.end.String(), m.at.UnixMicro(), b.writer.session, numbers[i])
+	}
+	var synced *redis.Cmd
+	var replicas *redis.Cmd
+	if b.mode.synced() {
+		synced = pipe.Do(ctx, "waitaof", 1, 0, barrierWait.Milliseconds())
+	}
+	if b.mode.replicated() {
+		replicas = pipe.Do(ctx, "wait", b.log.replicas, barrierWait.Milliseconds())
+	}
+	// Each answer is looked at below.
+	_, _ = pipe.Exec(ctx)
+	for i, p := range at.parts {
+		have, err := answers[i].Text()
+		if err != nil {
+			return fmt.Errorf("write durable mark of the log: %w", err)
+		}
+		if last, ok := strings.CutPrefix(have, "append "); ok {
+			return &SessionLostError{Want: fmt.Sprintf("%s %d", b.writer.session, numbers[i]), Have: last}
+		}
+		if have != "" {
+			return &MarkLostError{Want: b.marks[p], Have: have}
+		}
+		b.marks[p] = m.end.String()
+	}
+	if synced != nil {
+		if n, err := synced.Int64Slice(); err != nil || len(n) != 2 {
+			return errors.Join(fmt.Errorf("wait for the disk of redis: answer %v", n), err)
+		} else if n[0] < 1 {
+			return errors.New("redis has not synced its append-only file yet")
+		}
+	}
+	if replicas != nil {
+		if n, err := replicas.Int64(); err != nil {
+			return fmt.Errorf("wait for the replicas of redis: %w", err)
+		} else if n < int64(b.log.replicas) {
+			return fmt.Errorf("%d of the %d replicas that redis.replicas asks for have the newest entries", n, b.log.replicas)
+		}
+	}
+	return nil
 }

@@ -21,7 +21,13 @@ const partitions = 4
 
 func open(t *testing.T, url, name string) *Log {
 	t.Helper()
-	l, err := Open(t.Context(), Options{URL: url, Name: name, Partitions: partitions, Logger: slog.New(slog.DiscardHandler)})
+	return openWith(t, Options{URL: url, Name: name})
+}
+
+func openWith(t *testing.T, o Options) *Log {
+	t.Helper()
+	o.Partitions, o.Logger = partitions, slog.New(slog.DiscardHandler)
+	l, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +37,21 @@ func open(t *testing.T, url, name string) *Log {
 		}
 	})
 	return l
+}
+
+// barrier gives a log's barrier, whose steps the test takes itself.
+func barrier(t *testing.T, l *Log, w *Writer) *Barrier {
+	t.Helper()
+	b, err := l.NewBarrier(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
 }
 
 // feed is a made-up source: entry n is row n%keys, in transactions of random size.

@@ -21,6 +21,17 @@ func (k Keys) Durable() string { return fmt.Sprintf("walbridge:{%s}:durable", k.
 // that the server has all appends up to that one.
 func (k Keys) Appended() string { return fmt.Sprintf("walbridge:{%s}:appended", k.Name) }
 
+// AppendedIn is Appended of one partition. On Redis Cluster each partition has its own,
+// since it may be the only one that its server holds.
+func (k Keys) AppendedIn(partition int) string {
+	return fmt.Sprintf("walbridge:{%s:%d}:appended", k.Name, partition)
+}
+
+// DurableIn is the durable mark of one partition, on Redis Cluster.
+func (k Keys) DurableIn(partition int) string {
+	return fmt.Sprintf("walbridge:{%s:%d}:durable", k.Name, partition)
+}
+
 // Backfills is the hash of the backfills that were asked for, and of the mappings that
 // were started.
 func (k Keys) Backfills() string { return fmt.Sprintf("walbridge:{%s}:backfills", k.Name) }

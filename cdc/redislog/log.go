@@ -19,8 +19,17 @@ import (
 // Options say where a log is and how it is cut.
 type Options struct {
 	// URL is that of the Redis server: redis:// or rediss://, with a password if
-	// there is one. It is a secret.
+	// there is one. It is a secret. With Sentinel or Cluster it has no host, and may
+	// be empty.
 	URL string
+	// TLS is for a rediss:// URL; nil trusts what the system trusts.
+	TLS *TLS
+	// Sentinel finds the server; nil if it has its place in URL.
+	Sentinel *Sentinel
+	// Cluster are host:port of some nodes of a Redis Cluster; empty if it is none.
+	Cluster []string
+	// Replicas is how many replicas must have an entry before it counts as durable.
+	Replicas int
 	// Name is the bridge's name, part of every key.
 	Name string
 	// Partitions is fixed when the log is made; 1 to 256.
@@ -37,19 +46,22 @@ type Options struct {
 // ErrNoLog says that there is no log of the bridge yet.
 var ErrNoLog = errors.New("the log has not been made yet")
 
-// Log is a log on one Redis server.
+// Log is a log on one Redis server, or spread over the servers of a cluster.
 type Log struct {
 	keys       Keys
 	partitions int
+	replicas   int
 	streams    []cdc.Stream
 	byStream   map[cdc.Stream]int
+	parts      []part
+	partOf     []int // for each stream
 	logger     *slog.Logger
 
-	// client serves ordinary commands, appendClient only the writer's pipelines:
-	// it answers in the older protocol and never retries by itself, since what a
-	// lost answer means is the writer's to find out.
-	client       *redis.Client
-	appendClient *redis.Client
+	// client serves ordinary commands, appendClient only the writer: it never
+	// repeats anything by itself, since what a lost answer means is the writer's to
+	// find out, and has one connection to each server.
+	client       redis.UniversalClient
+	appendClient redis.UniversalClient
 	counters     counters
 	blocked      blocked
 	timeEvery    time.Duration
@@ -78,31 +90,32 @@ func (l *Log) Stats() Stats {
 	return Stats{Entries: c.entries.Load(), Held: c.held.Load(), Batches: c.batches.Load(), Retries: c.retries.Load()}
 }
 
-// answerTimeout bounds the wait for any answer of the server.
-const answerTimeout = 10 * time.Second
-
-// dialTimeout bounds the making of a connection for appends.
-const dialTimeout = 3 * time.Second
-
 // Open connects to the server, refuses one that may lose entries by itself, and
 // makes the description of the log if there is none yet.
 func Open(ctx context.Context, o Options) (*Log, error) {
-	ro, err := redis.ParseURL(o.URL)
+	client, from, err := connect(&o)
 	if err != nil {
-		return nil, &cdc.SetupError{What: "redis.url is not a Redis URL", Hint: "write redis://[user:password@]host:port/db, or rediss:// for TLS"}
+		return nil, err
 	}
-	ro.ReadTimeout, ro.WriteTimeout = answerTimeout, answerTimeout
-	ro.DisableIdentity = true
-	plain := *ro
-	ro.Protocol, ro.MaxRetries, ro.PoolSize = 2, -1, 2
-	ro.DialTimeout, ro.DialerRetries = dialTimeout, 1 // a send does not end with its context
 	l := &Log{
-		keys: Keys{Name: o.Name}, partitions: o.Partitions, logger: o.Logger,
-		client: redis.NewClient(&plain), appendClient: redis.NewClient(ro),
+		keys: Keys{Name: o.Name}, partitions: o.Partitions, replicas: o.Replicas, logger: o.Logger,
+		client: client, appendClient: Sibling(client, Tuning{Timeout: answerTimeout, alone: true, guards: true}),
 		byStream: map[cdc.Stream]int{}, timeEvery: cmp.Or(o.TimeEvery, timeEvery),
 	}
-	if err := l.check(ctx, ro.Addr, o.Look); err != nil {
+	if err := l.open(ctx, &o, from); err != nil {
 		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (l *Log) open(ctx context.Context, o *Options, from whence) error {
+	if err := l.client.Ping(ctx).Err(); err != nil {
+		return &cdc.SetupError{What: "redis at " + from.where + " cannot be used", Err: err, Hint: from.hint}
+	}
+	if o.Look {
+		if err := l.lookUp(ctx); err != nil {
+			return err
+		}
 	}
 	for _, lane := range cdc.Lanes() {
 		for p := range l.partitions {
@@ -111,33 +124,43 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 			l.streams = append(l.streams, s)
 		}
 	}
-	return l, nil
-}
-
-func (l *Log) check(ctx context.Context, addr string, look bool) error {
-	if err := l.client.Ping(ctx).Err(); err != nil {
-		return &cdc.SetupError{What: "redis at " + addr + " cannot be used", Err: err,
-			Hint: "check that the server runs and that redis.url has the right address and password"}
-	}
-	policy, err := l.info(ctx, "memory", "maxmemory_policy")
-	if err != nil {
-		return fmt.Errorf("read memory policy of redis at %s: %w", addr, err)
-	}
-	if policy != "" && policy != "noeviction" {
-		return &cdc.SetupError{What: fmt.Sprintf("redis at %s has maxmemory-policy %s, which throws away unread entries when memory is short", addr, policy),
-			Hint: "run CONFIG SET maxmemory-policy noeviction and put it into redis.conf"}
-	}
-	if look {
-		return l.lookUp(ctx)
+	l.split(len(o.Cluster) > 0)
+	if err := l.checkPolicy(ctx, from.where); err != nil || o.Look {
+		return err
 	}
 	return l.describe(ctx)
+}
+
+// checkPolicy refuses a server that throws entries away. One that does not let us
+// ask is taken.
+func (l *Log) checkPolicy(ctx context.Context, where string) error {
+	places, err := l.places(ctx, l.client)
+	if err != nil {
+		return err
+	}
+	for _, p := range places {
+		memory, err := infoOf(ctx, p.client, "memory")
+		if isRefused(err) {
+			l.logger.Warn("redis does not let us see its memory policy, which must be noeviction", "server", where,
+				"hint", "allow the user the command INFO: ACL SETUSER … +info")
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read memory policy of redis at %s: %w", where, err)
+		}
+		if policy := memory["maxmemory_policy"]; policy != "" && policy != "noeviction" {
+			return &cdc.SetupError{What: fmt.Sprintf("redis at %s has maxmemory-policy %s, which throws away unread entries when memory is short", where, policy),
+				Hint: "run CONFIG SET maxmemory-policy noeviction and put it into redis.conf"}
+		}
+	}
+	return nil
 }
 
 // Keys names the log's Redis keys.
 func (l *Log) Keys() Keys { return l.keys }
 
-// Client is the connection for ordinary commands.
-func (l *Log) Client() *redis.Client { return l.client }
+// Client is for ordinary commands.
+func (l *Log) Client() redis.UniversalClient { return l.client }
 
 // Partitions is how many partitions the log has.
 func (l *Log) Partitions() int { return l.partitions }
@@ -149,27 +172,26 @@ func (l *Log) index(s cdc.Stream) int { return l.byStream[s] }
 
 // Close ends the connections.
 func (l *Log) Close() error {
-	return errors.Join(l.client.Close(), l.appendClient.Close())
+	return errors.Join(l.appendClient.Close(), l.client.Close())
 }
 
 // TailOf reads the position of the last entry that was ever appended to a stream.
 func (l *Log) TailOf(ctx context.Context, s cdc.Stream) (cdc.Position, error) {
-	answer, err := l.appendClient.Do(ctx, "eval", tailText, "1", l.keys.Stream(s)).Result()
+	return l.tailBy(ctx, l.client, s)
+}
+
+func (l *Log) tailBy(ctx context.Context, c redis.UniversalClient, s cdc.Stream) (cdc.Position, error) {
+	answer, err := c.Do(ctx, "eval", tailText, "1", l.keys.Stream(s)).Result()
 	if err != nil {
 		return cdc.Position{}, fmt.Errorf("read tail of stream %v: %w", s, err)
 	}
 	return tailOf(answer)
 }
 
-// info reads one field of INFO; empty if the server does not tell it, as an
+// infoOf reads a section of a server's INFO; nothing if it does not have it, as an
 // embedded one.
-func (l *Log) info(ctx context.Context, section, field string) (string, error) {
-	all, err := l.infoSection(ctx, section)
-	return all[field], err
-}
-
-func (l *Log) infoSection(ctx context.Context, section string) (map[string]string, error) {
-	text, err := l.client.Info(ctx, section).Result()
+func infoOf(ctx context.Context, server *redis.Client, section string) (map[string]string, error) {
+	text, err := server.Info(ctx, section).Result()
 	if err != nil {
 		if strings.Contains(err.Error(), "not supported") {
 			return nil, nil
@@ -187,6 +209,14 @@ func infoFields(text string) map[string]string {
 		}
 	}
 	return fields
+}
+
+// isRefused tells whether the server said that we must not, or cannot, run a command:
+// the user has no right to it, or it is renamed or unknown.
+func isRefused(err error) bool {
+	var re redis.Error
+	return errors.As(err, &re) && (strings.HasPrefix(re.Error(), "NOPERM") || strings.HasPrefix(re.Error(), "ERR unknown command") ||
+		strings.HasPrefix(re.Error(), "ERR unknown subcommand"))
 }
 
 // newBackOff gives the waits between tries to reach the server.

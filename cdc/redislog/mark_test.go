@@ -209,6 +209,36 @@ func TestBarrierWaitsForTheDisk(t *testing.T) {
 	}
 }
 
+// The number of the last append rises: a late copy of an earlier one, from a connection
+// that was given up, does not look like a loss.
+func TestNumbersOnlyRise(t *testing.T) {
+	k := servertest.SharedRedis(t)
+	l := open(t, k.Server.URL(), k.Name)
+	w, err := l.NewWriter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		session         string
+		answered, round int
+		have, after     string
+	}{
+		{w.session, 0, 1, "", w.session + " 1"},
+		{w.session, 1, 3, "", w.session + " 3"},
+		{w.session, 1, 2, "", w.session + " 3"}, // late
+		{w.session, 4, 5, w.session + " 3", w.session + " 3"},
+		{"other", 0, 1, w.session + " 3", w.session + " 3"},
+	} {
+		have, err := l.Client().Eval(t.Context(), roundText, []string{l.Keys().Appended()}, tc.session, tc.answered, tc.round).Text()
+		if err != nil || have != tc.have {
+			t.Errorf("round %d after %d: %q (%v), want %q", tc.round, tc.answered, have, err, tc.have)
+		}
+		if after, err := l.Client().Get(t.Context(), l.Keys().Appended()).Result(); err != nil || after != tc.after {
+			t.Errorf("round %d after %d left %q (%v), want %q", tc.round, tc.answered, after, err, tc.after)
+		}
+	}
+}
+
 // A server that came back without its newest writes is known by the mark alone,
 // where no stream shows it: the barrier says so and leaves the proof standing.
 func TestLostMarkIsSaidAndKept(t *testing.T) {

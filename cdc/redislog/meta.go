@@ -121,11 +121,25 @@ func epochFields(e cdc.Epoch) []any {
 	return []any{"system_id", e.SystemID, "timeline", e.Timeline, "slot", e.Slot, "base", e.Base.String()}
 }
 
-// Renew begins a new epoch with its durable mark. A reader never sees the base of
-// one with the mark of the other.
+// Renew begins a new epoch with its durable mark, in a description that is whole also
+// where the old one was wiped. A reader never sees the base of one epoch with the mark
+// of the other; the other parts of a cluster have theirs before, since a crash in
+// between then leaves a loss that is found again.
 func (l *Log) Renew(ctx context.Context, e cdc.Epoch, mark cdc.LSN) error {
+	if len(l.parts) > 1 {
+		_, err := l.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for i := range l.parts[1:] {
+				pipe.Set(ctx, l.parts[1+i].mark, mark.String(), 0)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("begin a new epoch of the log: %w", err)
+		}
+	}
 	_, err := l.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
 		tx.HDel(ctx, l.keys.Meta(), metaBroken)
+		tx.HSet(ctx, l.keys.Meta(), metaVersion, formatVersion, metaPartitions, l.partitions)
 		tx.HSet(ctx, l.keys.Meta(), epochFields(e)...)
 		tx.Set(ctx, l.keys.Durable(), mark.String(), 0)
 		return nil

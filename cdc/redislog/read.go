@@ -25,16 +25,13 @@ const (
 // one for each partition.
 type Reader struct {
 	log    *Log
-	client *redis.Client
+	client redis.UniversalClient
 }
 
 // NewReader gives a reader with connections of its own, since its reads block.
 // connections is how many reads may wait at once.
 func (l *Log) NewReader(connections int) *Reader {
-	o := *l.appendClient.Options()
-	o.PoolSize = connections
-	o.ReadTimeout = readBlock + answerTimeout
-	return &Reader{log: l, client: redis.NewClient(&o)}
+	return &Reader{log: l, client: Sibling(l.client, Tuning{Timeout: readBlock + answerTimeout, Connections: connections})}
 }
 
 // Close ends the connections.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -30,15 +31,17 @@ return redis.error_reply('ERR no last-generated-id')`
 // KEYS: the number. ARGV: session, the last round that was answered, this round.
 // Output: an empty text, or what the number is instead. The first write is one that
 // is never refused, so that the number goes in where memory ran out behind the
-// entries.
+// entries. A late copy of an earlier round does not set it back.
 const roundText = `local have = redis.call('GET', KEYS[1]) or ''
 local s, n = string.match(have, '^(%S+) (%d+)$')
 if s ~= ARGV[1] or tonumber(n) < tonumber(ARGV[2]) then
   if have == '' then return 'nothing' end
   return have
 end
-redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[3])
+if tonumber(n) < tonumber(ARGV[3]) then
+  redis.call('DEL', KEYS[1])
+  redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[3])
+end
 return ''`
 
 // sessionText sets the number of a new session, also where memory is short.
@@ -47,74 +50,156 @@ return ''`
 const sessionText = `redis.call('DEL', KEYS[1])
 return redis.call('SET', KEYS[1], ARGV[1] .. ' 0')`
 
-// round is one try to append the lists of some streams: one pipeline with a
-// MULTI…EXEC for each stream, whose first command reads the stream's last id.
+// round is one try to append the list of a stream: a MULTI…EXEC whose first command
+// reads the stream's last id.
 type round struct {
 	stream int
 	adds   []*redis.StatusCmd
 	exec   *redis.SliceCmd
 }
 
+// number is the count of a round in a part of the log, in the pipeline of its lists.
+type number struct {
+	part   int
+	answer *redis.StringCmd
+}
+
+// pack is what goes to one server in one pipeline.
+type pack struct {
+	pipe    redis.Pipeliner
+	rounds  []round
+	numbers []number
+}
+
 // send appends the lists of the streams and reports those that failed. Lists of
 // streams that took theirs are emptied.
 func (w *Writer) send(ctx context.Context, b *batch, streams []int) ([]failure, error) {
 	total := 0
+	for part := range w.left {
+		w.left[part] = w.left[part][:0]
+	}
 	for _, s := range streams {
 		total += len(w.lists[s])
+		part := w.log.partOf[s]
+		w.left[part] = append(w.left[part], s)
 	}
 	w.args.reset(total)
-	pipe := w.rdb.Pipeline()
-	rounds := make([]round, 0, len(streams))
-	for _, s := range streams {
-		key := &w.names[s]
-		r := round{stream: s, adds: make([]*redis.StatusCmd, 0, len(w.lists[s]))}
-		queue(ctx, pipe, redis.NewStatusCmd(ctx, "multi"))
-		queue(ctx, pipe, redis.NewStatusCmd(ctx, "eval", tailText, "1", key))
-		for _, p := range w.lists[s] {
-			add := redis.NewStatusCmd(ctx, w.args.xadd(key, b, p)...)
-			r.adds = append(r.adds, add)
-			queue(ctx, pipe, add)
+	// Also when ctx has ended, since a hole must not go unseen.
+	ctx = guarded(context.WithoutCancel(ctx))
+	places, err := w.log.places(ctx, w.rdb)
+	if err != nil {
+		return w.unsent(streams, err), nil
+	}
+	packs := make([]pack, 0, len(places))
+	for i := range places {
+		if p, some := w.pack(ctx, b, &places[i]); some {
+			packs = append(packs, p)
 		}
-		r.exec = redis.NewSliceCmd(ctx, "exec")
-		queue(ctx, pipe, r.exec)
-		rounds = append(rounds, r)
 	}
-	w.round++
-	number := redis.NewStringCmd(ctx, "eval", roundText, "1", w.log.keys.Appended(), w.session, w.answered.Load(), w.round)
-	queue(ctx, pipe, number)
-	// The error of a pipeline is that of its first failed command, and each command
-	// is looked at below; also when ctx has ended, since a hole must not go unseen.
-	if _, err := pipe.Exec(context.WithoutCancel(ctx)); err != nil {
-		w.logger.Debug("append not answered in full", "error", err)
-	}
-	w.stats.batches.Add(1)
+	w.exec(ctx, packs)
+	w.stats.batches.Add(uint64(len(packs)))
 	var failed []failure
-	for i := range rounds {
-		err := w.settle(&rounds[i])
+	var lost []error // one alone may be the smaller harm
+	for i := range packs {
+		f, err := w.outcome(ctx, &packs[i])
+		failed = append(failed, f...)
+		if err != nil {
+			lost = append(lost, err)
+		}
+	}
+	return failed, errors.Join(lost...)
+}
+
+// unsent is the failure of streams to which nothing was sent.
+func (w *Writer) unsent(streams []int, err error) []failure {
+	failed := []failure{{stream: noStream, err: err}}
+	for _, s := range streams {
+		failed = append(failed, failure{stream: s, err: err})
+	}
+	return failed
+}
+
+// pack puts together what goes to a server: the lists of its streams, and behind
+// them the numbers of the parts that they belong to.
+func (w *Writer) pack(ctx context.Context, b *batch, at *place) (p pack, some bool) {
+	p.pipe = at.client.Pipeline()
+	for _, part := range at.parts {
+		if len(w.left[part]) == 0 && w.answered[part].Load() == w.rounds[part] {
+			continue
+		}
+		some = true
+		for _, s := range w.left[part] {
+			key := &w.names[s]
+			r := round{stream: s, adds: make([]*redis.StatusCmd, 0, len(w.lists[s]))}
+			queue(ctx, p.pipe, redis.NewStatusCmd(ctx, "multi"))
+			queue(ctx, p.pipe, redis.NewStatusCmd(ctx, "eval", tailText, "1", key))
+			for _, entry := range w.lists[s] {
+				add := redis.NewStatusCmd(ctx, w.args.xadd(key, b, entry)...)
+				r.adds = append(r.adds, add)
+				queue(ctx, p.pipe, add)
+			}
+			r.exec = redis.NewSliceCmd(ctx, "exec")
+			queue(ctx, p.pipe, r.exec)
+			p.rounds = append(p.rounds, r)
+		}
+		w.rounds[part]++
+		n := redis.NewStringCmd(ctx, "eval", roundText, "1", w.log.parts[part].number, w.session, w.answered[part].Load(), w.rounds[part])
+		queue(ctx, p.pipe, n)
+		p.numbers = append(p.numbers, number{part: part, answer: n})
+	}
+	return p, some
+}
+
+// exec sends the pipelines, to several servers at once. The error of one is that of
+// its first failed command, and each command is looked at by outcome.
+func (w *Writer) exec(ctx context.Context, packs []pack) {
+	var others sync.WaitGroup
+	do := func(p *pack) {
+		if _, err := p.pipe.Exec(ctx); err != nil {
+			w.logger.Debug("append not answered in full", "error", err)
+		}
+	}
+	for i := 1; i < len(packs); i++ {
+		others.Go(func() { do(&packs[i]) })
+	}
+	if len(packs) > 0 {
+		do(&packs[0])
+	}
+	others.Wait()
+}
+
+// outcome reads the answers to a pipeline. All of them, also where the log is found
+// to have a hole: the next session would not see another one.
+func (w *Writer) outcome(ctx context.Context, p *pack) (failed []failure, err error) {
+	var lost []error
+	for i := range p.rounds {
+		err := w.settle(&p.rounds[i])
 		var rolled *RolledBackError
 		var foreign *ForeignWriterError
 		var refused *RefusedEntryError
 		switch {
 		case err == nil:
-			w.lists[rounds[i].stream] = w.lists[rounds[i].stream][:0]
+			w.lists[p.rounds[i].stream] = w.lists[p.rounds[i].stream][:0]
 		case errors.As(err, &rolled), errors.As(err, &refused):
-			return nil, w.log.breakAt(ctx, err)
+			lost = append(lost, w.log.breakAt(ctx, err))
 		case errors.As(err, &foreign):
-			return nil, err // such as the last batch of a process before us
+			lost = append(lost, err) // such as the last batch of a process before us
 		default:
-			failed = append(failed, failure{stream: rounds[i].stream, err: err})
+			failed = append(failed, failure{stream: p.rounds[i].stream, err: err})
 		}
 	}
-	have, err := number.Result()
-	switch {
-	case err != nil:
-		failed = append(failed, failure{stream: noStream, err: fmt.Errorf("number the append: %w", err)})
-	case have != "":
-		return nil, &SessionLostError{Want: fmt.Sprintf("%s %d", w.session, w.answered.Load()), Have: have}
-	default:
-		w.answered.Store(w.round)
+	for _, n := range p.numbers {
+		have, err := n.answer.Result()
+		switch {
+		case err != nil:
+			failed = append(failed, failure{stream: noStream, err: fmt.Errorf("number the append: %w", err)})
+		case have != "":
+			lost = append(lost, &SessionLostError{Want: fmt.Sprintf("%s %d", w.session, w.answered[n.part].Load()), Have: have})
+		default:
+			w.answered[n.part].Store(w.rounds[n.part])
+		}
 	}
-	return failed, nil
+	return failed, errors.Join(lost...)
 }
 
 // queue puts a command into a pipeline, which only fails on a nil command.

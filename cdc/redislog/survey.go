@@ -193,31 +193,22 @@ func streamSurvey(texts []string) (st StreamSurvey, err error) {
 	return st, nil
 }
 
-// nodes is a client of a cluster.
-type nodes interface {
-	ForEachMaster(ctx context.Context, f func(context.Context, *redis.Client) error) error
-}
-
-// memory asks how full the server is; of a cluster's nodes, the fullest.
+// memory asks how full the server is; of a cluster's nodes, the fullest. One that does
+// not let us ask has no mark that we could see.
 func (l *Log) memory(ctx context.Context) (m Memory, err error) {
-	cluster, ok := any(l.client).(nodes)
-	if !ok {
-		all, err := l.infoSection(ctx, "memory")
-		return memoryOf(all), err
-	}
-	found := make(chan Memory, 1000)
-	err = cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-		text, err := c.Info(ctx, "memory").Result()
-		if err == nil {
-			found <- memoryOf(infoFields(text))
-		}
-		return err
-	})
-	close(found)
+	places, err := l.places(ctx, l.client)
 	if err != nil {
-		return m, fmt.Errorf("read memory of the cluster: %w", err)
+		return m, err
 	}
-	for n := range found {
+	for _, p := range places {
+		info, err := infoOf(ctx, p.client, "memory")
+		n := memoryOf(info)
+		if isRefused(err) {
+			n, err = Memory{Known: true}, nil
+		}
+		if err != nil {
+			return m, err
+		}
 		if !m.Known || n.fill() > m.fill() {
 			m = n
 		}

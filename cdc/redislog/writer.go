@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -22,63 +26,11 @@ const (
 	maxBatchEntries = 4096
 )
 
-// RolledBackError says that a stream ends before the entry that was last
-// appended to it: the server lost part of the log.
-type RolledBackError struct {
-	Stream     cdc.Stream
-	Want, Have cdc.Position
-	// Appended tells that entries were appended above the hole before it was seen.
-	Appended bool
-}
-
-func (e *RolledBackError) Error() string {
-	return fmt.Sprintf("stream %v ends at %v, but %v was appended: the Redis server has lost part of the log (restarted without its last writes, or failed over)",
-		e.Stream, e.Have, e.Want)
-}
-
-// ForeignWriterError says that somebody else appended to a stream.
-type ForeignWriterError struct {
-	Stream     cdc.Stream
-	Want, Have cdc.Position
-}
-
-func (e *ForeignWriterError) Error() string {
-	return fmt.Sprintf("stream %v ends at %v, but %v was appended last: another process writes to this log; give each bridge a name of its own",
-		e.Stream, e.Have, e.Want)
-}
-
-// SessionLostError says that the number of the last append is not where it was
-// left.
-type SessionLostError struct{ Want, Have string }
-
-func (e *SessionLostError) Error() string {
-	have := e.Have
-	if have == "" {
-		have = "nothing"
-	}
-	return fmt.Sprintf("the last append to the log is %s, not %s: the Redis server has lost part of the log (restarted without its last writes, or failed over), or another process writes to it", have, e.Want)
-}
-
-// RefusedEntryError says that the server took a batch but refused one entry of
-// it. The entries after it may be in the stream, so the log has a hole.
-type RefusedEntryError struct {
-	Stream   cdc.Stream
-	Position cdc.Position
-	Err      error
-}
-
-func (e *RefusedEntryError) Error() string {
-	return fmt.Sprintf("stream %v refused entry %v within a batch it took: %v", e.Stream, e.Position, e.Err)
-}
-
-// Unwrap gives the server's own error.
-func (e *RefusedEntryError) Unwrap() error { return e.Err }
-
 // Writer appends entries to the streams of a log. Append, Mark and Full are for
 // one goroutine; Run sends from another; the rest may be called from anywhere.
 type Writer struct {
 	log    *Log
-	rdb    *redis.Client
+	rdb    redis.UniversalClient
 	logger *slog.Logger
 
 	// mu covers cur and spare.
@@ -88,11 +40,11 @@ type Writer struct {
 	wake  chan struct{} // holds one token when cur has something new
 	space chan struct{} // holds one token when cur was taken
 
-	// session names this writer among all, answered is its last round that the server
-	// has for sure.
+	// session names this writer among all. For each part of the log, rounds counts the
+	// appends to it, and answered is the last that the server has for sure.
 	session  string
-	round    uint64 // of the sending goroutine alone
-	answered atomic.Uint64
+	rounds   []uint64 // of the sending goroutine alone
+	answered []atomic.Uint64
 
 	appended   atomic.Uint64
 	appendedAt atomic.Int64 // microseconds since 1970
@@ -104,6 +56,7 @@ type Writer struct {
 	lists [][]*pending   // entries of the batch under way, by stream
 	args  args
 	names []string
+	left  [][]int // by part, the streams that a send is for
 }
 
 // NewWriter gives a writer that goes on where the streams of l end.
@@ -115,19 +68,34 @@ func (l *Log) NewWriter(ctx context.Context) (*Writer, error) {
 		cur: &batch{}, spare: &batch{},
 		wake: make(chan struct{}, 1), space: make(chan struct{}, 1),
 		tails: make([]cdc.Position, n), lists: make([][]*pending, n), names: make([]string, n),
+		rounds: make([]uint64, len(l.parts)), answered: make([]atomic.Uint64, len(l.parts)), left: make([][]int, len(l.parts)),
 	}
-	for i, s := range l.streams {
-		w.names[i] = l.keys.Stream(s)
-		tail, err := l.TailOf(ctx, s)
+	if err := w.begin(ctx); err != nil {
+		lookAgain(ctx, w.rdb)
+		return nil, err
+	}
+	return w, nil
+}
+
+// begin makes the connections, sets the numbers of the session and reads the tails,
+// in this order: what a server loses after it, it loses with the number.
+func (w *Writer) begin(ctx context.Context) error {
+	pipe := w.rdb.Pipeline()
+	for i := range w.log.parts {
+		pipe.Eval(ctx, sessionText, []string{w.log.parts[i].number}, w.session)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("begin a session of the log: %w", err)
+	}
+	for i, s := range w.log.streams {
+		w.names[i] = w.log.keys.Stream(s)
+		tail, err := w.log.tailBy(guarded(ctx), w.rdb, s)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		w.tails[i] = tail
 	}
-	if err := l.client.Eval(ctx, sessionText, []string{l.keys.Appended()}, w.session).Err(); err != nil {
-		return nil, fmt.Errorf("begin a session of the log: %w", err)
-	}
-	return w, nil
+	return nil
 }
 
 // Append puts an entry into the batch that is sent next. It does not block; a
@@ -232,7 +200,7 @@ func (w *Writer) takeBatch() *batch {
 func (w *Writer) deliver(ctx context.Context, b *batch) error {
 	left := w.sort(b)
 	retry := w.log.newBackOff()
-	for len(left) > 0 || w.answered.Load() < w.round {
+	for len(left) > 0 || w.unanswered() {
 		failed, err := w.send(ctx, b, left)
 		if err != nil {
 			return err
@@ -240,11 +208,7 @@ func (w *Writer) deliver(ctx context.Context, b *batch) error {
 		if len(failed) == 0 {
 			break
 		}
-		level := w.log.refused(failed[0].err)
-		w.stats.retries.Add(1)
-		wait := retry.NextBackOff()
-		w.logger.Log(ctx, level, "append refused", "streams", len(failed), "error", failed[0].err, "retry_in", wait)
-		if err := cdc.Sleep(ctx, wait); err != nil {
+		if err := w.pause(ctx, failed, retry); err != nil {
 			return err
 		}
 		if left, err = w.resume(ctx, failed); err != nil {
@@ -253,6 +217,32 @@ func (w *Writer) deliver(ctx context.Context, b *batch) error {
 	}
 	w.log.took() // nothing waits any more
 	return nil
+}
+
+// unanswered tells whether some number may not have come to its server.
+func (w *Writer) unanswered() bool {
+	for i := range w.rounds {
+		if w.answered[i].Load() < w.rounds[i] {
+			return true
+		}
+	}
+	return false
+}
+
+// pause waits after a failure before the next try; not where nothing failed but that
+// the connection is a new one.
+func (w *Writer) pause(ctx context.Context, failed []failure, retry backoff.BackOff) error {
+	isNew := func(f failure) bool { return errors.Is(f.err, errNewConnection) }
+	i := slices.IndexFunc(failed, func(f failure) bool { return !isNew(f) })
+	if i < 0 {
+		return nil
+	}
+	lookAgain(ctx, w.rdb)
+	level := w.log.refused(failed[i].err)
+	w.stats.retries.Add(1)
+	wait := retry.NextBackOff()
+	w.logger.Log(ctx, level, "append refused", "streams", len(failed), "error", failed[i].err, "retry_in", wait)
+	return cdc.Sleep(ctx, wait)
 }
 
 // sort deals the entries of a batch to the lists of their streams, leaving out
@@ -283,23 +273,41 @@ type failure struct {
 const noStream = -1
 
 // resume reads the tails of the failed streams again and drops from their lists
-// what they turn out to hold. It waits until the server answers.
+// what they turn out to hold. It waits until the servers answer.
 func (w *Writer) resume(ctx context.Context, failed []failure) ([]int, error) {
-	var left []int
 	retry := w.log.newBackOff()
+	for {
+		left, err := w.lookUp(ctx, failed)
+		var passing *passingError
+		if !errors.As(err, &passing) {
+			return left, err
+		}
+		lookAgain(ctx, w.rdb)
+		wait := retry.NextBackOff()
+		w.logger.Warn("redis is not reachable", "error", err, "retry_in", wait)
+		if err := cdc.Sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// passingError is one of a request that is to be made again.
+type passingError struct{ error }
+
+func (e *passingError) Unwrap() error { return e.error }
+
+func (w *Writer) lookUp(ctx context.Context, failed []failure) (left []int, err error) {
+	if err := w.verify(ctx); err != nil {
+		return nil, err
+	}
 	for _, f := range failed {
 		if f.stream == noStream {
 			continue
 		}
 		s := w.log.streams[f.stream]
-		tail, err := w.log.TailOf(ctx, s)
-		for err != nil {
-			wait := retry.NextBackOff()
-			w.logger.Warn("redis is not reachable", "error", err, "retry_in", wait)
-			if err := cdc.Sleep(ctx, wait); err != nil {
-				return nil, err
-			}
-			tail, err = w.log.TailOf(ctx, s)
+		tail, err := w.log.tailBy(guarded(ctx), w.rdb, s)
+		if err != nil {
+			return nil, &passingError{err}
 		}
 		known := w.tails[f.stream]
 		if tail.Before(known) {
@@ -321,6 +329,31 @@ func (w *Writer) resume(ctx context.Context, failed []failure) ([]int, error) {
 		}
 	}
 	return left, nil
+}
+
+// verify makes sure that every server has the appends that it answered. It alone
+// makes new connections, and looks at all parts of the log, since a connection
+// serves every part that its server holds.
+func (w *Writer) verify(ctx context.Context) error {
+	pipe := w.rdb.Pipeline()
+	answers := make([]*redis.StringCmd, len(w.log.parts))
+	for i := range w.log.parts {
+		answers[i] = pipe.Get(ctx, w.log.parts[i].number)
+	}
+	// Each answer is looked at below.
+	_, _ = pipe.Exec(ctx)
+	for i, a := range answers {
+		have, err := a.Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return &passingError{fmt.Errorf("read number of the last append: %w", err)}
+		}
+		session, text, _ := strings.Cut(have, " ")
+		n, err := strconv.ParseUint(text, 10, 64)
+		if session != w.session || err != nil || n < w.answered[i].Load() {
+			return &SessionLostError{Want: fmt.Sprintf("%s %d", w.session, w.answered[i].Load()), Have: have}
+		}
+	}
+	return nil
 }
 
 var errNoAnswer = errors.New("no answer from the server")

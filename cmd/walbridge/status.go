@@ -113,6 +113,11 @@ func writeReport(out io.Writer, r wire.Report) error {
 		line("\nlog\tpartitions %d, epoch base %s", l.Partitions, l.Base)
 		line("  appended\t%s, of the commit at %s", l.Appended, l.AppendedLSN)
 		line("  whole up to\t%s, all that was committed by %s", l.Durable, moment(l.CompleteUntil))
+		durable := orNone(l.Durability)
+		if l.DurabilityHint != "" {
+			durable += ": " + l.DurabilityHint
+		}
+		line("  durable by\t%s", durable)
 		line("  lag\t%s, %s", size(l.LagBytes), seconds(l.LagSeconds))
 		for _, t := range slices.Sorted(maps.Keys(l.Stopped)) {
 			line("  stopped\t%s: %s", t, l.Stopped[t])

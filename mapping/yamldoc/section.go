@@ -121,6 +121,20 @@ func (s *Section) Int(key string, dst *int) {
 	*dst = v
 }
 
+// Bool reads true or false.
+func (s *Section) Bool(key string, dst *bool) {
+	n := s.Node(key)
+	if n == nil {
+		return
+	}
+	v, err := strconv.ParseBool(n.Text)
+	if n.Kind != Bool && !n.Expanded || err != nil {
+		s.doc.wrongType(n, "true or false", "write true or false, without quotes")
+		return
+	}
+	*dst = v
+}
+
 // Duration reads a time span with its unit.
 func (s *Section) Duration(key string, dst *time.Duration) {
 	n := s.Node(key)

@@ -77,22 +77,25 @@ func TestKinds(t *testing.T) {
 }
 
 func TestSection(t *testing.T) {
-	d := parseText(t, "text: a\nint: 1_000\ndur: 1m30s\nlist: [a, b]\nempty:\nbadint: 1.5\nbaddur: 10\nminus: -1s\nbadlist: a\nbadtext: true\nbaditem: [1]\ntextt: 1\n")
-	s := d.Section(d.Root, "text", "int", "dur", "list", "empty", "badint", "baddur", "minus", "badlist", "badtext", "baditem", "wanted")
-	text, n, dur, list := "", 0, time.Duration(0), []string(nil)
+	d := parseText(t, "text: a\nint: 1_000\ndur: 1m30s\nlist: [a, b]\nempty:\nbadint: 1.5\nbaddur: 10\nminus: -1s\nbadlist: a\nbadtext: true\nbaditem: [1]\ntextt: 1\nbool: true\nbadbool: 1\n")
+	s := d.Section(d.Root, "text", "int", "dur", "list", "empty", "badint", "baddur", "minus", "badlist", "badtext", "baditem", "wanted", "bool", "badbool")
+	text, n, dur, list, yes := "", 0, time.Duration(0), []string(nil), false
+	s.Bool("bool", &yes)
 	s.Text("text", &text)
 	s.Int("int", &n)
 	s.Duration("dur", &dur)
 	s.Texts("list", &list)
-	if text != "a" || n != 1000 || dur != 90*time.Second || strings.Join(list, "") != "ab" {
-		t.Errorf("got %q %d %s %v", text, n, dur, list)
+	if text != "a" || n != 1000 || dur != 90*time.Second || strings.Join(list, "") != "ab" || !yes {
+		t.Errorf("got %q %d %s %v %t", text, n, dur, list, yes)
 	}
+	s.Bool("empty", &yes)
+	s.Bool("badbool", &yes)
 	s.Int("empty", &n)
 	s.Int("badint", &n)
 	s.Duration("baddur", &dur)
 	s.Duration("minus", &dur)
 	s.Text("badtext", &text)
-	if text != "a" || n != 1000 || dur != 90*time.Second {
+	if text != "a" || n != 1000 || dur != 90*time.Second || !yes {
 		t.Errorf("a mistake or an empty key changed a default: %q %d %s", text, n, dur)
 	}
 	s.Texts("badlist", &list)
@@ -107,7 +110,8 @@ f.yml:8:8: minus: a duration below zero "-1s"; write a number with a unit, such 
 f.yml:9:10: badlist: want a list of texts, not a text "a"; write [a]
 f.yml:10:10: badtext: want a text, not a boolean "true"; put it in quotes
 f.yml:11:11: baditem[0]: want a text, not a number "1"; put it in quotes
-f.yml:12:1: textt: unknown key "textt"; did you mean text?`
+f.yml:12:1: textt: unknown key "textt"; did you mean text?
+f.yml:14:10: badbool: want true or false, not a number "1"; write true or false, without quotes`
 	if got := d.Err().Error(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -21,7 +21,7 @@ const answerTimeout = 3 * time.Second
 // Options say whose state it is.
 type Options struct {
 	// Client says how to reach the server; the store makes connections of its own.
-	Client *redis.Client
+	Client redis.UniversalClient
 	// Keys names the bridge's keys, Target the target: the name of its consumer
 	// groups too.
 	Keys       redislog.Keys
@@ -47,24 +47,19 @@ func newOwner() string {
 // Store is the state of one target.
 type Store struct {
 	o   Options
-	rdb *redis.Client
+	rdb redis.UniversalClient
 }
 
 // New gives a store. It does not connect.
 func New(o Options) *Store {
-	c := *o.Client.Options()
-	c.ReadTimeout, c.WriteTimeout = answerTimeout, answerTimeout
-	c.ContextTimeoutEnabled = true
 	if o.Owner == "" {
 		o.Owner = newOwner()
 	}
 	if o.TTL <= 0 {
 		o.TTL = 10 * time.Second
 	}
-	c.MaxRetries = -1
-	// What the other client registered for pushed messages is its own.
-	c.Protocol, c.PushNotificationProcessor = 2, nil
-	return &Store{o: o, rdb: redis.NewClient(&c)}
+	// A late copy of a request that the client repeated by itself would be one more.
+	return &Store{o: o, rdb: redislog.Sibling(o.Client, redislog.Tuning{Timeout: answerTimeout, Deadlines: true})}
 }
 
 // TTL is how long a lease lasts that is not renewed.

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/walbridge/walbridge/test/judge"
 )
 
 // TestBackfillCommands follows the backfills of a bridge with the commands of somebody
@@ -78,13 +80,23 @@ func (b *bridge) agree() {
 }
 
 // reads gives the entries of the log that backfills brought.
-func (b *bridge) reads() (out []entry) {
+func (b *bridge) reads() (out []judge.Entry) {
 	b.t.Helper()
-	all, _ := b.readLog() // sweeps have no key
-	for _, e := range all {
-		if e.fact.op == "r" {
+	for _, e := range b.entries() {
+		if e.Op == "r" {
 			out = append(out, e)
 		}
 	}
 	return out
+}
+
+// entries gives the entries of the log.
+func (b *bridge) entries() []judge.Entry {
+	b.t.Helper()
+	all, wrong, err := b.log().Entries(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.report("the log as such", words(wrong))
+	return all
 }

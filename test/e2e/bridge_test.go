@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/test/judge"
 	"github.com/walbridge/walbridge/test/servers"
 	"github.com/walbridge/walbridge/test/servers/servertest"
 )
@@ -71,6 +72,7 @@ type options struct {
 	inFlight   int               // requests at once, of each target
 	headers    map[string]string // of requests to all targets
 	quietCRM   time.Duration     // of the mapping to crm; 50ms if zero
+	cluster    *servers.RedisCluster
 	rewrite    func(config string) string
 }
 
@@ -82,8 +84,10 @@ type bridge struct {
 	pg    *servers.Postgres
 	pgURL string
 	redis *servers.Redis
-	rdb   *redis.Client
+	rdb   redis.UniversalClient
 	apps  *apps
+
+	witnessed []judge.Fact // what the witness has told so far
 }
 
 // newBridge starts or shares servers, makes the tables and writes the
@@ -100,7 +104,11 @@ func newBridge(t testing.TB, o options) *bridge {
 		db, ks := servertest.SharedPostgres(t), servertest.SharedRedis(t)
 		b.pg, b.pgURL, b.redis, b.name = db.Server, db.URL, ks.Server, ks.Name
 	}
-	b.rdb = redis.NewClient(&redis.Options{Addr: b.redis.Addr()})
+	if o.cluster != nil {
+		b.rdb = redis.NewClusterClient(&redis.ClusterOptions{Addrs: o.cluster.Addrs(), ClusterStateReloadInterval: time.Second})
+	} else {
+		b.rdb = redis.NewClient(&redis.Options{Addr: b.redis.Addr()})
+	}
 	t.Cleanup(func() {
 		if err := b.rdb.Close(); err != nil {
 			t.Errorf("close redis client: %v", err)
@@ -130,15 +138,19 @@ func (b *bridge) writeConfig(name string, o options) {
 	if o.inFlight == 0 {
 		o.inFlight = 4
 	}
+	log := fmt.Sprintf("url: %q", b.redis.URL())
+	if o.cluster != nil {
+		log = fmt.Sprintf("cluster: [%q, %q], replicas: 1", o.cluster.Nodes[0].Addr(), o.cluster.Nodes[1].Addr())
+	}
 	var text strings.Builder
 	fmt.Fprintf(&text, `name: %s
 postgres: {url: %q, heartbeat: 250ms}
-redis: {url: %q, partitions: %d, bulk_after: %d}
+redis: {%s, partitions: %d, bulk_after: %d}
 mappings: [mappings/*.yaml]
 listen: ""
 delivery: {lease: %s, shutdown: %s}
 targets:
-`, b.name, b.pgURL, b.redis.URL(), partitions, bulkAfter, o.lease, o.shutdown)
+`, b.name, b.pgURL, log, partitions, bulkAfter, o.lease, o.shutdown)
 	for _, name := range targets {
 		fmt.Fprintf(&text, "  %s:\n    type: http\n    url: %q\n    timeout: 1s\n    max_in_flight: %d\n    headers: {X-Test: e2e", name, b.apps.url(name), o.inFlight)
 		for k, v := range o.headers {

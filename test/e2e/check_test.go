@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"math/big"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/test/judge"
 )
 
 // verdict says what a check leaves out.
@@ -46,39 +44,50 @@ func (b *bridge) report(what string, findings []string) {
 	}
 }
 
-// checkLog holds the log against the witness and the tables.
-func (b *bridge) checkLog() []string {
+// checkLog holds the log against the witness and the tables. The witness is read on,
+// since a log may be judged several times.
+func (b *bridge) checkLog() (findings []string) {
 	b.t.Helper()
-	all, findings := b.readLog()
-	want := b.readWitness()
-	if len(want) == 0 {
-		findings = append(findings, "the witness saw nothing, so nothing is proved")
-	}
-	findings = append(findings, checkFacts(want, all)...)
-	state, more := fold(all)
-	findings = append(findings, more...)
-	findings = append(findings, differences(b.tables(), state)...)
-	absent := 0
-	for _, e := range all {
-		if len(e.absent) > 0 {
-			absent++
+	var v *judge.Verdict
+	err := b.inDatabase(func(ctx context.Context, c *pgx.Conn) error {
+		w := judge.Witness{Slot: b.witness(), Publication: b.publication()}
+		more, err := w.Read(ctx, c)
+		if err != nil {
+			return err
 		}
+		b.witnessed = append(b.witnessed, more...)
+		v, err = judge.Compare(ctx, b.log(), b.witnessed, b.tables())
+		return err
+	})
+	if err != nil {
+		b.t.Fatalf("judge the log: %v", err)
 	}
-	b.t.Logf("%d entries (%s), %d with absent columns; %d rows in the end", len(all), laneCounts(all), absent, len(state))
-	return findings
+	b.t.Logf("%d entries (lanes %v, ops %v), %d with absent columns; %d rows in the end", v.Entries, v.Lanes, v.Ops, v.Absent, v.Rows)
+	return words(v.Findings)
+}
+
+func words(found []judge.Finding) (out []string) {
+	for _, f := range found {
+		out = append(out, f.What)
+	}
+	return out
+}
+
+func (b *bridge) log() *judge.Log {
+	return &judge.Log{Client: b.rdb, Name: b.name, Partitions: partitions}
 }
 
 // tables reads the tables as to_jsonb gives them.
-func (b *bridge) tables() rows {
+func (b *bridge) tables() judge.Rows {
 	b.t.Helper()
 	return b.objects(`SELECT 'public.deals', format('id="%s"', id), to_jsonb(d) FROM deals d
 UNION ALL SELECT 'public.forecasts', format('quarter="%s" region=%s', quarter, to_json(region)), to_jsonb(f) FROM forecasts f`)
 }
 
 // objects runs a query that gives two texts, which name a thing, and an object.
-func (b *bridge) objects(sql string) rows {
+func (b *bridge) objects(sql string) judge.Rows {
 	b.t.Helper()
-	out := rows{}
+	out := judge.Rows{}
 	err := b.inDatabase(func(ctx context.Context, c *pgx.Conn) error {
 		list, err := c.Query(ctx, sql)
 		if err != nil {
@@ -87,7 +96,7 @@ func (b *bridge) objects(sql string) rows {
 		var kind, key string
 		var object map[string]json.RawMessage
 		_, err = pgx.ForEachRow(list, []any{&kind, &key, &object}, func() error {
-			out[kind+" "+key] = object
+			out.Add(kind, key, object)
 			object = nil
 			return nil
 		})
@@ -107,61 +116,20 @@ UNION ALL SELECT 'commission/Deal', id::text, jsonb_build_object('owner', owner,
   FROM deals WHERE stage = 'won'
 UNION ALL SELECT 'forecast/Forecast', region || '/' || quarter,
   jsonb_build_object('region', region, 'quarter', quarter, 'total', amount, 'remark', remark) FROM forecasts`)
-	have := rows{}
+	have := judge.Rows{}
 	for _, place := range []string{"crm/Deal", "commission/Deal", "forecast/Forecast"} {
 		app, object, _ := strings.Cut(place, "/")
 		for key, fields := range b.apps.Fields(app, object) {
-			have[place+" "+key] = fields
+			have.Add(place, key, fields)
 		}
 	}
-	for key := range refused {
-		delete(want, key)
-		delete(have, key)
+	for name := range refused {
+		place, key, _ := strings.Cut(name, " ")
+		delete(want[place], key)
+		delete(have[place], key)
 	}
-	b.t.Logf("%d objects at the targets", len(have))
-	return differences(want, have)
-}
-
-// differences compares things by name and their columns by value.
-func differences(want, have rows) (findings []string) {
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		got, ok := have[name]
-		if !ok {
-			findings = append(findings, name+" is missing")
-			continue
-		}
-		for _, column := range slices.Sorted(maps.Keys(want[name])) {
-			v, ok := got[column]
-			if !ok {
-				findings = append(findings, name+" has no "+column)
-			} else if w := canonical(want[name][column]); w != canonical(v) {
-				findings = append(findings, fmt.Sprintf("%s has %s %.60s, want %.60s", name, column, canonical(v), w))
-			}
-		}
-		for column := range got {
-			if _, ok := want[name][column]; !ok {
-				findings = append(findings, name+" has a column too many: "+column)
-			}
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(have)) {
-		if _, ok := want[name]; !ok {
-			findings = append(findings, name+" should not be there")
-		}
-	}
-	return findings
-}
-
-// canonical gives a scalar of JSON in one form: numbers by their value.
-func canonical(v json.RawMessage) string {
-	var text string
-	if json.Unmarshal(v, &text) == nil && string(v) != "null" {
-		return "text " + text
-	}
-	if n, ok := new(big.Rat).SetString(string(v)); ok {
-		return "number " + n.RatString()
-	}
-	return string(v)
+	b.t.Logf("%d objects at the targets", have.Count())
+	return words(judge.Differences(want, have))
 }
 
 // sampler looks again and again whether the slot is confirmed above what the log

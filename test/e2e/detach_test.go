@@ -80,15 +80,14 @@ func (b *bridge) crmLacks() string {
 	b.t.Helper()
 	have := b.apps.Fields("crm", "Deal")
 	lacks, first, rows := 0, "", b.objects("SELECT 'deal', id::text, jsonb_build_object('name', name) FROM deals")
-	for name, want := range rows {
-		id := strings.TrimPrefix(name, "deal ")
+	for id, want := range rows["deal"] {
 		if string(have[id]["name"]) != string(want["name"]) {
 			lacks, first = lacks+1, id
 		}
 	}
 	switch {
-	case lacks == 0 && len(have) > len(rows):
-		return fmt.Sprintf("the crm has %d rows, the source %d", len(have), len(rows))
+	case lacks == 0 && len(have) > len(rows["deal"]):
+		return fmt.Sprintf("the crm has %d rows, the source %d", len(have), len(rows["deal"]))
 	case lacks == 0:
 		return ""
 	}

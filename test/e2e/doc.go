@@ -3,11 +3,9 @@
 // Processes and servers are killed, targets fail, memory runs out; what came of
 // it is judged by checkers over the whole run, not by examples:
 //
-//   - I1, I2: a second replication slot, the witness, is read by a parser of its
-//     own. The entries of the log must be exactly what the witness saw: nothing
-//     missing, nothing twice, nothing else; every stream rises, every key stays
-//     in one partition.
-//   - I3: the log, folded by Position, is the table row for row.
+//   - I1, I2, I3: test/judge holds the log against a second replication slot, the
+//     witness, and against the tables: nothing missing, nothing twice, nothing
+//     else; every stream rises; folded by Position it is the table row for row.
 //   - I4: no key of a target went backwards.
 //   - I1, I11: once the checkpoints are at the ends of the streams, the targets
 //     hold what the mappings, written once more as SQL, say. At no time was the

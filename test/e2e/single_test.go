@@ -87,9 +87,8 @@ func TestGracefulStop(t *testing.T) {
 func (b *bridge) repeats() (findings []string) {
 	b.t.Helper()
 	lacking := map[cdc.Position]bool{}
-	all, findings := b.readLog()
-	for _, e := range all {
-		lacking[e.at] = len(e.absent) > 0
+	for _, e := range b.entries() {
+		lacking[e.At] = len(e.Absent) > 0
 	}
 	healed := 0
 	for _, place := range [][2]string{{"crm", "Deal"}, {"commission", "Deal"}, {"forecast", "Forecast"}} {

@@ -38,6 +38,7 @@ type report struct {
 	Log struct {
 		Appended, Durable string
 		LagSeconds        float64 `json:"lag_seconds"`
+		Durability        string
 	}
 	Targets []struct {
 		Name, Owner string
@@ -83,7 +84,7 @@ func TestStatusAndSlot(t *testing.T) {
 		return unless(exit == 0 && len(r.Problems) == 0, fmt.Sprint(r.Problems))
 	})
 	r, _ := b.status()
-	if !r.Source.Exists || r.Source.ActivePID == 0 || r.Source.Budget != 10<<30 || r.Log.Appended == "0-0" || len(r.Targets) != len(targets) {
+	if !r.Source.Exists || r.Source.ActivePID == 0 || r.Source.Budget != 10<<30 || r.Log.Appended == "0-0" || r.Log.Durability != "none" || len(r.Targets) != len(targets) {
 		t.Errorf("a healthy bridge: %+v", r)
 	}
 	b.prints(0, "no problem found", "status", "-c", "walbridge.yaml")

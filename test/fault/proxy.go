@@ -1,6 +1,7 @@
 // Package fault makes the network between walbridge and its servers fail on
 // purpose, for the tests: connections cut in the middle of a request or of an
-// answer, and answers that never arrive.
+// answer, bytes that arrive late or never, and connections that only one of the
+// two ends knows to be gone.
 package fault
 
 import (
@@ -10,21 +11,40 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"time"
 )
 
-// Proxy forwards connections to an address and cuts them when told.
+// Proxy forwards connections to an address and cuts or delays them when told.
 type Proxy struct {
 	upstream string
 	listener net.Listener
 	done     sync.WaitGroup
 
 	// mu covers what follows.
-	mu     sync.Mutex
-	conns  map[net.Conn]struct{}
-	refuse bool
-	cut    func() (request, answer int64)
-	cuts   int
+	mu      sync.Mutex
+	conns   map[net.Conn]*pair
+	refuse  bool
+	cut     func() (request, answer int64)
+	cuts    int
+	stalled bool
+	delay   time.Duration
+	changed chan struct{} // closed when what a waiting byte waits for has changed
 }
+
+// pair are the two ends of a connection.
+type pair struct {
+	client, server net.Conn
+	half           bool // one end was closed, and the other is not to hear of it
+}
+
+// End is one of the two that are connected.
+type End int
+
+// The ends.
+const (
+	Client End = iota
+	Server
+)
 
 // NewProxy listens on a free port of the loopback interface.
 func NewProxy(upstream string) (*Proxy, error) {
@@ -32,7 +52,7 @@ func NewProxy(upstream string) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for proxy: %w", err)
 	}
-	p := &Proxy{upstream: upstream, listener: l, conns: map[net.Conn]struct{}{}}
+	p := &Proxy{upstream: upstream, listener: l, conns: map[net.Conn]*pair{}, changed: make(chan struct{})}
 	p.done.Add(1)
 	go p.accept()
 	return p, nil
@@ -78,6 +98,47 @@ func (p *Proxy) CutAll() {
 	for c := range p.conns {
 		p.closeLocked(c)
 	}
+	p.tellLocked()
+}
+
+// Stall holds back all bytes of all connections, which stay open; after it they go
+// on, unless they were cut meanwhile.
+func (p *Proxy) Stall(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stalled = on
+	p.tellLocked()
+}
+
+// Delay holds each piece of up to 32 KiB back for a while.
+func (p *Proxy) Delay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
+// HalfOpen has the connections end for one of the ends only: the other goes on to
+// believe in them, until it finds out by itself or CutAll ends them.
+func (p *Proxy) HalfOpen(gone End) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, ends := range p.conns {
+		if ends.half {
+			continue
+		}
+		ends.half = true
+		if gone == Client {
+			p.closeLocked(ends.client)
+		} else {
+			p.closeLocked(ends.server)
+		}
+	}
+	p.tellLocked()
+}
+
+func (p *Proxy) tellLocked() {
+	close(p.changed)
+	p.changed = make(chan struct{})
 }
 
 // Cuts is how many connections were cut in the middle.
@@ -123,7 +184,8 @@ func (p *Proxy) accept() {
 		if p.cut != nil {
 			request, answer = p.cut()
 		}
-		p.conns[down], p.conns[up] = struct{}{}, struct{}{}
+		ends := &pair{client: down, server: up}
+		p.conns[down], p.conns[up] = ends, ends
 		p.mu.Unlock()
 		p.done.Add(2)
 		go p.pipe(up, down, request)
@@ -138,12 +200,53 @@ func (p *Proxy) pipe(to, from net.Conn, limit int64) {
 	if limit >= 0 {
 		r = io.LimitReader(from, limit)
 	}
-	n, _ := io.Copy(to, r) // how it ends is the test's own doing
+	n, _ := io.Copy(&gate{p, to}, r) // how it ends is the test's own doing
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n == limit {
 		p.cuts++
 	}
+	if ends := p.conns[from]; ends != nil && ends.half {
+		return // from is what is left of it
+	}
+	if ends := p.conns[to]; ends != nil && ends.half {
+		return
+	}
 	p.closeLocked(to)
 	p.closeLocked(from)
+}
+
+// gate is a connection that takes bytes when the proxy lets them pass.
+type gate struct {
+	p  *Proxy
+	to net.Conn
+}
+
+// Write waits for as long as the proxy holds bytes back.
+func (g *gate) Write(b []byte) (int, error) {
+	var late <-chan time.Time
+	for {
+		g.p.mu.Lock()
+		_, open := g.p.conns[g.to]
+		stalled, delay, changed := g.p.stalled, g.p.delay, g.p.changed
+		g.p.mu.Unlock()
+		switch {
+		case !open:
+			return 0, net.ErrClosed
+		case stalled:
+			<-changed
+			continue
+		case late == nil && delay > 0:
+			t := time.NewTimer(delay)
+			defer t.Stop()
+			late = t.C
+		case late == nil:
+			return g.to.Write(b)
+		}
+		select {
+		case <-late:
+			return g.to.Write(b)
+		case <-changed: // it may have been cut
+		}
+	}
 }

@@ -3,14 +3,17 @@ package servers
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // RedisOptions says what kind of Redis server is wanted. The zero value is one
@@ -24,11 +27,26 @@ type RedisOptions struct {
 	AOF string
 	// MaxMemory bounds the data, such as "64mb". Empty means no bound.
 	MaxMemory string
+	// ReplicaOf is the address of the server that this one copies. Empty means none.
+	ReplicaOf string
+	// TLS makes the server speak only TLS. Nil means none.
+	TLS *RedisTLS
+	// Program is the server to run, such as valkey-server. Empty means redis-server.
+	Program string
 	// Extra are further arguments of redis-server, such as
 	// "--client-output-buffer-limit". They win over ours.
 	Extra []string
 	// Log gets a line at debug level for each start and stop. It may be nil.
 	Log *slog.Logger
+}
+
+// RedisTLS are files in PEM form.
+type RedisTLS struct {
+	// CA is of the certificates that the server trusts, Cert and Key are its own. The
+	// look whether it answers shows the same, so it must do for a client too.
+	CA, Cert, Key string
+	// AskClients makes the server ask clients for a certificate.
+	AskClients bool
 }
 
 // Redis is a Redis server that evicts nothing and takes no snapshots.
@@ -38,12 +56,13 @@ type Redis struct{ *Server }
 type redisServer struct {
 	bin, dir string
 	args     []string
+	tls      *tls.Config // nil without TLS
 }
 
 // StartRedis starts a Redis server. The server outlives ctx, which only bounds
 // the wait.
 func StartRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
-	bin, err := FindRedis()
+	bin, err := o.program()
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +76,28 @@ func StartRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 		return nil, err
 	}
 	k := &redisServer{bin: bin, dir: dir, args: redisArgs(dir, o)}
+	if o.TLS != nil {
+		pair, err := tls.LoadX509KeyPair(o.TLS.Cert, o.TLS.Key)
+		if err != nil {
+			return nil, fmt.Errorf("start redis: %w", err)
+		}
+		// It only looks who answers, and shows the server's own certificate.
+		k.tls = &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}}
+	}
 	s := &Server{name: "redis", dir: dir, ownsDir: made, log: logger(o.Log), kind: k}
 	if err := s.Start(ctx); err != nil {
 		// Close has no process to end; it takes the directory away.
 		return nil, errors.Join(err, s.Close())
 	}
 	return &Redis{Server: s}, nil
+}
+
+// program finds the server to run.
+func (o *RedisOptions) program() (string, error) {
+	if o.Program == "" {
+		return FindRedis()
+	}
+	return filepath.Abs(o.Program)
 }
 
 // URL is the server's connection URL, for database 0.
@@ -73,6 +108,7 @@ func redisArgs(dir string, o RedisOptions) []string {
 	args := []string{
 		"--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no", "--save", "",
 		"--maxmemory-policy", "noeviction",
+		"--repl-diskless-sync-delay", "0", // a replica is there at once
 	}
 	if o.AOF != "" {
 		args = append(args, "--appendonly", "yes", "--appendfsync", o.AOF)
@@ -80,11 +116,25 @@ func redisArgs(dir string, o RedisOptions) []string {
 	if o.MaxMemory != "" {
 		args = append(args, "--maxmemory", o.MaxMemory)
 	}
+	if host, port, err := net.SplitHostPort(o.ReplicaOf); err == nil {
+		args = append(args, "--replicaof", host, port)
+	}
+	if o.TLS != nil {
+		ask := "no"
+		if o.TLS.AskClients {
+			ask = "yes"
+		}
+		args = append(args, "--tls-ca-cert-file", o.TLS.CA, "--tls-cert-file", o.TLS.Cert, "--tls-key-file", o.TLS.Key, "--tls-auth-clients", ask)
+	}
 	return append(args, o.Extra...)
 }
 
 func (r *redisServer) command(port int) *exec.Cmd {
-	cmd := exec.Command(r.bin, append([]string{"--port", strconv.Itoa(port)}, r.args...)...)
+	args := []string{"--port", strconv.Itoa(port)}
+	if r.tls != nil {
+		args = []string{"--port", "0", "--tls-port", strconv.Itoa(port)}
+	}
+	cmd := exec.Command(r.bin, append(args, r.args...)...)
 	cmd.Dir = r.dir
 	return cmd
 }
@@ -93,16 +143,7 @@ func (r *redisServer) command(port int) *exec.Cmd {
 // the port first. It speaks the inline form of the protocol over a plain
 // connection: a client library would try again by itself and log each failure.
 func (r *redisServer) probe(ctx context.Context, port, pid int) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if _, err := io.WriteString(conn, "PING\r\nINFO server\r\nQUIT\r\n"); err != nil {
-		return err
-	}
-	answer, err := io.ReadAll(conn)
+	answer, err := r.ask(ctx, port, "PING\r\nINFO server\r\nQUIT\r\n")
 	if err != nil {
 		return err
 	}
@@ -111,10 +152,75 @@ func (r *redisServer) probe(ctx context.Context, port, pid int) error {
 		first, _, _ := bytes.Cut(answer, []byte("\r\n"))
 		return fmt.Errorf("it answers %q to PING", first)
 	}
+	return isProcess(answer, port, pid)
+}
+
+// isProcess tells whether an answer to INFO is of the process with the pid; nil if so.
+func isProcess(answer []byte, port, pid int) error {
 	if !bytes.Contains(answer, fmt.Appendf(nil, "process_id:%d\r\n", pid)) {
 		return fmt.Errorf("another server has port %d", port)
 	}
 	return nil
+}
+
+// Await waits until a section of the server's INFO has all the lines, such as
+// "master_link_status:up" in the section replication.
+func (r *Redis) Await(ctx context.Context, section string, lines ...string) error {
+	k, ok := r.kind.(*redisServer)
+	if !ok {
+		return errors.New("wait for a redis server: it is none")
+	}
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		answer, err := k.ask(ctx, r.Port(), "INFO "+section+"\r\nQUIT\r\n")
+		missing := ""
+		for _, line := range lines {
+			if !bytes.Contains(answer, []byte("\r\n"+line+"\r\n")) {
+				missing = line
+			}
+		}
+		if err == nil && missing == "" {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("wait for %q in the section %s of INFO: %w", missing, section, context.Cause(ctx)), err)
+		}
+	}
+}
+
+// ask sends commands in the inline form, the last of them QUIT, and gives all that
+// the server answers.
+func (r *redisServer) ask(ctx context.Context, port int, commands string) ([]byte, error) {
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return nil, err
+	}
+	defer raw.Close()
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	conn := raw
+	if r.tls != nil {
+		conn = tls.Client(raw, r.tls)
+	}
+	if _, err := io.WriteString(conn, commands); err != nil {
+		return nil, err
+	}
+	var answer []byte
+	for {
+		part := make([]byte, 16<<10)
+		n, err := conn.Read(part)
+		answer = append(answer, part[:n]...)
+		switch {
+		case bytes.Contains(answer, []byte("unknown command 'QUIT'")): // a sentinel
+			return answer, nil
+		case errors.Is(err, io.EOF), err != nil && r.tls != nil && len(answer) > 0: // TLS ends without a word
+			return answer, nil
+		case err != nil:
+			return answer, err
+		}
+	}
 }
 
 // SIGTERM writes what is buffered for the append-only file. A Redis whose data

@@ -35,6 +35,41 @@ func Redis(t testing.TB, options ...servers.RedisOptions) *servers.Redis {
 	return r
 }
 
+// Sentinel starts a sentinel for this test alone and closes it when the test ends.
+func Sentinel(t testing.TB, o servers.SentinelOptions) *servers.Sentinel {
+	t.Helper()
+	s, err := servers.StartSentinel(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAfter(t, s.Server)
+	return s
+}
+
+// RedisCluster starts a cluster for this test alone and closes it when the test ends.
+func RedisCluster(t testing.TB, o servers.ClusterOptions) *servers.RedisCluster {
+	t.Helper()
+	c, err := servers.StartRedisCluster(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range c.Nodes {
+		closeAfter(t, n.Server)
+	}
+	return c
+}
+
+// Valkey gives the program of a Valkey server, whose version is newer than that of
+// the Redis which the packages of Linux distributions have.
+func Valkey(t testing.TB) string {
+	t.Helper()
+	program, err := servers.EnsureValkey(t.Context(), t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
 func atMostOne[O any](t testing.TB, options []O) (o O) {
 	t.Helper()
 	switch len(options) {

@@ -47,22 +47,6 @@ const (
 	OnLossGoOn = "go_on"
 )
 
-// Redis is the log and the state of delivery.
-type Redis struct {
-	URL Secret
-	// Partitions is the number of partitions of a log that is made anew.
-	Partitions int
-	// BulkAfter is the number of rows of one transaction after which the rest
-	// travels in the bulk lane.
-	BulkAfter int
-	Retention Retention
-	// HighMark is the part of the server's maxmemory, in per cent, up to which the log
-	// keeps what every target has read; 0 for no such mark.
-	HighMark int
-	// OnFull says what comes of a log that is full of what a target has not read.
-	OnFull string
-}
-
 // Target is an external system.
 type Target struct {
 	Name string

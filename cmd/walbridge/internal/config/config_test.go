@@ -32,58 +32,72 @@ const (
 // badFiles has, for each file with one mistake, the whole error text after the
 // file's name.
 var badFiles = map[string]string{
-	"empty":              `1:1: the file is empty; a configuration needs postgres, redis, mappings and targets`,
-	"env-dollar":         `1:17: postgres.url: a single $; write ${NAME} for a variable, or $$ for a dollar`,
-	"env-name":           `1:17: postgres.url: not the name of an environment variable within ${}; write ${NAME} or ${NAME:-default}`,
-	"env-number":         `2:43: redis.partitions: want a whole number, not a text "${CRM_TOKEN}"; write digits only, without quotes`,
-	"env-open":           `1:17: postgres.url: a reference ${ without its }; write ${NAME}, or $$ for a dollar`,
-	"env-unset":          `1:17: postgres.url: the environment variable is not set: "NOT_SET"; set it, or write ${NOT_SET:-default}`,
-	"file-empty":         `1:17: postgres.url: the file is empty: "testdata/secrets/empty"; put the value into it`,
-	"file-missing":       `1:17: postgres.url: the file cannot be read (no such file or directory): "testdata/secrets/none"; check the path, which is relative to the configuration file, and its permissions`,
-	"header-break":       `5:60: targets.crm.headers.X-Key: the value has a line break "${BROKEN}"; a header is one line: look at the variable or file it comes from`,
-	"header-name":        `5:62: targets.crm.headers.X Key: not a valid name "X Key"; write a header's name, such as Authorization`,
-	"header-type":        `5:60: targets.crm.headers.X-Key: want a text, not a number; put it in quotes`,
-	"heartbeat":          `1:51: postgres.heartbeat: not a duration "10"; write a number with a unit, such as 200ms, 2s, 1m30s`,
-	"on-loss":            `1:49: postgres.on_loss: unknown value "go-on"; did you mean go_on?`,
-	"wal-budget":         `1:52: postgres.wal_budget: not a size "10"; write a number with a unit, such as 10GiB`,
-	"wal-budget-range":   `1:52: postgres.wal_budget: less than 1MiB; write a size such as 10GiB`,
-	"heartbeat-range":    `1:51: postgres.heartbeat: out of range "1ms"; write a duration from 100ms to 1h0m0s`,
-	"lease":              `6:19: delivery.lease: out of range "10ms"; write a duration from 1s to 10m0s`,
-	"list":               `1:1: want a section of keys, not a list; its keys are name, postgres, redis, mappings, targets, delivery, listen, log`,
-	"listen":             `6:9: listen: want a text, not a number "8642"; put it in quotes`,
-	"listen-port":        `6:9: listen: not an address to listen on "127.0.0.1:http"; write host:port, such as 127.0.0.1:8642, or "" to switch it off`,
-	"log-format":         `6:15: log.format: unknown value "xml"; write one of text, json`,
-	"log-level":          `6:14: log.level: unknown value "warning"; did you mean warn?`,
-	"mappings-type":      `3:11: mappings: want a list of texts, not a text "m.yaml"; write [m.yaml]`,
-	"name":               `6:7: name: not a valid name "Sales-EU"; write 1 to 40 lower-case letters, digits and _`,
-	"name-type":          `6:7: name: want a text, not a number "5"; put it in quotes`,
-	"no-mappings":        `1:1: mappings: no mapping files; add mappings: [mappings/*.yaml]`,
-	"no-postgres":        `1:1: postgres.url: no address of the database; ` + postgresExample,
-	"no-targets":         `1:1: targets: no target; add one, such as targets: {crm: {type: http, url: https://crm.example.com/batch}}`,
-	"partitions":         `2:43: redis.partitions: out of range "0"; write a number from 1 to 256`,
-	"partitions-type":    `2:43: redis.partitions: want a whole number, not a text "eight"; write digits only, without quotes`,
-	"postgres-escape":    `1:17: postgres.url: not an address; write special characters of user and password as %XX; ` + postgresExample,
-	"postgres-scheme":    `1:17: postgres.url: the address does not begin with postgres:// or postgresql://; ` + postgresExample,
-	"postgres-words":     `1:17: postgres.url: not an address of a PostgreSQL database; ` + postgresExample,
-	"queue-bytes":        `6:25: delivery.queue_bytes: not a size "128M"; write a number with a unit, such as 128MiB`,
-	"high-mark":          `2:42: redis.high_mark: not a percentage "0.8"; write a whole number with %, such as 80%`,
-	"high-mark-range":    `2:42: redis.high_mark: out of range "100%"; write a percentage from 10% to 95%, or 0% for none`,
-	"on-full":            `2:40: redis.on_full: unknown value "deatch"; did you mean detach?`,
-	"retention-age":      `2:48: redis.retention.age: not a duration "7d"; write a number with a unit, such as 200ms, 2s, 1m30s`,
-	"retention-bytes":    `2:50: redis.retention.bytes: less than 4MiB; write a size such as 4GiB, or 0B for no bound`,
-	"redis-scheme":       `2:14: redis.url: the address does not begin with redis:// or rediss://; ` + redisExample,
-	"repeated-key":       `6:1: mappings: repeated key "mappings"; it is already given in line 3: keep one`,
-	"slot":               `1:46: postgres.slot: not a valid name "My-Slot"; write 1 to 63 lower-case letters, digits and _`,
-	"syntax":             `6:6: not YAML: could not find flow mapping end token '}'; check indentation, quotes and colons here and in the line above`,
-	"target-batch":       `5:54: targets.crm.max_batch: out of range "0"; write a number from 1 to 10000`,
-	"target-list":        `4:10: targets: want a section of named targets, not a list; write crm: {type: http, url: …} below it`,
-	"target-name":        `5:11: targets.CRM EU: not a valid name "CRM EU"; name the target with lower-case letters, digits, - and _`,
-	"target-no-type":     `5:8: targets.crm.type: missing; write one of http`,
-	"target-type":        `5:15: targets.crm.type: unknown value "htpp"; did you mean http?`,
-	"target-url":         `5:26: targets.crm.url: the address does not begin with http:// or https://; write an address such as https://crm.example.com/batch`,
-	"unknown-key":        `6:1: delivry: unknown key "delivry"; did you mean delivery?`,
-	"unknown-nested-key": `6:12: delivery.leese: unknown key "leese"; did you mean lease?`,
-	"url-type":           `2:14: redis.url: want a text, not a list; put it in quotes`,
+	"empty":                  `1:1: the file is empty; a configuration needs postgres, redis, mappings and targets`,
+	"env-dollar":             `1:17: postgres.url: a single $; write ${NAME} for a variable, or $$ for a dollar`,
+	"env-name":               `1:17: postgres.url: not the name of an environment variable within ${}; write ${NAME} or ${NAME:-default}`,
+	"env-number":             `2:43: redis.partitions: want a whole number, not a text "${CRM_TOKEN}"; write digits only, without quotes`,
+	"env-open":               `1:17: postgres.url: a reference ${ without its }; write ${NAME}, or $$ for a dollar`,
+	"env-unset":              `1:17: postgres.url: the environment variable is not set: "NOT_SET"; set it, or write ${NOT_SET:-default}`,
+	"file-empty":             `1:17: postgres.url: the file is empty: "testdata/secrets/empty"; put the value into it`,
+	"file-missing":           `1:17: postgres.url: the file cannot be read (no such file or directory): "testdata/secrets/none"; check the path, which is relative to the configuration file, and its permissions`,
+	"header-break":           `5:60: targets.crm.headers.X-Key: the value has a line break "${BROKEN}"; a header is one line: look at the variable or file it comes from`,
+	"header-name":            `5:62: targets.crm.headers.X Key: not a valid name "X Key"; write a header's name, such as Authorization`,
+	"header-type":            `5:60: targets.crm.headers.X-Key: want a text, not a number; put it in quotes`,
+	"heartbeat":              `1:51: postgres.heartbeat: not a duration "10"; write a number with a unit, such as 200ms, 2s, 1m30s`,
+	"on-loss":                `1:49: postgres.on_loss: unknown value "go-on"; did you mean go_on?`,
+	"wal-budget":             `1:52: postgres.wal_budget: not a size "10"; write a number with a unit, such as 10GiB`,
+	"wal-budget-range":       `1:52: postgres.wal_budget: less than 1MiB; write a size such as 10GiB`,
+	"heartbeat-range":        `1:51: postgres.heartbeat: out of range "1ms"; write a duration from 100ms to 1h0m0s`,
+	"lease":                  `6:19: delivery.lease: out of range "10ms"; write a duration from 1s to 10m0s`,
+	"list":                   `1:1: want a section of keys, not a list; its keys are name, postgres, redis, mappings, targets, delivery, listen, log`,
+	"listen":                 `6:9: listen: want a text, not a number "8642"; put it in quotes`,
+	"listen-port":            `6:9: listen: not an address to listen on "127.0.0.1:http"; write host:port, such as 127.0.0.1:8642, or "" to switch it off`,
+	"log-format":             `6:15: log.format: unknown value "xml"; write one of text, json`,
+	"log-level":              `6:14: log.level: unknown value "warning"; did you mean warn?`,
+	"mappings-type":          `3:11: mappings: want a list of texts, not a text "m.yaml"; write [m.yaml]`,
+	"name":                   `6:7: name: not a valid name "Sales-EU"; write 1 to 40 lower-case letters, digits and _`,
+	"name-type":              `6:7: name: want a text, not a number "5"; put it in quotes`,
+	"no-mappings":            `1:1: mappings: no mapping files; add mappings: [mappings/*.yaml]`,
+	"no-postgres":            `1:1: postgres.url: no address of the database; ` + postgresExample,
+	"no-targets":             `1:1: targets: no target; add one, such as targets: {crm: {type: http, url: https://crm.example.com/batch}}`,
+	"partitions":             `2:43: redis.partitions: out of range "0"; write a number from 1 to 256`,
+	"partitions-type":        `2:43: redis.partitions: want a whole number, not a text "eight"; write digits only, without quotes`,
+	"postgres-escape":        `1:17: postgres.url: not an address; write special characters of user and password as %XX; ` + postgresExample,
+	"postgres-scheme":        `1:17: postgres.url: the address does not begin with postgres:// or postgresql://; ` + postgresExample,
+	"postgres-words":         `1:17: postgres.url: not an address of a PostgreSQL database; ` + postgresExample,
+	"queue-bytes":            `6:25: delivery.queue_bytes: not a size "128M"; write a number with a unit, such as 128MiB`,
+	"redis-both":             `1:18: redis.cluster: redis.sentinel is given too; a server is found by sentinels or belongs to a cluster: keep one of the two`,
+	"redis-cluster-address":  `1:30: redis.cluster[1]: not the address of a server "n2"; write host:6379`,
+	"redis-cluster-db":       `1:14: redis.url: a cluster has no databases but 0; write redis://user:password@, or rediss:// for TLS`,
+	"redis-cluster-host":     `1:14: redis.url: the address names a host, but the servers are those of redis.cluster; write redis://user:password@, or rediss:// for TLS`,
+	"redis-cluster-type":     `1:42: redis.cluster: want a list of texts, not a text "n1"; write [n1]`,
+	"redis-replicas":         `1:42: redis.replicas: out of range "-1"; write a number from 0 to 16`,
+	"redis-sentinel-address": `1:47: redis.sentinel.addresses[0]: not the address of a server ":26379"; write host:26379`,
+	"redis-sentinel-key":     `1:20: redis.sentinel.name: unknown key "name"; known keys are master, addresses, password`,
+	"redis-sentinel-master":  `1:19: redis.sentinel.master: no name of the master; write the name that sentinel.conf gives it, such as mymaster`,
+	"redis-sentinel-none":    `1:19: redis.sentinel.addresses: no sentinels; write [host:26379, …]`,
+	"redis-sentinel-scheme":  `1:14: redis.url: the address does not begin with redis:// or rediss://; write redis://user:password@/0, or rediss:// for TLS`,
+	"redis-tls-bool":         `1:61: redis.tls.insecure_skip_verify: want true or false, not a text "yes"; write true or false, without quotes`,
+	"redis-tls-cert":         `1:38: redis.tls: cert and key belong together; give both files, or none where the server asks for no certificate`,
+	"redis-tls-plain":        `1:37: redis.tls: redis.url does not ask for TLS; write redis.url: rediss://…`,
+	"redis-scheme":           `2:14: redis.url: the address does not begin with redis:// or rediss://; ` + redisExample,
+	"repeated-key":           `6:1: mappings: repeated key "mappings"; it is already given in line 3: keep one`,
+	"slot":                   `1:46: postgres.slot: not a valid name "My-Slot"; write 1 to 63 lower-case letters, digits and _`,
+	"syntax":                 `6:6: not YAML: could not find flow mapping end token '}'; check indentation, quotes and colons here and in the line above`,
+	"target-batch":           `5:54: targets.crm.max_batch: out of range "0"; write a number from 1 to 10000`,
+	"target-list":            `4:10: targets: want a section of named targets, not a list; write crm: {type: http, url: …} below it`,
+	"target-name":            `5:11: targets.CRM EU: not a valid name "CRM EU"; name the target with lower-case letters, digits, - and _`,
+	"target-no-type":         `5:8: targets.crm.type: missing; write one of http`,
+	"target-type":            `5:15: targets.crm.type: unknown value "htpp"; did you mean http?`,
+	"target-url":             `5:26: targets.crm.url: the address does not begin with http:// or https://; write an address such as https://crm.example.com/batch`,
+	"unknown-key":            `6:1: delivry: unknown key "delivry"; did you mean delivery?`,
+	"unknown-nested-key":     `6:12: delivery.leese: unknown key "leese"; did you mean lease?`,
+	"url-type":               `2:14: redis.url: want a text, not a list; put it in quotes`,
+	"high-mark":              `2:42: redis.high_mark: not a percentage "0.8"; write a whole number with %, such as 80%`,
+	"high-mark-range":        `2:42: redis.high_mark: out of range "100%"; write a percentage from 10% to 95%, or 0% for none`,
+	"on-full":                `2:40: redis.on_full: unknown value "deatch"; did you mean detach?`,
+	"retention-age":          `2:48: redis.retention.age: not a duration "7d"; write a number with a unit, such as 200ms, 2s, 1m30s`,
+	"retention-bytes":        `2:50: redis.retention.bytes: less than 4MiB; write a size such as 4GiB, or 0B for no bound`,
 }
 
 func TestBadFiles(t *testing.T) {
@@ -153,6 +167,30 @@ func TestFullFile(t *testing.T) {
 	}
 	if c, ok := got.Target("forecast"); !ok || c.Name != "forecast" {
 		t.Error("a target was not found")
+	}
+}
+
+// The ways to reach Redis that are not one plain server.
+func TestRedisServers(t *testing.T) {
+	env := func(name string) (string, bool) {
+		if name == "KEY_FILE" {
+			return "keys/client.key", true
+		}
+		return testEnv(name)
+	}
+	like := Default().Redis
+	c, err := Load("testdata/redis-sentinel.good.yml", env)
+	want := Redis{URL: "rediss://app:s3cret@/2", Replicas: 1, Partitions: 8, BulkAfter: 1000,
+		TLS:       &RedisTLS{CA: "testdata/secrets/ca.pem", Cert: "/etc/walbridge/client.pem", Key: "testdata/keys/client.key", ServerName: "redis.example.com", InsecureSkipVerify: true},
+		Sentinel:  &RedisSentinel{Master: "sales", Addresses: []string{"s1.example.com:26379", "[::1]:26380"}, Password: "s3cret-token"},
+		Retention: like.Retention, HighMark: like.HighMark, OnFull: like.OnFull}
+	if err != nil || !reflect.DeepEqual(c.Redis, want) {
+		t.Errorf("got %+v (%v), want %+v", c, err, want)
+	}
+	want = Redis{Cluster: []string{"n1.example.com:6379", "n2.example.com:6379"}, Partitions: 8, BulkAfter: 1000,
+		Retention: like.Retention, HighMark: like.HighMark, OnFull: like.OnFull}
+	if c := load(t, "redis-cluster.good.yml"); !reflect.DeepEqual(c.Redis, want) {
+		t.Errorf("got %+v, want %+v", c.Redis, want)
 	}
 }
 

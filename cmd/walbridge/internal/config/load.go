@@ -117,14 +117,6 @@ func (l *loader) postgres(n *yamldoc.Node, p *Postgres) {
 	s.Text("on_loss", &p.OnLoss)
 }
 
-func (l *loader) redis(n *yamldoc.Node, r *Redis) {
-	s := l.doc.Section(n, "url", "partitions", "bulk_after", "retention", "high_mark", "on_full")
-	l.secret(s.Node("url"), &r.URL)
-	s.Int("partitions", &r.Partitions)
-	s.Int("bulk_after", &r.BulkAfter)
-	l.retention(s, r)
-}
-
 func (l *loader) targets(n *yamldoc.Node, c *Config) {
 	if n == nil {
 		return

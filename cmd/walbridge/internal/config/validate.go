@@ -84,18 +84,6 @@ func (p Postgres) validate(v *validator, derived string) {
 	v.span("postgres.heartbeat", p.Heartbeat, 100*time.Millisecond, time.Hour)
 }
 
-func (r Redis) validate(v *validator) {
-	const example = "write redis://host:6379/0, or rediss:// for TLS"
-	if r.URL == "" {
-		v.fail("redis.url", "no address of Redis", "", example)
-	} else {
-		v.address("redis.url", r.URL, []string{"redis", "rediss"}, example)
-	}
-	v.number("redis.partitions", int64(r.Partitions), 1, maxPartitions)
-	v.number("redis.bulk_after", int64(r.BulkAfter), 1, 1<<31-1)
-	r.validateRetention(v)
-}
-
 func (t Target) validate(v *validator) {
 	at := "targets." + t.Name
 	v.form(at, t.Name, targetForm, "name the target with lower-case letters, digits, - and _")

@@ -30,7 +30,9 @@ type Backfills struct {
 // OpenBackfills connects to the log of a configuration. That it was not made yet is an
 // error: nobody would work on a backfill.
 func OpenBackfills(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*Backfills, error) {
-	l, err := redislog.Open(ctx, redislog.Options{URL: cfg.Redis.URL.Reveal(), Name: cfg.Name, Logger: logger, Look: true})
+	o := logOptions(cfg, logger)
+	o.Look = true
+	l, err := redislog.Open(ctx, o)
 	if errors.Is(err, redislog.ErrNoLog) {
 		return nil, &cdc.SetupError{What: "there is no log of this bridge in Redis yet", Hint: "start walbridge run, or walbridge capture: it reads the tables of new mappings by itself"}
 	}

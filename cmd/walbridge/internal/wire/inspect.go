@@ -65,6 +65,10 @@ type LogReport struct {
 	LagSeconds    float64           `json:"lag_seconds"`
 	Stopped       map[string]string `json:"stopped_tables"`
 	Held          *HeldReport       `json:"held"`
+	// Durability is what the servers do to keep the log, empty if that is not known;
+	// DurabilityHint how they would keep it, if they do not.
+	Durability     string `json:"durability"`
+	DurabilityHint string `json:"durability_hint,omitempty"`
 }
 
 // TargetReport is of the delivery to a target.
@@ -91,7 +95,9 @@ type LaneReport struct {
 func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Report {
 	r := Report{Name: cfg.Name, Now: time.Now().UTC(), Problems: []string{}, Targets: []TargetReport{}, Backfills: []cdc.BackfillStatus{}}
 	facts, src := r.source(ctx, cfg, logger)
-	l, err := redislog.Open(ctx, redislog.Options{URL: cfg.Redis.URL.Reveal(), Name: cfg.Name, Logger: logger, Look: true})
+	o := logOptions(cfg, logger)
+	o.Look = true
+	l, err := redislog.Open(ctx, o)
 	switch {
 	case errors.Is(err, redislog.ErrNoLog):
 		r.problem("there is no log of this bridge in Redis yet: walbridge capture, or run, has not been started")
@@ -204,6 +210,7 @@ func (r *Report) log(ctx context.Context, l *redislog.Log, f *pgsource.Facts, sl
 	}
 	r.Log = &LogReport{Partitions: l.Partitions(), Appended: tail.String(), AppendedLSN: (tail.LSN - min(tail.LSN, facts.Epoch.Base)).String(), Durable: facts.Mark.String(), Base: facts.Epoch.Base.String(),
 		CompleteUntil: until, Stopped: map[string]string{}}
+	r.durability(ctx, l)
 	for t, why := range stopped {
 		r.Log.Stopped[t.String()] = why
 		r.problem(fmt.Sprintf("data_loss: table %s is stopped: %s", t, why))
@@ -228,6 +235,15 @@ func (r *Report) log(ctx context.Context, l *redislog.Log, f *pgsource.Facts, sl
 			r.Log.LagSeconds = max(0, r.Now.Sub(until).Seconds())
 		}
 	}
+}
+
+// durability tells what the servers do to keep the log.
+func (r *Report) durability(ctx context.Context, l *redislog.Log) {
+	mode, why, err := l.FindDurability(ctx)
+	if err != nil {
+		r.problem(err.Error())
+	}
+	r.Log.Durability, r.Log.DurabilityHint = string(mode), why
 }
 
 // countMost is how many entries of a stream are counted.

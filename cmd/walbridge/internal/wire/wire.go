@@ -84,10 +84,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 		return nil, err
 	}
 	b.source.SetTables(lanes(mappings), starts(mappings))
-	b.log, err = redislog.Open(ctx, redislog.Options{
-		URL: cfg.Redis.URL.Reveal(), Name: cfg.Name, Partitions: cfg.Redis.Partitions, Logger: o.Logger,
-		TimeEvery: redislog.TimeEvery(cfg.Redis.Retention.Age),
-	})
+	b.log, err = redislog.Open(ctx, logOptions(cfg, o.Logger))
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +95,21 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 		b.console, err = console.New(console.Options{Listen: cfg.Listen, Source: b, Gatherer: b.registry, Logger: o.Logger})
 	}
 	return b, err
+}
+
+// logOptions says where the log is, as the configuration does.
+func logOptions(cfg *config.Config, logger *slog.Logger) redislog.Options {
+	r := &cfg.Redis
+	o := redislog.Options{URL: r.URL.Reveal(), Cluster: r.Cluster, Replicas: r.Replicas, Name: cfg.Name, Partitions: r.Partitions, Logger: logger,
+		TimeEvery: redislog.TimeEvery(r.Retention.Age)}
+	if r.TLS != nil {
+		t := redislog.TLS(*r.TLS)
+		o.TLS = &t
+	}
+	if s := r.Sentinel; s != nil {
+		o.Sentinel = &redislog.Sentinel{Master: s.Master, Addresses: s.Addresses, Password: s.Password.Reveal()}
+	}
+	return o
 }
 
 func (b *Bridge) openParts(ctx context.Context, mappings []*mapping.Mapping) error {

@@ -1,0 +1,203 @@
+package docs
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/cdc/redislog"
+	"github.com/walbridge/walbridge/sinks/state"
+	"github.com/walbridge/walbridge/test/servers"
+	"github.com/walbridge/walbridge/test/servers/servertest"
+)
+
+// lines keeps what is logged.
+type lines struct {
+	mu   sync.Mutex // covers text
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// userOf makes the user of the page on a server, and gives an address with it.
+func userOf(t *testing.T, r *servers.Redis, further ...string) string {
+	t.Helper()
+	text := blocks(read(t, "docs/redis.md"), "text")
+	if len(text) != 1 || !strings.HasPrefix(text[0], "ACL SETUSER walbridge on >secret ") {
+		t.Fatalf("docs/redis.md shows %q", text)
+	}
+	var args []any
+	for _, word := range append(strings.Fields(text[0]), further...) {
+		args = append(args, word)
+	}
+	c := redis.NewClient(&redis.Options{Addr: r.Addr(), DisableIdentity: true})
+	err := c.Do(t.Context(), args...).Err()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "redis://walbridge:secret@" + r.Addr() + "/0"
+}
+
+// The user that the page makes may do all that capture and delivery do.
+func TestUserHasRightsEnough(t *testing.T) {
+	valkey := servertest.Valkey(t)
+	for _, tc := range []struct {
+		name    string
+		o       servers.RedisOptions
+		further []string
+		mode    redislog.Durability
+		says    string // warning
+	}{
+		{name: "as it stands", o: servers.RedisOptions{AOF: "always"}, mode: redislog.DurableAlways},
+		{name: "newer", o: servers.RedisOptions{AOF: "everysec", Program: valkey}, further: []string{"+waitaof"}, mode: redislog.DurableSynced},
+		{name: "newer, without looks", o: servers.RedisOptions{AOF: "everysec", Program: valkey}, further: []string{"+waitaof", "-info", "-config"}, mode: redislog.DurableSynced,
+			says: "redis does not let us see its memory policy"},
+		{name: "without looks", o: servers.RedisOptions{AOF: "always"}, further: []string{"-info", "-config"}, mode: redislog.DurableNone,
+			says: "redis does not let us see its settings: ACL SETUSER … +config|get +info"},
+		{name: "without CONFIG", o: servers.RedisOptions{AOF: "always"}, further: []string{"-config"}, mode: redislog.DurableNone,
+			says: "redis does not let us see its settings: ACL SETUSER … +config|get +info"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			var log lines
+			l, err := redislog.Open(t.Context(), redislog.Options{
+				URL: userOf(t, servertest.Redis(t, tc.o), tc.further...), Name: "sales", Partitions: 2, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			captureAndDeliver(t, l)
+			if l.Durability() != string(tc.mode) {
+				t.Errorf("mode %s, want %s", l.Durability(), tc.mode)
+			}
+			if warned := strings.Contains(log.String(), "level=WARN"); warned != (tc.says != "") || !strings.Contains(log.String(), tc.says) {
+				t.Errorf("it logged\n%s", log.String())
+			}
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// captureAndDeliver does with a log what a capture and a delivery do, and the status.
+func captureAndDeliver(t *testing.T, l *redislog.Log) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(l.SetRoutings(ctx, []cdc.Routing{{BulkAfter: 7}}))
+	must(l.SetStopped(ctx, cdc.Table{Schema: "public", Name: "a"}, "gone"))
+	must(l.SetStopped(ctx, cdc.Table{Schema: "public", Name: "a"}, ""))
+	must(l.SetEpoch(ctx, cdc.Epoch{SystemID: "7"}))
+	must(l.SetDurableMark(ctx, 1))
+	must(l.Renew(ctx, cdc.Epoch{SystemID: "7", Timeline: 1, Slot: "s"}, 2))
+	backfills(t, l)
+	a, err := l.NewAppender(ctx)
+	must(err)
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	s := cdc.Stream{Lane: cdc.LaneNormal, Partition: 1}
+	a.Append(s, &cdc.Entry{Position: cdc.Position{LSN: 10}, Op: cdc.OpCreate, Table: "public.deals", Key: []byte(`{"id":1}`), Micros: 1})
+	a.Mark(11, time.UnixMicro(1))
+	for a.Durable() < 11 {
+		select {
+		case err := <-ended:
+			t.Fatalf("the appender ended: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	store := state.New(state.Options{Client: l.Client(), Keys: l.Keys(), Target: "crm", Partitions: 2, Owner: "one"})
+	claim, err := store.Claim(ctx)
+	must(err)
+	start, err := claim.Open(ctx, 1)
+	must(err)
+	r := l.NewReader(1)
+	msgs, err := r.Read(ctx, 1, start.Checkpoint, 10)
+	if err != nil || len(msgs) != 1 {
+		t.Fatalf("read %d entries: %v", len(msgs), err)
+	}
+	key := state.Key{Mapping: "deals", Source: msgs[0].Change.Key}
+	_, err = claim.Load(ctx, []state.Place{{Key: key, Partition: 1}})
+	must(err)
+	at := map[string]cdc.Position{s.Lane: msgs[0].Change.Position}
+	write := state.Write{Key: key, Known: state.Known{Seen: msgs[0].Change.Position, Live: true}}
+	must(claim.Prepare(ctx, 1, state.Intent{Sent: at, Writes: []state.Write{write}}))
+	must(claim.Commit(ctx, 1, state.Commit{ID: 1, Writes: []state.Write{write}, Checkpoints: at, Dead: []state.DeadLetter{{Key: key, Error: "refused"}}}))
+	must(claim.Renew(ctx))
+	_, _, err = claim.Scan(ctx, 1, 0, 10)
+	must(err)
+	began, err := l.GroupBegan(ctx, "crm")
+	if err != nil || !began {
+		t.Errorf("the delivery began: %v (%v)", began, err)
+	}
+	tail, err := l.Tail(ctx)
+	if err != nil || tail.LSN != 10 {
+		t.Errorf("tail %v (%v)", tail, err)
+	}
+	n, err := l.Client().XLen(ctx, l.Keys().DeadLetters("crm", 1)).Result()
+	if err != nil || n != 1 {
+		t.Errorf("%d dead letters (%v)", n, err)
+	}
+	_, err = l.Client().XRange(ctx, l.Keys().Stream(s), "-", "+").Result()
+	must(err)
+	must(claim.Release(ctx, true))
+	must(r.Close())
+	must(store.Close())
+	cancel()
+	must(<-ended)
+}
+
+// backfills does with a log what the backfills do.
+func backfills(t *testing.T, l *redislog.Log) {
+	t.Helper()
+	ctx := t.Context()
+	b := cdc.Backfill{ID: "b1", Table: cdc.Table{Schema: "public", Name: "deals"}, Reason: cdc.ReasonRequest}
+	for i, err := range []error{
+		l.AddBackfills(ctx, []cdc.Backfill{b}),
+		l.SetBackfillProgress(ctx, b.ID, cdc.BackfillProgress{State: cdc.BackfillRunning}),
+		l.StartMappings(ctx, []string{"crm/deals"}, nil),
+		l.Refill(ctx, []string{"crm/deals"}, nil),
+		l.SetNote(ctx, "a", "b"),
+	} {
+		if err != nil {
+			t.Errorf("step %d: %v", i, err)
+		}
+	}
+	if list, err := l.Backfills(ctx); err != nil || len(list) != 1 {
+		t.Errorf("backfills %v (%v)", list, err)
+	}
+	if _, err := l.BackfillsVersion(ctx); err != nil {
+		t.Error(err)
+	}
+	if started, err := l.Started(ctx); err != nil || !started["crm/deals"] {
+		t.Errorf("started %v (%v)", started, err)
+	}
+	if text, err := l.Note(ctx, "a"); err != nil || text != "b" {
+		t.Errorf("note %q (%v)", text, err)
+	}
+}
