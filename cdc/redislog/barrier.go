@@ -168,7 +168,8 @@ func (b *Barrier) step(ctx context.Context, now time.Time) error {
 	if err := b.write(ctx, b.next); err != nil {
 		return err // one that was written in part is written again
 	}
-	b.written, b.at, b.settled, b.next = b.next.end, time.Now(), time.Time{}, mark{}
+	end := b.next.end
+	b.written, b.at, b.settled, b.next = end, time.Now(), time.Time{}, mark{}
 	if b.mode != DurableAge {
 		b.advance(now)
 	}

@@ -193,8 +193,8 @@ func streamSurvey(texts []string) (st StreamSurvey, err error) {
 	return st, nil
 }
 
-// memory asks how full the server is; of several, the fullest. One that must not be
-// asked is not known.
+// memory asks how full the server is; of a cluster's nodes, the fullest. One that does
+// not let us ask has no mark that we could see.
 func (l *Log) memory(ctx context.Context) (m Memory, err error) {
 	places, err := l.places(ctx, l.client)
 	if err != nil {
@@ -202,13 +202,14 @@ func (l *Log) memory(ctx context.Context) (m Memory, err error) {
 	}
 	for _, p := range places {
 		info, err := infoOf(ctx, p.client, "memory")
+		n := memoryOf(info)
 		if isRefused(err) {
-			return Memory{}, nil
+			n, err = Memory{Known: true}, nil
 		}
 		if err != nil {
-			return m, fmt.Errorf("read memory of redis: %w", err)
+			return m, err
 		}
-		if n := memoryOf(info); !m.Known || n.fill() > m.fill() {
+		if !m.Known || n.fill() > m.fill() {
 			m = n
 		}
 	}

@@ -86,8 +86,8 @@ func (b *bridge) crmLacks() string {
 		}
 	}
 	switch {
-	case lacks == 0 && len(have) > rows.Count():
-		return fmt.Sprintf("the crm has %d rows, the source %d", len(have), rows.Count())
+	case lacks == 0 && len(have) > len(rows["deal"]):
+		return fmt.Sprintf("the crm has %d rows, the source %d", len(have), len(rows["deal"]))
 	case lacks == 0:
 		return ""
 	}

@@ -178,14 +178,17 @@ func TestRedisServers(t *testing.T) {
 		}
 		return testEnv(name)
 	}
+	like := Default().Redis
 	c, err := Load("testdata/redis-sentinel.good.yml", env)
 	want := Redis{URL: "rediss://app:s3cret@/2", Replicas: 1, Partitions: 8, BulkAfter: 1000,
-		TLS:      &RedisTLS{CA: "testdata/secrets/ca.pem", Cert: "/etc/walbridge/client.pem", Key: "testdata/keys/client.key", ServerName: "redis.example.com", InsecureSkipVerify: true},
-		Sentinel: &RedisSentinel{Master: "sales", Addresses: []string{"s1.example.com:26379", "[::1]:26380"}, Password: "s3cret-token"}}
+		TLS:       &RedisTLS{CA: "testdata/secrets/ca.pem", Cert: "/etc/walbridge/client.pem", Key: "testdata/keys/client.key", ServerName: "redis.example.com", InsecureSkipVerify: true},
+		Sentinel:  &RedisSentinel{Master: "sales", Addresses: []string{"s1.example.com:26379", "[::1]:26380"}, Password: "s3cret-token"},
+		Retention: like.Retention, HighMark: like.HighMark, OnFull: like.OnFull}
 	if err != nil || !reflect.DeepEqual(c.Redis, want) {
 		t.Errorf("got %+v (%v), want %+v", c, err, want)
 	}
-	want = Redis{Cluster: []string{"n1.example.com:6379", "n2.example.com:6379"}, Partitions: 8, BulkAfter: 1000}
+	want = Redis{Cluster: []string{"n1.example.com:6379", "n2.example.com:6379"}, Partitions: 8, BulkAfter: 1000,
+		Retention: like.Retention, HighMark: like.HighMark, OnFull: like.OnFull}
 	if c := load(t, "redis-cluster.good.yml"); !reflect.DeepEqual(c.Redis, want) {
 		t.Errorf("got %+v, want %+v", c.Redis, want)
 	}

@@ -145,7 +145,9 @@ func PositionAt(ctx context.Context, cfg *config.Config, logger *slog.Logger, t 
 
 // withLog opens the log of a configuration to look at it.
 func withLog(ctx context.Context, cfg *config.Config, logger *slog.Logger, f func(*redislog.Log) error) (err error) {
-	l, err := redislog.Open(ctx, redislog.Options{URL: cfg.Redis.URL.Reveal(), Name: cfg.Name, Logger: logger, Look: true})
+	o := logOptions(cfg, logger)
+	o.Look = true
+	l, err := redislog.Open(ctx, o)
 	if errors.Is(err, redislog.ErrNoLog) {
 		return &cdc.SetupError{What: fmt.Sprintf("there is no log of the bridge %s in Redis yet", cfg.Name), Hint: "start walbridge run, or walbridge capture"}
 	}
