@@ -23,6 +23,10 @@ func TestBackfillCommands(t *testing.T) {
 	// Rows from before the first start are at the targets, and are sent once.
 	b.agree()
 	b.prints(0, "first_start", "backfill", "list", c)
+	until(t, 20*time.Second, func() string { // the targets may have the rows before that is noted
+		out, _ := b.command("backfill", "list", c)
+		return unless(strings.Count(out, " done ") == 2, "the first loads have not ended:\n"+out)
+	})
 	if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 {
 		t.Errorf("ended with status %d", status)
 	}

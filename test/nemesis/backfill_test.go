@@ -48,7 +48,7 @@ func tried(do func(*chaos) error) func(*chaos) error {
 	return func(c *chaos) error {
 		err := do(c)
 		var refused *pgconn.PgError
-		if errors.As(err, &refused) && strings.HasPrefix(refused.Code, "42") || err != nil && strings.Contains(err.Error(), "unknown flag") {
+		if errors.As(err, &refused) && strings.HasPrefix(refused.Code, "42") || errors.Is(err, errNothing) || err != nil && strings.Contains(err.Error(), "unknown flag") {
 			return err
 		}
 		return nil
@@ -65,6 +65,26 @@ func (c *chaos) change(sql string) error {
 	})
 }
 
+// room tells whether another backfill may be begun: with appendfsync everysec one takes
+// many seconds, those of one table come one after another, and all are waited for.
+func (c *chaos) room() error {
+	const most = 5
+	list, err := c.b.backfills()
+	if err != nil {
+		return err
+	}
+	left := 0
+	for i := range list {
+		if !list[i].Progress.State.Final() {
+			left++
+		}
+	}
+	if left >= most {
+		return errNothing
+	}
+	return nil
+}
+
 // backfillDeeds has backfills come and go.
 func backfillDeeds() []deed {
 	// wish wants something of one that has not ended.
@@ -76,7 +96,7 @@ func backfillDeeds() []deed {
 			}
 			list = slices.DeleteFunc(list, func(s cdc.BackfillStatus) bool { return s.Progress.State.Final() || s.Reason != cdc.ReasonRequest })
 			if len(list) == 0 {
-				return nil
+				return errNothing
 			}
 			_, err = c.b.command("backfill", word, list[c.rng.IntN(len(list))].ID)
 			return err
@@ -84,6 +104,9 @@ func backfillDeeds() []deed {
 	}
 	begin := func(more func(*chaos) []string) func(*chaos) error {
 		return func(c *chaos) error {
+			if err := c.room(); err != nil {
+				return err
+			}
 			_, err := c.b.command(append([]string{"backfill", "--detach"}, more(c)...)...)
 			return err
 		}
@@ -100,7 +123,12 @@ func backfillDeeds() []deed {
 			h := hand{rng: c.rng}
 			return []string{"deals", "--keys", fmt.Sprintf("%d,%d,%d", h.id(), h.id(), h.id())}
 		}))},
-		{"unpublished change of a partition", tried(func(c *chaos) error { return c.change(unpublished[c.rng.IntN(len(unpublished))]) })},
+		{"unpublished change of a partition", tried(func(c *chaos) error {
+			if err := c.room(); err != nil {
+				return err
+			}
+			return c.change(unpublished[c.rng.IntN(len(unpublished))])
+		})},
 		{"pause of a backfill", tried(wish("pause"))},
 		{"resume of a backfill", tried(wish("resume"))},
 		{"cancel of a backfill", tried(wish("cancel"))},

@@ -33,6 +33,13 @@ func (d *deeds) begin(kind, detail string) (end func()) {
 	}
 }
 
+// undo takes one that came to nothing off the count.
+func (d *deeds) undo(kind string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.counts[kind]--
+}
+
 func (d *deeds) all() []judge.Deed {
 	d.mu.Lock()
 	defer d.mu.Unlock()

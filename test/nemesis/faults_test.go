@@ -75,11 +75,18 @@ func (c *chaos) run(ctx context.Context, l lane) error {
 		end := c.b.deeds.begin(d.kind, "")
 		err := d.do(c)
 		end()
+		if errors.Is(err, errNothing) {
+			c.b.deeds.undo(d.kind)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.kind, err)
 		}
 	}
 }
+
+// errNothing says that there was nothing to do.
+var errNothing = errors.New("nothing to do")
 
 // wait lets a random while pass; it is the schedule, not the proof of anything.
 func (c *chaos) wait(ctx context.Context, least, most time.Duration) {
