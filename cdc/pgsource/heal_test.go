@@ -24,7 +24,7 @@ func (b *bench) healed(c *Capture, least int) []cdc.Change {
 			if !g.Progress.State.Final() {
 				return false
 			}
-			if g.Generation && g.Progress.State == cdc.BackfillDone {
+			if g.Reason != cdc.ReasonStart && g.Progress.State == cdc.BackfillDone {
 				n++
 			}
 		}
