@@ -101,10 +101,23 @@ func (l *load) run(ctx context.Context) {
 		l.logger.Warn("backfill interrupted; it goes on where it was", "error", err, "retry_in", wait)
 		l.save(ctx)
 		l.reader.close()
-		if cdc.Sleep(ctx, wait) != nil {
+		if !l.rest(ctx, wait) {
 			return
 		}
 	}
+}
+
+// rest waits, but not once somebody wishes something; it is false when ctx has ended.
+func (l *load) rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-l.woken:
+	case <-t.C:
+	}
+	return true
 }
 
 // fatalError is a mistake that trying again does not mend.
@@ -119,8 +132,8 @@ func weighed(err error) error {
 	case errors.Is(err, errTableGone):
 		return &fatalError{err}
 	case c == forbidden:
-		return &fatalError{fmt.Errorf("%w; GRANT SELECT on the table to the role of postgres.url, and BYPASSRLS where it has row level security", err)}
-	case strings.HasPrefix(c, "42"), strings.HasPrefix(c, "22"):
+		return &fatalError{fmt.Errorf("%w; grant it to the role of postgres.url: SELECT on the table, USAGE on the schemas of its types, BYPASSRLS where it has row level security", err)}
+	case strings.HasPrefix(c, "42"), strings.HasPrefix(c, "22"), strings.HasPrefix(c, "23"):
 		return &fatalError{withoutValues(err)}
 	}
 	return err
@@ -142,6 +155,9 @@ func (l *load) work(ctx context.Context) error {
 		return err
 	}
 	defer l.f.untrack(ctx, l.reader)
+	if !l.fits(l.progress.Cursor) { // the key was changed: from the beginning
+		l.progress.Cursor = nil
+	}
 	if l.plan, err = newPlan(&l.spec, l.progress.Cursor); err != nil {
 		return err
 	}
@@ -157,7 +173,11 @@ func (l *load) work(ctx context.Context) error {
 		l.progress.Estimate = l.estimate()
 		l.logger.Info("backfill started", "reason", l.spec.Reason, "rows_about", l.progress.Estimate)
 	}
-	l.save(ctx)
+	// Before the first row is read: who asks for the same takes one that has not begun as
+	// one that will read what is there from then on.
+	if l.save(ctx); l.dirty {
+		return errors.New("note that the backfill begins: the log does not take it")
+	}
 	for !l.plan.done() {
 		if err := l.step(ctx); err != nil {
 			return err
@@ -167,6 +187,11 @@ func (l *load) work(ctx context.Context) error {
 		return l.sweep(ctx)
 	}
 	return nil
+}
+
+// fits tells whether a cursor is of the table's key as it is now.
+func (l *load) fits(cursor []string) bool {
+	return len(l.spec.Keys) > 0 || len(cursor) == 0 || len(cursor) == len(l.reader.shape.keys)
 }
 
 func (l *load) estimate() int64 {

@@ -192,7 +192,7 @@ func (l *load) save(ctx context.Context) {
 	}
 	l.progress.Updated, l.saved = now, now
 	if err := l.f.capture.log.SetBackfillProgress(ctx, l.spec.ID, l.progress); err != nil {
-		if ctx.Err() == nil {
+		if l.dirty = true; ctx.Err() == nil {
 			l.logger.Warn("the progress of the backfill cannot be written", "error", err)
 		}
 		return

@@ -67,6 +67,9 @@ func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
+	if fills, err = a.without(ctx, fills); err != nil {
+		return err
+	}
 	if err := a.capture.log.AddBackfills(ctx, fills); err != nil {
 		return err
 	}
@@ -155,4 +158,21 @@ func (a *attendant) nameInLog(oid uint32) (cdc.Table, bool) {
 		}
 	}
 	return cdc.Table{}, false
+}
+
+// without leaves out generations of tables for which one waits that has not begun: it
+// will read what is there by then.
+func (a *attendant) without(ctx context.Context, fills []cdc.Backfill) ([]cdc.Backfill, error) {
+	if len(fills) == 0 {
+		return nil, nil
+	}
+	list, err := a.capture.log.Backfills(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(fills, func(f cdc.Backfill) bool {
+		return f.Generation && slices.ContainsFunc(list, func(b cdc.BackfillStatus) bool {
+			return b.Table == f.Table && b.Generation && len(b.For) == 0 && b.Progress.State == cdc.BackfillWaiting && b.Wish == cdc.WishRun
+		})
+	}), nil
 }

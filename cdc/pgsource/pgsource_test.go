@@ -259,8 +259,13 @@ func TestCompletionWaitsForVisibility(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := map[string]string{`{"id":1}`: `{"id":1,"name":"new"}`, `{"id":2}`: `{"id":2,"name":"two"}`}; !maps.Equal(rows, want) {
+	want := map[string]string{`{"id":1}`: `{"id":1,"name":"new"}`, `{"id":2}`: `{"id":2,"name":"two"}`}
+	if !maps.Equal(rows, want) {
 		t.Errorf("rows %v, want %v", rows, want)
+	}
+	// A transaction of the server before this one is not waited for.
+	if rows, err := comp.Complete(t.Context(), table, keys, []uint64{got[0].XID, 1 << 40}); err != nil || !maps.Equal(rows, want) {
+		t.Errorf("rows %v, %v", rows, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,6 +24,7 @@ type shape struct {
 	// keys are the columns of the key in the order of its index.
 	keys     []keyColumn
 	estimate int64
+	types    []uint32 // of the columns in answers, from the first one on
 }
 
 // keyColumn is a column of a key.
@@ -112,7 +114,12 @@ type chunkReader struct {
 	shape  *shape
 	rows   *pgoutput.Rows
 	misfit func(table, column string)
+	looked time.Time // when the shape was read
 }
+
+// shapeFor is how long a table is taken to be as it was: an ALTER shows in the stream
+// only with the next change.
+const shapeFor = 2 * time.Second
 
 // open connects, if it has to, and reads the table's shape.
 func (r *chunkReader) open(ctx context.Context) (err error) {
@@ -127,9 +134,10 @@ func (r *chunkReader) open(ctx context.Context) (err error) {
 			return fmt.Errorf("set up connection: %w", err)
 		}
 	}
-	if r.shape != nil {
+	if r.shape != nil && time.Since(r.looked) < shapeFor {
 		return nil
 	}
+	r.looked = time.Now()
 	if r.shape, err = readShape(ctx, r.conn, r.table); err != nil {
 		return err
 	}
@@ -191,6 +199,10 @@ func (r *chunkReader) read(ctx context.Context, c *chunk, limit int) (last []str
 			if c.snap, err = parseSnapshot(string(v[0])); err != nil {
 				return nil, false, err
 			}
+			if !r.shape.describes(res.FieldDescriptions()[own:]) {
+				r.shape = nil
+				return nil, false, errors.New("the table was altered")
+			}
 		}
 		n++
 		cells = v[own:]
@@ -210,6 +222,17 @@ func (r *chunkReader) read(ctx context.Context, c *chunk, limit int) (last []str
 	}
 	_, err = res.Close()
 	return last, n == limit, err
+}
+
+// describes tells whether the columns of an answer have the types of the first one. Those
+// of the catalog are others where they are domains.
+func (s *shape) describes(fields []pgconn.FieldDescription) bool {
+	if s.types == nil {
+		for _, f := range fields {
+			s.types = append(s.types, f.DataTypeOID)
+		}
+	}
+	return slices.EqualFunc(s.types, fields, func(oid uint32, f pgconn.FieldDescription) bool { return oid == f.DataTypeOID })
 }
 
 // keyOf gives the key of a row in the order of its index.
@@ -305,53 +328,6 @@ func (s *shape) compare(first int, op string) string {
 	}
 	return text
 }
-
-// readKeys fills a chunk with the rows of some keys. One that has no row is a delete.
-func (r *chunkReader) readKeys(ctx context.Context, c *chunk) error {
-	s := r.shape
-	var record, on, own []string
-	for _, col := range s.columns {
-		i := slices.IndexFunc(s.keys, func(k keyColumn) bool { return k.name == col.Name })
-		if i < 0 {
-			continue
-		}
-		k := s.keys[i]
-		record = append(record, quote(k.name)+" "+k.full)
-		on = append(on, fmt.Sprintf("t.%s %s r.%[1]s", quote(k.name), k.equal))
-		own = append(own, "r."+quote(k.name))
-	}
-	query := fmt.Sprintf(`SELECT pg_current_snapshot()::text, t.tableoid IS NOT NULL, %s, %s
-FROM unnest($1::text[]) AS k(key) CROSS JOIN LATERAL jsonb_to_record(k.key::jsonb) AS r(%s) LEFT JOIN %s AS t ON %s`,
-		strings.Join(own, ", "), s.list("t"), strings.Join(record, ", "), s.source(), strings.Join(on, " AND "))
-	list, err := r.conn.TypeMap().Encode(textArrayOID, pgx.TextFormatCode, c.part.keys, nil)
-	if err != nil {
-		return fmt.Errorf("encode keys: %w", err)
-	}
-	res := r.conn.PgConn().ExecParams(ctx, query, [][]byte{list}, nil, nil, nil)
-	for res.NextRow() {
-		v := res.Values()
-		if c.snap.xmax == 0 {
-			if c.snap, err = parseSnapshot(string(v[0])); err != nil {
-				break
-			}
-		}
-		e := &cdc.Entry{Op: cdc.OpDelete}
-		if v[1][0] == 't' {
-			e, err = r.rows.Encode(v[2+len(own):])
-		} else {
-			e.Key, err = r.rows.EncodeKey(v[2 : 2+len(own)])
-		}
-		if err != nil {
-			break
-		}
-		c.rows.add(e)
-	}
-	_, cerr := res.Close()
-	return errors.Join(err, cerr)
-}
-
-// textArrayOID is that of text[].
-const textArrayOID = 1009
 
 // code gives the server's code of an error; empty if it has none.
 func code(err error) string {

@@ -70,6 +70,7 @@ type part struct {
 	behind map[string]cdc.Position
 
 	reading      bool
+	reads        uint64 // how many were begun
 	readFailures int
 	readFrom     time.Time // not to be read before
 

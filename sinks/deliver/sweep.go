@@ -26,6 +26,11 @@ type sweep struct {
 	since    cdc.Position
 	mappings []string
 	marks    [laneCount]*queue.Mark // nil where a lane was past it already
+	// seen is the read that brought its first entry. A generation's end that was appended
+	// to some lanes only, as the capture was killed, does not come in the others: a read
+	// that began later and found nothing tells that they are past it.
+	seen uint64
+	past [laneCount]bool
 	// work holds the entries of the rows that are being deleted: one of the marks.
 	work *queue.Mark
 
@@ -54,7 +59,7 @@ func (s *session) addSweep(p *part, lane queue.Lane, ch *cdc.Change) {
 	mark := p.marks[lane].Add(ch.Position, ch.Time, 1)
 	i, found := slices.BinarySearchFunc(p.sweeps, ch.Position, func(w *sweep, at cdc.Position) int { return w.change.Position.Compare(at) })
 	if !found {
-		w := &sweep{change: *ch, since: ch.Position, mappings: names}
+		w := &sweep{change: *ch, since: ch.Position, mappings: names, seen: p.reads}
 		if ch.Op == cdc.OpSweep {
 			w.since = ch.Since
 		} else {
@@ -70,11 +75,17 @@ func (s *session) sweep(p *part, now time.Time, soon func(time.Time)) {
 	if len(p.sweeps) == 0 || s.holding {
 		return
 	}
+	for len(p.sweeps) > 1 && p.sweeps[0].work == nil && p.covers(p.sweeps[1], p.sweeps[0]) {
+		for _, m := range p.sweeps[0].marks {
+			m.Release()
+		}
+		p.sweeps = p.sweeps[1:]
+	}
 	w := p.sweeps[0]
 	switch {
 	case w.scanning, !w.scanned && !s.queue.Readable(queue.Bulk):
 		return
-	case w.work == nil && !p.settledBelow(w.change.Position):
+	case w.work == nil && !p.settledBelow(w):
 		return
 	case now.Before(w.scanFrom):
 		soon(w.scanFrom)
@@ -102,15 +113,43 @@ func (s *session) sweep(p *part, now time.Time, soon func(time.Time)) {
 	})
 }
 
-// settledBelow tells whether all that lies below a Position, in every lane, was read and
+// settledBelow tells whether all that lies below a sweep, in every lane, was read and
 // dealt with, and is written.
-func (p *part) settledBelow(at cdc.Position) bool {
-	for _, w := range p.marks {
-		if w.Read().Before(at) || !w.Settled(at) {
+func (p *part) settledBelow(w *sweep) bool {
+	at := w.change.Position
+	for i, m := range p.marks {
+		if m.Read().Before(at) && !w.past[i] || !m.Settled(at) {
 			return false
 		}
 	}
 	return !p.committing
+}
+
+// covers tells whether a sweep does all that one before it would, as where a table is
+// truncated again and again: nothing that is not dealt with lies between them.
+func (p *part) covers(next, w *sweep) bool {
+	if next.since.Before(w.since) || !slices.Equal(next.mappings, w.mappings) {
+		return false
+	}
+	at := next.change.Position
+	for i, m := range p.marks {
+		if m.Read().Before(at) && !next.past[i] || !m.SettledBut(w.marks[i], at) {
+			return false
+		}
+	}
+	return !p.committing
+}
+
+// lanesPast notes which lanes have nothing of a generation's end any more, after a read
+// that found nothing in some.
+func (p *part) lanesPast(d *readDone, count [laneCount]int) {
+	for _, w := range p.sweeps {
+		for i, lane := range cdc.Lanes() {
+			if _, asked := d.from[lane]; asked && count[i] == 0 && w.seen < d.number && w.change.Op == cdc.OpSweep {
+				w.past[i] = true
+			}
+		}
+	}
 }
 
 func (s *session) endSweep(p *part, w *sweep) {

@@ -135,3 +135,58 @@ func TestSweepAfterCrash(t *testing.T) {
 		}
 	})
 }
+
+// A generation's end that the capture could append to some lanes only does not hold the
+// checkpoint for ever.
+func TestSweepInPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start()
+		defer w.end()
+		w.put(cdc.LaneNormal, 1, "a=1 b=1 note=1")
+		rest(time.Second)
+		w.last++
+		w.log.append(cdc.LaneUrgent, cdc.Change{Position: at(w.last), Op: cdc.OpSweep, Since: at(w.last), Table: deals, Time: time.Now(), XID: uint64(w.last)})
+		rest(time.Minute)
+		w.wantHas(1, "nothing")
+		if !w.caughtUp() {
+			t.Error("it holds the checkpoint")
+		}
+	})
+}
+
+// A table that is truncated again and again is looked through once for all that wait.
+func TestManyTruncates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for id := range 6 {
+			w.put(cdc.LaneNormal, id, "a=1 b=1 note=1")
+		}
+		w.start()
+		rest(time.Second)
+		scans := 0
+		w.storeFails(func(call string) (error, error) {
+			if call == "scan" {
+				scans++
+			}
+			return nil, nil
+		})
+		w.end()
+		for range 50 {
+			w.everywhere(cdc.Change{Op: cdc.OpTruncate})
+		}
+		w.put(cdc.LaneUrgent, 3, "a=2 b=2 note=2")
+		w.holds(3, `{"id":3,"a":2,"b":2,"note":2}`)
+		w.start()
+		defer w.end()
+		rest(time.Minute)
+		w.wantHas(1, "nothing")
+		w.wantHas(3, "Note=2 Sum=2+2")
+		if scans > 20 {
+			t.Errorf("the state was read %d times", scans)
+		}
+		if !w.caughtUp() {
+			t.Error("the truncates hold the checkpoint")
+		}
+	})
+}

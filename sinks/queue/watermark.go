@@ -94,6 +94,15 @@ func (w *Watermark) Settled(below cdc.Position) bool {
 	return w.first == nil || !w.first.pos.Before(below)
 }
 
+// SettledBut is Settled, but for one entry that may be open.
+func (w *Watermark) SettledBut(m *Mark, below cdc.Position) bool {
+	first := w.first
+	if first != nil && first == m {
+		first = m.next
+	}
+	return first == nil || !first.pos.Before(below)
+}
+
 // Read is the Position of the last entry read.
 func (w *Watermark) Read() cdc.Position { return w.read }
 

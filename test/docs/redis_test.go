@@ -167,6 +167,7 @@ func captureAndDeliver(t *testing.T, l *redislog.Log) {
 	must(err)
 	must(claim.Release(ctx, true))
 	must(r.Close())
+	keepsTheLog(t, l)
 	must(store.Close())
 	cancel()
 	must(<-ended)
@@ -183,6 +184,11 @@ func backfills(t *testing.T, l *redislog.Log) {
 		l.StartMappings(ctx, []string{"crm/deals"}, nil),
 		l.Refill(ctx, []string{"crm/deals"}, nil),
 		l.SetNote(ctx, "a", "b"),
+		l.StartMappings(ctx, []string{"crm/gone"}, nil),
+		l.ForgetStarted(ctx, []string{"crm/gone"}),
+		l.SetReader(ctx, "crm", []string{"deals"}),
+		l.WishBackfill(ctx, b.ID, cdc.WishPause),
+		l.SetBroken(ctx, "a loss that is being healed"),
 	} {
 		if err != nil {
 			t.Errorf("step %d: %v", i, err)
@@ -194,10 +200,55 @@ func backfills(t *testing.T, l *redislog.Log) {
 	if _, err := l.BackfillsVersion(ctx); err != nil {
 		t.Error(err)
 	}
+	if readers, err := l.Readers(ctx); err != nil || len(readers["crm"]) != 1 {
+		t.Errorf("readers %v (%v)", readers, err)
+	}
 	if started, err := l.Started(ctx); err != nil || !started["crm/deals"] {
 		t.Errorf("started %v (%v)", started, err)
 	}
 	if text, err := l.Note(ctx, "a"); err != nil || text != "b" {
 		t.Errorf("note %q (%v)", text, err)
+	}
+}
+
+// keepsTheLog does with a log what bounds it: a look at all of it, a target that is gone
+// and one that comes back, the time index.
+func keepsTheLog(t *testing.T, l *redislog.Log) {
+	t.Helper()
+	ctx := t.Context()
+	if err := l.EnsureGroups(ctx, []string{"crm", "old"}); err != nil {
+		t.Error(err)
+	}
+	survey, err := l.Survey(ctx)
+	if err != nil || len(survey.Streams) == 0 {
+		t.Errorf("survey %+v (%v)", survey, err)
+	}
+	if _, err := l.Return(ctx, "crm", nil); err != nil {
+		t.Error(err)
+	}
+	if traces, err := l.Traces(ctx, "old"); err != nil || !traces {
+		t.Errorf("traces %v (%v)", traces, err)
+	}
+	if err := l.Forget(ctx, "old"); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := l.PositionAt(ctx, time.Now()); err != nil {
+		t.Error(err)
+	}
+	trimmer := l.NewTrimmer(redislog.TrimOptions{Retention: redislog.Retention{Age: time.Nanosecond, Bytes: 1 << 20}, Targets: []string{"crm"}})
+	trimming, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- trimmer.Run(trimming) }()
+	for trimmer.Stats().Survey == nil {
+		select {
+		case err := <-ended:
+			t.Fatalf("the trimmer ended: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
