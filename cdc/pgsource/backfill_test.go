@@ -181,6 +181,7 @@ func union(a, b map[string]map[string]string) map[string]bool {
 
 // Pitfall 17: rows are paged by their key, of whatever types, however sparse.
 func TestBackfillKeys(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, `
 CREATE EXTENSION IF NOT EXISTS citext;
 CREATE TYPE stage AS ENUM ('new', 'Won', 'lost');
@@ -254,8 +255,12 @@ INSERT INTO k_parent VALUES (1, 'parent'); INSERT INTO k_child VALUES (2, 'child
 // Rows that change while their chunk is in flight end right: those of the chunk never
 // stand above a later state.
 func TestBackfillBesideChanges(t *testing.T) {
+	t.Parallel()
 	for _, times := range []int{1, 1, 1, 4} { // once: what one left out is not made up for by the next
-		t.Run(fmt.Sprint(times), func(t *testing.T) { backfillBesideChanges(t, times) })
+		t.Run(fmt.Sprint(times), func(t *testing.T) {
+			t.Parallel()
+			backfillBesideChanges(t, times)
+		})
 	}
 }
 
@@ -296,6 +301,7 @@ INSERT INTO deals SELECT g, 0, repeat('x', 2500) FROM generate_series(1, 3000) g
 // A commit that is in the WAL and not yet visible: its row is read by the chunk as it
 // was before, and must not overtake it. (Tried by hand: design, section 4.)
 func TestBackfillWaitsForVisibility(t *testing.T) {
+	t.Parallel()
 	pg := servertest.Postgres(t, servers.PostgresOptions{Settings: map[string]string{
 		"synchronous_standby_names": "nobody", "synchronous_commit": "local"}})
 	for _, when := range []string{"streamed before the tracking", "streamed since"} {

@@ -58,10 +58,10 @@ func TestHeal(t *testing.T) {
 					t.Logf("the capture said:\n%s", said)
 				}
 			}()
-			all := b.healed(c, 1)
+			b.healed(c, 1)
 			until(t, "the capture to go on", func() bool { return c.Stats().State == Streaming })
 			b.exec(`UPDATE leads SET v = 'after' WHERE b = 7`)
-			all = b.wait(c)
+			all := b.wait(c)
 			b.same(all, "leads", "a", "b")
 			b.same(all, "deals", "id")
 			if n := strings.Count(said.String(), "msg=data_loss") - strings.Count(said.String(), "reason=deletes_unknown"); n != 1 {
@@ -129,9 +129,9 @@ func TestHealTable(t *testing.T) {
 				}
 				b.exec(tc.mend)
 			}
-			all := b.healed(c, 1)
+			b.healed(c, 1)
 			b.exec(`UPDATE deals SET name = 'seen' WHERE id = 5`)
-			all = b.wait(c)
+			all := b.wait(c)
 			b.same(all, "deals", "id")
 			if !strings.Contains(said.String(), "reason="+tc.want) {
 				t.Errorf("%s is not said:\n%s", tc.want, said)

@@ -17,7 +17,9 @@ import (
 // what such a one writes after the ALTER is in neither stream nor chunk, so the first
 // chunk waits for it, and says for whom. (Tried: design, section 4.)
 func TestNewTableWhileTransactionsRun(t *testing.T) {
+	t.Parallel()
 	t.Run("of a bridge at work", func(t *testing.T) {
+		t.Parallel()
 		newTable(t, func(b *bench) {
 			b.loaded(b.start())
 			b.stop()
@@ -25,6 +27,7 @@ func TestNewTableWhileTransactionsRun(t *testing.T) {
 		})
 	})
 	t.Run("of one whose first start was ended early", func(t *testing.T) {
+		t.Parallel()
 		newTable(t, func(b *bench) {
 			s, err := New(b.options)
 			if err == nil {
@@ -75,6 +78,7 @@ func newTable(t *testing.T, before func(*bench)) {
 // The first start of a mapping reads its table, once: after a stop it goes on at the
 // chunk, and is never begun again. A mapping that joins is read for alone.
 func TestFirstStart(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals+`; INSERT INTO deals SELECT g, repeat('x', 100) FROM generate_series(1, 4000) g`, "deals")
 	b.options.Mappings = []Start{{Name: "crm/deals", Table: public("deals")}, {Name: "crm/later", Table: public("deals"), Now: true}}
 	started := func() []cdc.BackfillStatus {
@@ -123,6 +127,7 @@ func TestFirstStart(t *testing.T) {
 // A crash between a chunk and the note of it reads the chunk once more, and no other:
 // pitfall 15.
 func TestBackfillIsResumedAtTheChunk(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals+`; INSERT INTO deals SELECT g, 'x' FROM generate_series(1, 3000) g`, "deals")
 	b.start()
 	id := b.backfill(cdc.Backfill{Table: public("deals"), Rate: 1000})
@@ -149,6 +154,7 @@ func TestBackfillIsResumedAtTheChunk(t *testing.T) {
 // Parts of a table: by condition, by key, and for some only; a key without a row is a
 // delete.
 func TestBackfillParts(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, `CREATE TABLE k (b int, a text, v text, PRIMARY KEY (a, b)); INSERT INTO k SELECT g, 'a', 'v' || g FROM generate_series(1, 2000) g`, "k")
 	c := b.start()
 	id := b.backfill(cdc.Backfill{Table: public("k"), Where: "b % 500 = 0 -- a comment", For: []string{"crm"}})
@@ -173,6 +179,7 @@ func TestBackfillParts(t *testing.T) {
 
 // What cannot work fails at once, with what to do; what can be mended goes on.
 func TestBackfillFails(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals+`; INSERT INTO deals SELECT g, 'secret' FROM generate_series(1, 10) g`, "deals")
 	said := b.listen()
 	b.start()
@@ -203,6 +210,7 @@ func TestBackfillFails(t *testing.T) {
 
 // A backfill rests and ends when somebody wishes, and goes on where it was.
 func TestBackfillWishes(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals+`; INSERT INTO deals SELECT g, 'x' FROM generate_series(1, 3000) g`, "deals")
 	c := b.start()
 	wish := func(id string, w cdc.BackfillWish) {

@@ -54,6 +54,7 @@ func streaming(t *testing.T, c *Capture) {
 // The marks of another bridge of the same database, and those of a capture that has lost
 // its slot, are none of ours.
 func TestBackfillBesideAnotherBridge(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, `CREATE TABLE deals (id int PRIMARY KEY, n int); CREATE TABLE tiny (id int PRIMARY KEY);
 INSERT INTO deals SELECT g, 0 FROM generate_series(1, 3000) g; INSERT INTO tiny VALUES (1)`, "deals")
 	o := newBench(t, b.options.URL, `SELECT 1`, "tiny")
@@ -90,6 +91,7 @@ INSERT INTO deals SELECT g, 0 FROM generate_series(1, 3000) g; INSERT INTO tiny 
 // A transaction id is taken, not read off a snapshot, whose end may lie below one that
 // runs.
 func TestNextXIDIsAboveAll(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals, "deals")
 	tx, err := b.conn.Begin(t.Context())
 	if err != nil {
@@ -116,6 +118,7 @@ func TestNextXIDIsAboveAll(t *testing.T) {
 // A loss whose healing is interrupted is found again, also where what it could be known
 // by is mended already.
 func TestInterruptedHealing(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals, "deals")
 	b.options.AfterLoss = HealAfterLoss
 	c := b.start()
@@ -132,6 +135,7 @@ func TestInterruptedHealing(t *testing.T) {
 // A table that is stopped when everything else is lost is still stopped afterwards, and
 // is read when it comes back.
 func TestStoppedTableOutlivesALoss(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals+"; CREATE TABLE leads (id int PRIMARY KEY)", "deals", "leads")
 	b.options.AfterLoss = HealAfterLoss
 	b.options.Mappings = []Start{{Name: "crm/deals", Table: public("deals")}, {Name: "crm/leads", Table: public("leads")}}
@@ -159,6 +163,7 @@ func TestStoppedTableOutlivesALoss(t *testing.T) {
 // A mapping that was taken away and comes back makes up for what it has missed, deletes
 // too; while the delivery does not know it yet, it waits.
 func TestMappingComesBack(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals+"; CREATE TABLE leads (id int PRIMARY KEY)", "deals", "leads")
 	all := []Start{{Name: "crm/deals", Table: public("deals")}, {Name: "crm/leads", Table: public("leads")}}
 	b.options.Mappings = all
@@ -195,6 +200,7 @@ func TestMappingComesBack(t *testing.T) {
 // With the least privileges a table that cannot be put back stays stopped alone, with
 // what to do, and comes back when somebody has done it.
 func TestTableThatWeCannotPutBack(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals+"; CREATE TABLE leads (id int PRIMARY KEY); DROP ROLE IF EXISTS least; CREATE ROLE least LOGIN SUPERUSER", "deals", "leads")
 	b.options.AfterLoss = HealAfterLoss
 	b.exec("CREATE PUBLICATION " + b.options.Publication + " FOR TABLE deals, leads WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)")
@@ -228,6 +234,7 @@ func TestTableThatWeCannotPutBack(t *testing.T) {
 
 // Going on without what is lost does not take the rows of a new mapping for lost.
 func TestGoOnWithANewMapping(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals+"; CREATE TABLE leads (id int PRIMARY KEY); INSERT INTO leads VALUES (1)", "deals")
 	b.options.AfterLoss = GoOnAfterLoss
 	b.options.Mappings = []Start{{Name: "crm/deals", Table: public("deals")}}
@@ -245,6 +252,7 @@ func TestGoOnWithANewMapping(t *testing.T) {
 // A publication of all tables in place of ours is not ours to alter: that is said once,
 // and not tried for ever.
 func TestPublicationOfAllTables(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals, "deals")
 	b.options.AfterLoss = HealAfterLoss
 	said := b.listen()

@@ -149,10 +149,5 @@ func (p *plan) reading() (n int) {
 	return n
 }
 
-// idle tells that there is nothing to read for now.
-func (p *plan) idle() bool {
-	return p.ended && !slices.ContainsFunc(p.parts, func(t *part) bool { return t.state == partAgain })
-}
-
 // done tells that everything is durable.
 func (p *plan) done() bool { return p.ended && len(p.parts) == 0 }

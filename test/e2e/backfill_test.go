@@ -104,3 +104,12 @@ func (b *bridge) entries() []judge.Entry {
 	b.report("the log as such", words(wrong))
 	return all
 }
+
+// loaded waits until no backfill is left to do.
+func (b *bridge) loaded() {
+	b.t.Helper()
+	until(b.t, 30*time.Second, func() string {
+		r, _ := b.status()
+		return unless(len(r.Backfills) == 0, fmt.Sprint(r.Backfills))
+	})
+}
