@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -158,7 +159,11 @@ func (s *session) endSweep(p *part, w *sweep) {
 		m.Release()
 	}
 	s.e.stats.swept.Add(uint64(w.found))
-	s.e.logger.Info("records of rows that are gone were looked for", "table", w.change.Table.String(), "partition", p.n,
+	level := slog.LevelDebug
+	if w.found > 0 {
+		level = slog.LevelInfo
+	}
+	s.e.logger.Log(s.ctx, level, "records of rows that are gone were looked for", "table", w.change.Table.String(), "partition", p.n,
 		"found", w.found, "by", w.change.Op.String())
 }
 
