@@ -88,9 +88,10 @@ func (n *nemesis) strike(t *testing.T) {
 			n.end(t, n.deliver[i])
 			n.deliver[i] = n.b.start(deliverArgs[i]...)
 		}},
-		{"kill redis", func(t *testing.T) { n.b.redis.Kill(); restart(t, n.b.redis) }},
-		{"kill postgres", func(t *testing.T) { n.b.pg.Kill(); restart(t, n.b.pg) }},
+		{"kill redis", func(t *testing.T) { n.started(t); n.b.redis.Kill(); restart(t, n.b.redis) }},
+		{"kill postgres", func(t *testing.T) { n.started(t); n.b.pg.Kill(); restart(t, n.b.pg) }},
 		{"kill redis and capture", func(t *testing.T) {
+			n.started(t)
 			n.b.redis.Kill()
 			n.capture.kill()
 			restart(t, n.b.redis)
@@ -114,6 +115,23 @@ func (n *nemesis) strike(t *testing.T) {
 	d := deeds[n.rng.IntN(len(deeds))]
 	n.counts[d.name]++
 	d.do(t)
+}
+
+// started waits until every process has come through its start, at which a server that
+// is not there is an error of the configuration, and ends it.
+func (n *nemesis) started(t *testing.T) {
+	t.Helper()
+	for _, p := range append([]*process{n.capture}, n.deliver...) {
+		until(t, 30*time.Second, func() string {
+			p.mustRun()
+			for _, w := range []string{"capture started", "waiting for the slot", "capture interrupted", "delivery started", "waiting for the owner", "delivery is held up"} {
+				if strings.Contains(p.output(), w) {
+					return ""
+				}
+			}
+			return p.name + " has not started"
+		})
+	}
 }
 
 // end asks a process to end and wants it to do so in order.
