@@ -61,6 +61,7 @@ func TestGracefulStop(t *testing.T) {
 	b := newBridge(t, options{lease: time.Minute, shutdown: shutdown})
 	p := b.start("run")
 	b.waitSlot(p)
+	b.loaded() // the rows of a first load that is interrupted may come twice
 	samples := b.sample()
 	w := b.writer(pace{seed: seed})
 	b.apps.inject(sandbox.Fault{Kind: sandbox.Delay, Delay: 150 * time.Millisecond, Times: sandbox.Forever})
