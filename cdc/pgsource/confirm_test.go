@@ -251,6 +251,9 @@ func TestPitfall5ConfirmsAreEndsOfTransactions(t *testing.T) {
 		t.Fatalf("the server tells of %d transactions only", len(spans))
 	}
 	for _, s := range spans {
+		if s.end > end {
+			continue // of later, such as a heartbeat, which 14 tells of too
+		}
 		for m := range marks {
 			if s.commit < m && m < s.end {
 				t.Errorf("mark %v is within the commit %v to %v", m, s.commit, s.end)
