@@ -158,9 +158,7 @@ func (l *load) work(ctx context.Context) error {
 	if !l.fits(l.progress.Cursor) { // the key was changed: from the beginning
 		l.progress.Cursor = nil
 	}
-	if l.plan, err = newPlan(&l.spec, l.progress.Cursor); err != nil {
-		return err
-	}
+	l.plan = newPlan(&l.spec, l.progress.Cursor)
 	l.verdicts, l.waiting, l.owed = make(chan verdict, 4*chunksAtOnce), map[string]*chunk{}, nil
 	defer func() {
 		for id := range l.waiting {

@@ -41,18 +41,18 @@ const (
 )
 
 // newPlan goes on from a cursor.
-func newPlan(b *cdc.Backfill, cursor []string) (*plan, error) {
+func newPlan(b *cdc.Backfill, cursor []string) *plan {
 	p := &plan{cursor: cursor, at: cursor, byKey: len(b.Keys) > 0, keys: b.Keys}
 	if !p.byKey || len(cursor) == 0 {
-		return p, nil
+		return p
 	}
 	n, err := strconv.Atoi(cursor[0])
 	if err != nil || n > len(b.Keys) {
 		p.cursor, p.at = nil, nil // from the beginning: nothing is lost by that
-		return p, nil
+		return p
 	}
 	p.keys, p.ended = b.Keys[n:], n == len(b.Keys)
-	return p, nil
+	return p
 }
 
 // next deals out the part that is to be read next; nil if there is none for now. limit

@@ -36,10 +36,7 @@ func TestPlanReadsEverything(t *testing.T) {
 			keys = append(keys, keyText(i + 1)[0])
 		}
 		b := &cdc.Backfill{}
-		p, err := newPlan(b, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := newPlan(b, nil)
 		held := map[string]cdc.LSN{} // in the log, durable from there on
 		redo := map[string]bool{}    // keys to be read by themselves
 		type flight struct {
@@ -104,9 +101,7 @@ func TestPlanReadsEverything(t *testing.T) {
 				}
 				clear(redo)
 				flying = nil
-				if p, err = newPlan(b, p.cursor); err != nil {
-					t.Fatal(err)
-				}
+				p = newPlan(b, p.cursor)
 			}
 			check()
 		}
@@ -121,10 +116,7 @@ func TestPlanReadsEverything(t *testing.T) {
 // A backfill by keys goes on after as many as are durable.
 func TestPlanOfKeys(t *testing.T) {
 	b := &cdc.Backfill{Keys: []string{"a", "b", "c", "d", "e"}}
-	p, err := newPlan(b, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := newPlan(b, nil)
 	first, second := p.next(2), p.next(2)
 	p.read(first, nil, false)
 	p.read(second, nil, false)
@@ -136,9 +128,7 @@ func TestPlanOfKeys(t *testing.T) {
 	if p.durable(9); !slices.Equal(p.cursor, []string{"4"}) {
 		t.Errorf("the cursor is %v, want 4", p.cursor)
 	}
-	if p, err = newPlan(b, p.cursor); err != nil {
-		t.Fatal(err)
-	}
+	p = newPlan(b, p.cursor)
 	last := p.next(2)
 	if !slices.Equal(last.keys, []string{"e"}) || p.next(2) != nil {
 		t.Errorf("resumed with %v", last.keys)
