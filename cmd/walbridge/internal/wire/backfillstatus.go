@@ -4,7 +4,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/walbridge/walbridge/cdc"
-	"github.com/walbridge/walbridge/cdc/pgsource"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
 )
 
@@ -29,7 +28,7 @@ func shownBackfills(list []cdc.BackfillStatus) []console.Backfill {
 }
 
 // backfillCollector gives the metrics of backfills: their labels come and go.
-type backfillCollector struct{ capture *pgsource.Capture }
+type backfillCollector struct{ list func() []cdc.BackfillStatus }
 
 var (
 	backfillLabels = []string{"id", "table"}
@@ -50,7 +49,7 @@ func (c *backfillCollector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *backfillCollector) Collect(ch chan<- prometheus.Metric) {
 	states := map[cdc.BackfillState]int{cdc.BackfillWaiting: 0, cdc.BackfillRunning: 0, cdc.BackfillPaused: 0, cdc.BackfillFailed: 0}
-	list := c.capture.Backfills()
+	list := c.list()
 	for i := range list {
 		b := &list[i]
 		states[b.Progress.State]++

@@ -141,7 +141,7 @@ func (b *Bridge) registerCapture() {
 		return 0
 	})
 	counter("backfilled_rows_total", "Rows that backfills put into the log.", func() float64 { return float64(c.Stats().Backfilled) })
-	b.registry.MustRegister(&backfillCollector{capture: c})
+	b.registry.MustRegister(&backfillCollector{list: c.Backfills})
 	gauge("retained_wal_bytes", "Bytes of WAL that the slot keeps on the server.", func() float64 { return float64(c.Stats().Retained) })
 	gauge("wal_budget_bytes", "How many bytes of WAL the slot may keep, as configured.", func() float64 { return float64(b.cfg.Postgres.WALBudget) })
 	gauge("state", "0 connecting, 1 standby, 2 streaming.", func() float64 { return float64(c.Stats().State) })
