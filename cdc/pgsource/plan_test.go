@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -221,5 +222,27 @@ func TestTrackerIsBounded(t *testing.T) {
 	tr.observe(&all)
 	if len(tr.list) != 0 || tr.lost != 0 {
 		t.Error("what is seen is kept")
+	}
+}
+
+// A chunk grows while its statement is quick, shrinks when it is slow or its rows are
+// large, also where none of them is wanted, and stays within its bounds.
+func TestChunksFitTheTable(t *testing.T) {
+	for name, tc := range map[string]struct {
+		limit, n, bytes, want int
+		took                  time.Duration
+	}{
+		"quick":                 {1000, 1000, 100_000, 2000, chunkTime / 10},
+		"slow":                  {1000, 1000, 100_000, 500, 2 * chunkTime},
+		"large rows":            {1000, 100, chunkBytes, 49, chunkTime / 10},
+		"quick, none wanted":    {1000, 0, 0, 2000, chunkTime / 10},
+		"slow, none wanted":     {1000, 0, 0, 250, 4 * chunkTime},
+		"never below the least": {leastRows, 1, 100 << 20, leastRows, 10 * chunkTime},
+		"never above the most":  {mostRows, mostRows, 1000, mostRows, time.Microsecond},
+	} {
+		l := &load{limit: tc.limit}
+		if l.resize(tc.took, tc.n, tc.bytes); l.limit != tc.want {
+			t.Errorf("%s: the next chunk has %d rows, want %d", name, l.limit, tc.want)
+		}
 	}
 }
