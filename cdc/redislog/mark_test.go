@@ -15,18 +15,18 @@ import (
 )
 
 // waitMark reads the durable mark once the server answers.
-func waitMark(t *testing.T, l *Log) cdc.LSN {
+func waitMark(t *testing.T, l *Log) (mark cdc.LSN) {
 	t.Helper()
-	for {
-		mark, ok, err := l.DurableMark(t.Context())
-		if err == nil {
-			if !ok {
-				t.Fatal("the mark is gone")
-			}
-			return mark
+	waitFor(t, func() bool {
+		var ok bool
+		var err error
+		mark, ok, err = l.DurableMark(t.Context())
+		if err == nil && !ok {
+			t.Fatal("the mark is gone")
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		return err == nil
+	})
+	return mark
 }
 
 func TestForeignWriterIsSeen(t *testing.T) {
@@ -190,15 +190,15 @@ func TestBarrierWaitsForTheDisk(t *testing.T) {
 			}
 			appendOne(t, w, cdc.Stream{Lane: cdc.LaneNormal}, cdc.Entry{Position: cdc.Position{LSN: 5}, Op: cdc.OpCreate, Table: "public.deals", Key: []byte(`{"id":1}`)})
 			began := time.Now()
-			for b.Durable() < 6 {
+			waitFor(t, func() bool {
 				if err := b.step(t.Context(), time.Now()); err != nil {
 					t.Fatal(err)
 				}
 				if b.Durable() >= 6 && time.Since(began) < tc.wait {
 					t.Fatalf("durable after %v", time.Since(began))
 				}
-				time.Sleep(barrierEvery / 4)
-			}
+				return b.Durable() >= 6
+			})
 			if mark, ok, err := l.DurableMark(t.Context()); err != nil || !ok || mark != 6 {
 				t.Errorf("mark %v %v (%v), want 6", mark, ok, err)
 			}
