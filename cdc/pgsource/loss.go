@@ -75,7 +75,9 @@ func ReadLog(ctx context.Context, l cdc.Log) (f LogFacts, err error) {
 
 // Diagnose holds a server against the log that was filled from it. It is nil if
 // the log can be gone on with; it decides nothing of a log that is not described.
-func Diagnose(slot string, s Facts, l LogFacts) *Loss {
+// The log must have been read both before and after the server: another capture may
+// move both on meanwhile, also while a process that has just held the slot is frozen.
+func Diagnose(slot string, s Facts, before, l LogFacts) *Loss {
 	switch {
 	case !l.Described || !l.Marked:
 		return &Loss{Reason: LossLogWiped, What: "the log has no record of this bridge any more: it was wiped, or Redis came back without its data"}
@@ -84,8 +86,8 @@ func Diagnose(slot string, s Facts, l LogFacts) *Loss {
 	case l.Epoch.SystemID != "" && (l.Epoch.SystemID != s.SystemID || l.Epoch.Timeline != s.Timeline):
 		return &Loss{Reason: LossSourceChanged, What: fmt.Sprintf("the log was filled from system %s timeline %d, this server is system %s timeline %d: it was restored or failed over",
 			l.Epoch.SystemID, l.Epoch.Timeline, s.SystemID, s.Timeline)}
-	case s.Now < l.Mark:
-		return &Loss{Reason: LossSourceChanged, What: fmt.Sprintf("the server's WAL ends at %v, but the log was filled from WAL up to %v: the server was restored to an earlier point", s.Now, l.Mark)}
+	case s.Now < before.Mark && before.Epoch == l.Epoch:
+		return &Loss{Reason: LossSourceChanged, What: fmt.Sprintf("the server's WAL ends at %v, but the log was filled from WAL up to %v: the server was restored to an earlier point", s.Now, before.Mark)}
 	case l.Epoch.Slot != slot:
 		return &Loss{Reason: LossSlotMoved, What: fmt.Sprintf("the log was filled from slot %s, the configuration says slot %s", l.Epoch.Slot, slot)}
 	case !s.HasSlot:

@@ -312,3 +312,57 @@ func TestTableIsStoppedAlone(t *testing.T) {
 		})
 	}
 }
+
+// moved is a log that another capture moves on each time it is looked at.
+type moved struct {
+	cdc.Log
+	b *bench
+}
+
+func (m moved) DurableMark(ctx context.Context) (cdc.LSN, bool, error) {
+	m.b.exec(`INSERT INTO deals SELECT max(id) + 1 FROM deals`)
+	var now string
+	if err := m.b.conn.QueryRow(ctx, "SELECT pg_current_wal_flush_lsn()::text").Scan(&now); err != nil {
+		return 0, false, err
+	}
+	lsn, err := cdc.ParseLSN(now)
+	if err == nil {
+		err = m.SetDurableMark(ctx, lsn)
+	}
+	return lsn, true, err
+}
+
+// A log that another capture moves on between two looks, as when this one was frozen
+// just after it had got the slot, has lost nothing (found by nemesis, seed 114139).
+func TestLogMovesWhileLookedAt(t *testing.T) {
+	b := newBench(t, servertest.SharedPostgres(t).URL, deals, "deals")
+	c := b.start()
+	b.exec(`INSERT INTO deals VALUES (1)`)
+	b.wait(c)
+	b.stop()
+	b.free()
+	said := b.listen()
+	c = b.startInto(moved{b.log, b})
+	until(t, "the capture to go on", func() bool { return c.Stats().State == Streaming })
+	if text := said.String(); strings.Contains(text, "data_loss") {
+		t.Errorf("said %s", text)
+	}
+	slot, epoch := b.options.Slot, cdc.Epoch{Slot: b.options.Slot}
+	at := func(mark cdc.LSN) LogFacts {
+		return LogFacts{Described: true, Marked: true, Epoch: epoch, Mark: mark}
+	}
+	good := Facts{HasSlot: true, Now: 10, Confirmed: 9}
+	good.Publication.Exists = true
+	for _, tc := range []struct {
+		before, after cdc.LSN
+		want          string
+	}{{9, 12, ""}, {10, 10, ""}, {5, 9, ""}, {11, 12, LossSourceChanged}, {5, 8, LossSlotMoved}} {
+		got := ""
+		if loss := Diagnose(slot, good, at(tc.before), at(tc.after)); loss != nil {
+			got = loss.Reason
+		}
+		if got != tc.want {
+			t.Errorf("marks %v and then %v: loss %q, want %q", tc.before, tc.after, got, tc.want)
+		}
+	}
+}

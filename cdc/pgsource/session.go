@@ -78,6 +78,10 @@ func (c *Capture) open(ctx context.Context, repl *pgconn.PgConn) (*stream, *Loss
 	if err := c.check(ctx, conn); err != nil {
 		return nil, nil, err
 	}
+	before, err := ReadLog(ctx, c.log)
+	if err != nil {
+		return nil, nil, err
+	}
 	f, err := c.source.Facts(ctx, conn)
 	if err != nil {
 		return nil, nil, err
@@ -86,7 +90,7 @@ func (c *Capture) open(ctx context.Context, repl *pgconn.PgConn) (*stream, *Loss
 	if err != nil {
 		return nil, nil, err
 	}
-	if loss := Diagnose(c.source.options.Slot, f, l); loss != nil {
+	if loss := Diagnose(c.source.options.Slot, f, before, l); loss != nil {
 		return nil, loss, nil
 	}
 	if l.Epoch.SystemID == "" { // the log was made before the first session

@@ -94,10 +94,16 @@ type LaneReport struct {
 // an error.
 func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Report {
 	r := Report{Name: cfg.Name, Now: time.Now().UTC(), Problems: []string{}, Targets: []TargetReport{}, Backfills: []cdc.BackfillStatus{}}
-	facts, src := r.source(ctx, cfg, logger)
 	o := logOptions(cfg, logger)
 	o.Look = true
 	l, err := redislog.Open(ctx, o)
+	var before pgsource.LogFacts // a capture at work moves both log and source on meanwhile
+	if err == nil {
+		if before, err = pgsource.ReadLog(ctx, l); err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	facts := r.source(ctx, cfg, logger)
 	switch {
 	case errors.Is(err, redislog.ErrNoLog):
 		r.problem("there is no log of this bridge in Redis yet: walbridge capture, or run, has not been started")
@@ -111,7 +117,7 @@ func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Repor
 			r.problem(err.Error())
 		}
 	}()
-	r.log(ctx, l, facts, src)
+	r.log(ctx, l, facts, before)
 	if r.Log != nil {
 		if err := r.held(ctx, cfg, l); err != nil {
 			r.problem(err.Error())
@@ -129,11 +135,11 @@ func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Repor
 func (r *Report) problem(text string) { r.Problems = append(r.Problems, text) }
 
 // source reads the database; it gives the facts for the log to be held against.
-func (r *Report) source(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*pgsource.Facts, string) {
+func (r *Report) source(ctx context.Context, cfg *config.Config, logger *slog.Logger) *pgsource.Facts {
 	f, err := readFacts(ctx, cfg, logger)
 	if err != nil {
 		r.problem(err.Error())
-		return nil, ""
+		return nil
 	}
 	r.Source = sourceReport(cfg, f)
 	if f.HasSlot && f.Active == 0 { // what a slot that is gone means the log says
@@ -147,7 +153,7 @@ func (r *Report) source(ctx context.Context, cfg *config.Config, logger *slog.Lo
 			r.problem(t.Lost)
 		}
 	}
-	return &f, cfg.Postgres.Slot
+	return &f
 }
 
 // pressure warns of the WAL that the slot keeps, early: from half of the budget on.
@@ -185,7 +191,7 @@ func sourceReport(cfg *config.Config, f pgsource.Facts) *SourceReport {
 }
 
 // log reads the log and holds it against the source.
-func (r *Report) log(ctx context.Context, l *redislog.Log, f *pgsource.Facts, slot string) {
+func (r *Report) log(ctx context.Context, l *redislog.Log, f *pgsource.Facts, before pgsource.LogFacts) {
 	fail := func(err error) bool {
 		if err != nil {
 			r.problem(err.Error())
@@ -222,7 +228,8 @@ func (r *Report) log(ctx context.Context, l *redislog.Log, f *pgsource.Facts, sl
 	if fail(err) {
 		return
 	}
-	if loss := pgsource.Diagnose(slot, *f, facts); loss != nil {
+	slot := r.Source.Slot
+	if loss := pgsource.Diagnose(slot, *f, before, facts); loss != nil {
 		r.problem(loss.Error())
 	} else if n := len(list); n > 0 {
 		for _, what := range f.Publication.Lacks(slot, &list[n-1]) {
