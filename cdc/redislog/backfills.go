@@ -70,12 +70,9 @@ func (l *Log) addBackfills(ctx context.Context, started []string, again bool, li
 	for _, m := range started {
 		args = append(args, backfillStarted+m, time.Now().UTC().Format(time.RFC3339))
 	}
-	for i := range list {
-		text, err := json.Marshal(&list[i])
-		if err != nil {
-			return fmt.Errorf("encode backfill: %w", err)
-		}
-		args = append(args, backfillSpec+list[i].ID, text)
+	args, err := appendSpecs(args, list)
+	if err != nil {
+		return err
 	}
 	if len(args) == 1 {
 		return nil
@@ -84,6 +81,18 @@ func (l *Log) addBackfills(ctx context.Context, started []string, again bool, li
 		return fmt.Errorf("write backfills of the log: %w", err)
 	}
 	return nil
+}
+
+// appendSpecs appends names and values of the fields of backfills.
+func appendSpecs(args []any, list []cdc.Backfill) ([]any, error) {
+	for i := range list {
+		text, err := json.Marshal(&list[i])
+		if err != nil {
+			return nil, fmt.Errorf("encode backfill: %w", err)
+		}
+		args = append(args, backfillSpec+list[i].ID, text)
+	}
+	return args, nil
 }
 
 // Started tells which mappings, each as target/mapping, were started.

@@ -218,13 +218,9 @@ func (l *Log) Return(ctx context.Context, target string, list []cdc.Backfill) (b
 	if err != nil {
 		return false, fmt.Errorf("encode return: %w", err)
 	}
-	args := []any{metaDetached + target, metaReturned + target, back}
-	for i := range list {
-		text, err := json.Marshal(&list[i])
-		if err != nil {
-			return false, fmt.Errorf("encode backfill: %w", err)
-		}
-		args = append(args, backfillSpec+list[i].ID, text)
+	args, err := appendSpecs([]any{metaDetached + target, metaReturned + target, back}, list)
+	if err != nil {
+		return false, err
 	}
 	n, err := returnScript.Run(ctx, l.client, []string{l.keys.Meta(), l.keys.Backfills()}, args...).Int()
 	if err != nil {
@@ -253,7 +249,7 @@ for i = 5, #KEYS do redis.pcall('XGROUP', 'DESTROY', KEYS[i], ARGV[1]) end
 return ''`)
 
 // Forget removes everything that is kept of a target: its consumer groups, state,
-// fences and dead letters. *OwnedError says that it is in use.
+// fences and dead letters, and which mappings it has. *OwnedError says that it is in use.
 func (l *Log) Forget(ctx context.Context, target string) error {
 	for p := range l.partitions { // before anything is touched
 		if owner, err := l.Owner(ctx, target, p); err != nil || owner != "" {
@@ -281,13 +277,14 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 	if err != nil {
 		return err
 	}
+	fields := []string{backfillReader + target}
 	for field := range all {
-		if !strings.HasPrefix(field, backfillStarted+target+"/") {
-			continue
+		if strings.HasPrefix(field, backfillStarted+target+"/") {
+			fields = append(fields, field)
 		}
-		if err := l.client.HDel(ctx, l.keys.Backfills(), field).Err(); err != nil {
-			return fmt.Errorf("forget target %s: %w", target, err)
-		}
+	}
+	if err := l.client.HDel(ctx, l.keys.Backfills(), fields...).Err(); err != nil {
+		return fmt.Errorf("forget target %s: %w", target, err)
 	}
 	return nil
 }

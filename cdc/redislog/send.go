@@ -254,35 +254,18 @@ func (w *Writer) settle(r *round) error {
 	return nil
 }
 
-// tailOf reads an answer to tailText, or to XINFO STREAM, where a stream that does
-// not exist is an error and has the zero position.
+// tailOf reads an answer to tailText.
 func tailOf(answer any) (cdc.Position, error) {
 	switch a := answer.(type) {
-	case error:
-		if isNoSuchKey(a) {
-			return cdc.Position{}, nil
-		}
+	case error: // within what EXEC answers
 		return cdc.Position{}, a
 	case string:
 		if a == "" { // what an embedded server says of a stream that is empty
 			return cdc.Position{}, nil
 		}
 		return cdc.ParsePosition(a)
-	case []any:
-		for i := 0; i+1 < len(a); i += 2 {
-			if name, ok := a[i].(string); ok && name == "last-generated-id" {
-				id, ok := a[i+1].(string)
-				if !ok {
-					return cdc.Position{}, fmt.Errorf("last-generated-id is a %T", a[i+1])
-				}
-				if id == "" { // what an embedded server says of a stream that is empty
-					return cdc.Position{}, nil
-				}
-				return cdc.ParsePosition(id)
-			}
-		}
 	}
-	return cdc.Position{}, fmt.Errorf("answer %T has no last-generated-id", answer)
+	return cdc.Position{}, fmt.Errorf("answer %T is no last-generated-id", answer)
 }
 
 func isNoSuchKey(err error) bool {

@@ -366,6 +366,10 @@ func TestForget(t *testing.T) {
 	reads(t, l, "crm", maxPosition)
 	reads(t, l, "gone", cdc.Position{LSN: 1001})
 	c := l.Client()
+	if err := errors.Join(l.StartMappings(ctx, []string{"gone/deals", "crm/deals"}, nil),
+		l.SetReader(ctx, "gone", []string{"deals"}), l.SetReader(ctx, "crm", []string{"deals"})); err != nil {
+		t.Fatal(err)
+	}
 	kept := []string{l.keys.Fence("gone", 1), l.keys.State("gone", 2), l.keys.DeadLetters("gone", 3)}
 	if err := errors.Join(c.Set(ctx, kept[0], 1, 0).Err(), c.HSet(ctx, kept[1], "a", "b").Err(),
 		c.XAdd(ctx, &redis.XAddArgs{Stream: kept[2], Values: []any{"a", "b"}}).Err(),
@@ -392,6 +396,10 @@ func TestForget(t *testing.T) {
 	}
 	if is, err := l.Traces(ctx, "gone"); err != nil || is {
 		t.Errorf("traces of it after: %v, %v", is, err)
+	}
+	started, err := l.Started(ctx)
+	if readers, rerr := l.Readers(ctx); errors.Join(err, rerr) != nil || len(started) != 1 || !started["crm/deals"] || len(readers) != 1 {
+		t.Errorf("mappings that are known after: %v, readers %v (%v, %v)", started, readers, err, rerr)
 	}
 	if n, err := c.Exists(ctx, kept...).Result(); err != nil || n != 0 {
 		t.Errorf("%d keys are left (%v)", n, err)
