@@ -63,7 +63,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	t.engine, err = deliver.New(deliver.Options{
 		Name: cfg.Name, Target: client, Mappers: mappers, Reader: t.reader, State: t.store,
 		Partitions: b.log.Partitions(), Completer: b.completer, Renamed: b.renames, Logger: b.logger, Registerer: b.registry,
-		Begin:        func(ctx context.Context, failing bool) error { return b.attach(ctx, t, mappers, failing) },
+		Begin:        func(ctx context.Context, failing bool) error { return b.begin(ctx, t, mappers, failing) },
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes)},
 		DrainTimeout: b.cfg.Delivery.Shutdown,
 	})

@@ -52,12 +52,9 @@ func mapped(mappings []*mapping.Mapping) []string {
 // reached.
 const returnMax = 30 * time.Second
 
-// attach sees to a target that was detached, before a session reads anything: once
-// it can be reached it is attached again, and its tables are read anew for it. Not
-// before: what is read for a target that is away would fill the log again.
-func (b *Bridge) attach(ctx context.Context, t *target, mappers []deliver.Mapper, failing bool) error {
-	// From here on nobody else reads for the target: the capture may have the tables of
-	// these mappings read.
+// begin is done before a session of a target reads anything. From here on nobody else
+// reads for the target: the capture may have the tables of its mappings read.
+func (b *Bridge) begin(ctx context.Context, t *target, mappers []deliver.Mapper, failing bool) error {
 	var names []string
 	for _, m := range mappers {
 		names = append(names, m.Name())
@@ -65,6 +62,13 @@ func (b *Bridge) attach(ctx context.Context, t *target, mappers []deliver.Mapper
 	if err := b.log.SetReader(ctx, t.name, names); err != nil {
 		return err
 	}
+	return b.attach(ctx, t, mappers, failing)
+}
+
+// attach sees to a target that was detached: once it can be reached it is attached
+// again, and its tables are read anew for it. Not before: what is read for a target
+// that is away would fill the log again.
+func (b *Bridge) attach(ctx context.Context, t *target, mappers []deliver.Mapper, failing bool) error {
 	detached, err := b.log.Detached(ctx)
 	if err != nil {
 		return err
