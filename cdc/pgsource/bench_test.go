@@ -106,6 +106,18 @@ func (b *bench) startInto(log cdc.Log) *Capture {
 	return c
 }
 
+// once has a first capture see one row of deals and stop; it gives the entry, as soon as
+// the server has let go of the slot.
+func (b *bench) once() []cdc.Change {
+	b.t.Helper()
+	c := b.start()
+	b.exec(`INSERT INTO deals VALUES (1)`)
+	seen := b.wait(c)
+	b.stop()
+	b.free()
+	return seen
+}
+
 // wait reads all entries once the capture has appended what is committed now.
 func (b *bench) wait(c *Capture) []cdc.Change {
 	b.t.Helper()

@@ -59,10 +59,7 @@ func TestStandby(t *testing.T) {
 // A slot that a stranger holds is said to be, with who it is, at the first start.
 func TestSlotInUse(t *testing.T) {
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals, "deals")
-	c := b.start()
-	b.exec(`INSERT INTO deals VALUES (1)`)
-	b.wait(c)
-	b.stop()
+	b.once()
 	release := b.hold("somebody else")
 	b.options.SlotWait = 100 * time.Millisecond
 	err := b.run()
@@ -71,7 +68,7 @@ func TestSlotInUse(t *testing.T) {
 		t.Fatalf("error %v, want that the slot is in use by somebody else", err)
 	}
 	release()
-	c = b.start()
+	c := b.start()
 	b.exec(`INSERT INTO deals VALUES (2)`)
 	b.wait(c)
 }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/walbridge/walbridge/test/fault"
 )
 
 // command runs a command of the program to its end.
@@ -143,6 +145,44 @@ func TestStatusAndSlot(t *testing.T) {
 	}})
 	b.prints(1, "data_loss: slot "+b.slot()+" is gone", "run", "-c", "stop.yaml")
 	b.healed()
+}
+
+// What a capture does while status looks is no loss: status is held up between its looks
+// at the two servers, and the log goes on.
+func TestStatusOfALogThatMoves(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, options{})
+	p := b.start("run")
+	b.waitSlot(p)
+	b.exec("INSERT INTO deals VALUES (1, 1, 'a', 'won', 1, NULL, now())")
+	b.drain(30*time.Second, p)
+	proxy, err := fault.NewProxy(b.redis.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := proxy.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b.writeConfig("held.yaml", options{rewrite: func(s string) string { return strings.Replace(s, b.redis.Addr(), proxy.Addr(), 1) }})
+	proxy.Stall(true)
+	status := start(t, launch{dir: b.dir, args: []string{"status", "-c", "held.yaml"}})
+	status.asked.Store(true) // it ends by itself
+	until(t, 10*time.Second, func() string { return unless(proxy.Open() > 0, "status has not asked Redis yet") })
+	was, err := b.durable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.exec("INSERT INTO deals VALUES (2, 1, 'b', 'won', 1, NULL, now())")
+	until(t, 10*time.Second, func() string {
+		now, err := b.durable()
+		return unless(err == nil && now > was, fmt.Sprintf("the log stays at %v (%v)", now, err))
+	})
+	proxy.Stall(false)
+	if exit := status.wait(20 * time.Second); strings.Contains(status.output(), "data_loss") {
+		t.Errorf("status %d:\n%s", exit, status.output())
+	}
 }
 
 // healed starts a bridge whose slot was dropped, and wants it to say so once and to read

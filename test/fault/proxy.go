@@ -141,6 +141,13 @@ func (p *Proxy) tellLocked() {
 	p.changed = make(chan struct{})
 }
 
+// Open is how many connections go through it.
+func (p *Proxy) Open() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns) / 2
+}
+
 // Cuts is how many connections were cut in the middle.
 func (p *Proxy) Cuts() int {
 	p.mu.Lock()
