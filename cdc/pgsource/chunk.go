@@ -1,6 +1,8 @@
 package pgsource
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"sync"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -80,13 +82,36 @@ type exchange struct {
 	latest *snapshot // of the server, not looked at yet
 }
 
-// sweep is the end of a generation.
+// sweep is the end of a generation. Its mark says all of it: it goes to every stream,
+// and where a session ends in between, the next one, which reads the mark again, puts
+// the same entry into those that lack it.
 type sweep struct {
-	id      string
-	table   uint32
-	since   cdc.Position
-	meant   []byte
-	verdict chan<- verdict
+	ID string `json:"id"`
+	// Slot and Base are those of the log that it is for: other bridges of the database
+	// read the mark too.
+	Slot  string          `json:"slot"`
+	Base  cdc.LSN         `json:"base"`
+	Table uint32          `json:"table"`
+	Since cdc.Position    `json:"since"`
+	Meant json.RawMessage `json:"for,omitempty"`
+
+	verdict chan<- verdict // nil where nobody waits
+}
+
+// text gives a sweep as the one word of its mark.
+func (s *sweep) text() (string, error) {
+	text, err := json.Marshal(s)
+	return base64.RawURLEncoding.EncodeToString(text), err
+}
+
+// parseSweep reads what text gave; nil if it is something else.
+func parseSweep(text string) *sweep {
+	var s sweep
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(b, &s) != nil {
+		return nil // not ours: anybody may write a message
+	}
+	return &s
 }
 
 func newExchange() *exchange {
@@ -117,7 +142,7 @@ func (x *exchange) takeSnapshot() *snapshot {
 func (x *exchange) putSweep(s *sweep) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.sweeps[s.id] = s
+	x.sweeps[s.ID] = s
 }
 
 func (x *exchange) chunk(id string) *chunk {

@@ -108,8 +108,8 @@ func (in *injector) commit(xid uint64) {
 	}
 }
 
-// mark acts upon a mark. What nobody waits for, as after a connection was lost, is
-// passed over.
+// mark acts upon a mark of this session. A chunk that nobody waits for, as its connection
+// was lost, is passed over.
 func (in *injector) mark(words []string, at insertion, relation func(uint32) *pgoutput.Relation) {
 	for i := 0; i+1 < len(words); i += 2 {
 		switch word, id := words[i], words[i+1]; word {
@@ -132,13 +132,27 @@ func (in *injector) mark(words []string, at insertion, relation func(uint32) *pg
 				ins.window, ins.verdict = in.closeWindow(c, relation)
 				in.due = append(in.due, &ins)
 			}
-		case markSweep:
-			if s := in.x.takeSweep(id); s != nil {
-				ins := at
-				ins.sweep = s
-				in.due = append(in.due, &ins)
-			}
 		}
+	}
+}
+
+// sweeps acts upon the sweeps of a mark, of whichever session: what stands in the log
+// follows from the WAL alone, so that no stream is left out when a session ends.
+func (in *injector) sweeps(words []string, at insertion, slot string, base cdc.LSN) {
+	for i := 0; i+1 < len(words); i += 2 {
+		if words[i] != markSweep {
+			continue
+		}
+		s := parseSweep(words[i+1])
+		if s == nil || s.Slot != slot || s.Base != base {
+			continue
+		}
+		if waited := in.x.takeSweep(s.ID); waited != nil {
+			s = waited
+		}
+		ins := at
+		ins.sweep = s
+		in.due = append(in.due, &ins)
 	}
 }
 
@@ -184,11 +198,14 @@ func (s *stream) Message(tx *pgoutput.Tx, prefix string, content []byte) error {
 		return nil
 	}
 	words := strings.Fields(string(content))
-	if len(words) < 3 || words[0] != s.injector.x.id {
+	if len(words) < 3 {
 		return nil
 	}
 	at := insertion{at: cdc.Position{LSN: s.decoder.Base() + tx.Commit}, micros: tx.Micros, xid: tx.XID}
-	s.injector.mark(words[1:], at, s.decoder.Relation)
+	if words[0] == s.injector.x.id {
+		s.injector.mark(words[1:], at, s.decoder.Relation)
+	}
+	s.injector.sweeps(words[1:], at, s.capture.source.options.Slot, s.decoder.Base())
 	return nil
 }
 
@@ -246,7 +263,7 @@ func (s *stream) insert(ctx context.Context, ins *insertion) (stopped bool, err 
 func (s *stream) insertSweep(ctx context.Context, ins *insertion) (stopped bool, err error) {
 	sw := ins.sweep
 	ins.verdict = verdict{sweep: sw}
-	r := s.router.byOID(sw.table, ins.at)
+	r := s.router.byOID(sw.Table, ins.at)
 	if ins.verdict.gone = r == nil; ins.verdict.gone {
 		return false, nil
 	}
@@ -254,7 +271,7 @@ func (s *stream) insertSweep(ctx context.Context, ins *insertion) (stopped bool,
 		return stopped, err
 	}
 	s.app.AppendAll(&cdc.Entry{Position: ins.at, Op: cdc.OpSweep, Table: r.name, Micros: ins.micros, XID: ins.xid,
-		For: sw.meant, Since: sw.since.Append(nil)})
+		For: sw.Meant, Since: sw.Since.Append(nil)})
 	return false, nil
 }
 
@@ -277,11 +294,12 @@ func (s *stream) answer(end cdc.LSN) {
 	for _, ins := range s.injector.answers {
 		v := ins.verdict
 		v.end = end
-		if v.sweep != nil {
+		switch {
+		case v.chunk != nil:
+			v.chunk.verdict <- v
+		case v.sweep.verdict != nil:
 			v.sweep.verdict <- v
-			continue
 		}
-		v.chunk.verdict <- v
 	}
 	s.injector.answers = s.injector.answers[:0]
 }

@@ -2,7 +2,6 @@ package pgsource
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -258,14 +257,12 @@ func (l *load) read(ctx context.Context, p *part) error {
 	if l.spec.Rate > 0 {
 		limit = min(limit, max(1, l.spec.Rate))
 	}
-	c := &chunk{id: fmt.Sprintf("%s.%d.%s", l.spec.ID, l.chunks, cdc.NewBackfillID()), table: l.reader.table, part: p,
-		most: 4*limit + 1000, verdict: l.verdicts}
-	if len(l.spec.For) > 0 {
-		var err error
-		if c.meant, err = json.Marshal(l.spec.For); err != nil {
-			return fmt.Errorf("encode for of backfill: %w", err)
-		}
+	meant, err := l.meant()
+	if err != nil {
+		return err
 	}
+	c := &chunk{id: fmt.Sprintf("%s.%d.%s", l.spec.ID, l.chunks, cdc.NewBackfillID()), table: l.reader.table, part: p,
+		most: 4*limit + 1000, meant: meant, verdict: l.verdicts}
 	if n := len(l.spare); n > 0 {
 		c.rows, l.spare = l.spare[n-1], l.spare[:n-1]
 	}

@@ -135,22 +135,37 @@ func writes(list []uint64, writers []int64) uint64 {
 	return 0
 }
 
+// meant gives the mappings that the backfill is for as its entries say it; nil for all.
+func (l *load) meant() ([]byte, error) {
+	if len(l.spec.For) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(l.spec.For)
+	if err != nil {
+		return nil, fmt.Errorf("encode for of backfill: %w", err)
+	}
+	return text, nil
+}
+
 // sweep ends a generation: it puts a sweep into the log, and waits until that is
 // durable.
 func (l *load) sweep(ctx context.Context) error {
 	if l.progress.Since.IsZero() { // the first mark was of an attempt before this one
 		return errors.New("the start of the generation is not known")
 	}
-	s := &sweep{id: "sweep-" + cdc.NewBackfillID(), table: l.reader.table, since: l.progress.Since, verdict: l.verdicts}
-	if len(l.spec.For) > 0 {
-		var err error
-		if s.meant, err = json.Marshal(l.spec.For); err != nil {
-			return fmt.Errorf("encode for of backfill: %w", err)
-		}
+	meant, err := l.meant()
+	if err != nil {
+		return err
+	}
+	s := &sweep{ID: "sweep-" + cdc.NewBackfillID(), Slot: l.f.capture.source.options.Slot, Base: l.f.stream.decoder.Base(),
+		Table: l.reader.table, Since: l.progress.Since, Meant: meant, verdict: l.verdicts}
+	text, err := s.text()
+	if err != nil {
+		return fmt.Errorf("encode sweep: %w", err)
 	}
 	l.f.x.putSweep(s)
-	defer l.f.x.takeSweep(s.id)
-	if err := l.pay(ctx, markSweep, s.id); err != nil {
+	defer l.f.x.takeSweep(s.ID)
+	if err := l.pay(ctx, markSweep, text); err != nil {
 		return err
 	}
 	tick := time.NewTicker(durableEvery)
