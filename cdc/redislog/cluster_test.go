@@ -3,6 +3,7 @@ package redislog
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -328,5 +329,38 @@ func moveSlots(t *testing.T, c *servers.RedisCluster, l *Log) {
 		for _, i := range []int{to, from, 3 - from - to} {
 			must(nodes[i], "cluster", "setslot", slot, "node", ids[to])
 		}
+	}
+}
+
+// One node of a cluster that evicts is found and named, also if others do not let us ask.
+func TestClusterNodeThatEvicts(t *testing.T) {
+	cluster := servertest.RedisCluster(t, servers.ClusterOptions{Masters: 3, NodeTimeout: 5 * time.Second})
+	ask := func(node *servers.Redis, args ...any) {
+		t.Helper()
+		c := redis.NewClient(&redis.Options{Addr: node.Addr()})
+		if err := errors.Join(c.Do(t.Context(), args...).Err(), c.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, evicting := range cluster.Nodes {
+		ask(evicting, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+		for j, other := range cluster.Nodes {
+			right := "-info"
+			if i == j {
+				right = "+info"
+			}
+			ask(other, "ACL", "SETUSER", "default", right)
+		}
+		l, err := Open(t.Context(), Options{Cluster: cluster.Addrs(), Name: "evicts", Partitions: 16, Logger: slog.New(slog.DiscardHandler)})
+		var setup *cdc.SetupError
+		if !errors.As(err, &setup) || !strings.Contains(err.Error(), evicting.Addr()+" has maxmemory-policy allkeys-lru") {
+			t.Errorf("node %d evicts: %v", i, err)
+		}
+		if l != nil {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		ask(evicting, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 	}
 }

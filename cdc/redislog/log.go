@@ -139,11 +139,14 @@ func (l *Log) checkPolicy(ctx context.Context, where string) error {
 		return err
 	}
 	for _, p := range places {
+		if len(places) > 1 { // the one that it is about, of a cluster
+			where = p.client.Options().Addr
+		}
 		memory, err := infoOf(ctx, p.client, "memory")
 		if isRefused(err) {
 			l.logger.Warn("redis does not let us see its memory policy, which must be noeviction", "server", where,
 				"hint", "allow the user the command INFO: ACL SETUSER … +info")
-			return nil
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("read memory policy of redis at %s: %w", where, err)
