@@ -35,28 +35,64 @@ WHERE t.isleaf AND c.relkind = 'r' AND c.relispartition`
 // leavesNote is the name under which the log keeps the leaves.
 const leavesNote = "leaves"
 
-// watchLeaves looks for what PostgreSQL does not publish of partitioned tables: a
-// TRUNCATE, DETACH or DROP of a partition takes rows away, an ATTACH brings some.
-func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
-	roots := slices.Collect(maps.Keys(a.known))
-	rows, err := conn.Query(ctx, leafQuery, roots)
+// readLeaves reads those of tables. One that has none has an empty list.
+func readLeaves(ctx context.Context, conn *pgx.Conn, tables []uint32) (leaves, error) {
+	rows, err := conn.Query(ctx, leafQuery, tables)
 	if err != nil {
-		return fmt.Errorf("read partitions: %w", err)
+		return nil, fmt.Errorf("read partitions: %w", err)
 	}
 	now := leaves{}
+	for _, t := range tables {
+		now[t] = map[uint32]uint64{}
+	}
 	var root, leaf uint32
 	var state int64
 	if _, err := pgx.ForEachRow(rows, []any{&root, &leaf, &state}, func() error {
-		if now[root] == nil {
-			now[root] = map[uint32]uint64{}
-		}
 		now[root][leaf] = uint64(state)
 		return nil
 	}); err != nil {
-		return fmt.Errorf("read partitions: %w", err)
+		return nil, fmt.Errorf("read partitions: %w", err)
+	}
+	return now, nil
+}
+
+// noteLeaves notes the partitions of tables that are new to the log, before anything of
+// them comes into it: what happens to them from then on is noticed, also if the first look
+// is late.
+func (c *Capture) noteLeaves(ctx context.Context, conn *pgx.Conn, tables []uint32) error {
+	noted, err := c.notedLeaves(ctx)
+	if err != nil {
+		return err
+	}
+	tables = slices.DeleteFunc(tables, func(t uint32) bool { return noted[t] != nil })
+	if len(tables) == 0 {
+		return nil
+	}
+	now, err := readLeaves(ctx, conn, tables)
+	if err != nil {
+		return err
+	}
+	maps.Copy(noted, now)
+	return c.setLeaves(ctx, noted)
+}
+
+func (c *Capture) setLeaves(ctx context.Context, l leaves) error {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("encode partitions: %w", err)
+	}
+	return c.log.SetNote(ctx, leavesNote, string(text))
+}
+
+// watchLeaves looks for what PostgreSQL does not publish of partitioned tables: a
+// TRUNCATE, DETACH or DROP of a partition takes rows away, an ATTACH brings some.
+func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
+	now, err := readLeaves(ctx, conn, slices.Collect(maps.Keys(a.known)))
+	if err != nil {
+		return err
 	}
 	if a.leaves == nil {
-		if a.leaves, err = a.notedLeaves(ctx); err != nil {
+		if a.leaves, err = a.capture.notedLeaves(ctx); err != nil {
 			return err
 		}
 	}
@@ -73,19 +109,15 @@ func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
 	if err := a.capture.log.AddBackfills(ctx, fills); err != nil {
 		return err
 	}
-	text, err := json.Marshal(now)
-	if err != nil {
-		return fmt.Errorf("encode partitions: %w", err)
-	}
-	if err := a.capture.log.SetNote(ctx, leavesNote, string(text)); err != nil {
+	if err := a.capture.setLeaves(ctx, now); err != nil {
 		return err
 	}
 	a.leaves = now
 	return nil
 }
 
-func (a *attendant) notedLeaves(ctx context.Context) (leaves, error) {
-	text, err := a.capture.log.Note(ctx, leavesNote)
+func (c *Capture) notedLeaves(ctx context.Context) (leaves, error) {
+	text, err := c.log.Note(ctx, leavesNote)
 	if err != nil || text == "" {
 		return leaves{}, err
 	}

@@ -106,6 +106,10 @@ func (c *Capture) open(ctx context.Context, repl *pgconn.PgConn) (*stream, *Loss
 	if err != nil {
 		return nil, nil, err
 	}
+	tables := r.tables()
+	if err := c.noteLeaves(ctx, conn, slices.Collect(maps.Values(tables))); err != nil {
+		return nil, nil, err
+	}
 	starts := newStarter(c, r)
 	if err := starts.start(ctx, conn); err != nil {
 		return nil, nil, err
@@ -116,7 +120,7 @@ func (c *Capture) open(ctx context.Context, repl *pgconn.PgConn) (*stream, *Loss
 	}
 	c.names = r.now
 	c.stats.confirmed.Store(uint64(f.Confirmed))
-	return newStream(c, repl, app, streamStart{base: l.Epoch.Base, xid: f.XID, confirmed: f.Confirmed, router: r, tables: r.tables(), starter: starts}), nil, nil
+	return newStream(c, repl, app, streamStart{base: l.Epoch.Base, xid: f.XID, confirmed: f.Confirmed, router: r, tables: tables, starter: starts}), nil, nil
 }
 
 // follow goes on with tables that were renamed since a session of this process began
