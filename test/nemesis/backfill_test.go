@@ -157,6 +157,7 @@ func (b *bridge) endBackfills() {
 	rows := int64(0)
 	counts := map[string]int{}
 	b.until(5*time.Minute, func() string {
+		noticed := b.partitionsNoted() != before // before the list, which then has what came of it
 		list, err := b.backfills()
 		if err != nil {
 			return err.Error()
@@ -196,7 +197,7 @@ func (b *bridge) endBackfills() {
 				b.t.Fatalf("the first load of %s was asked for %d times", tables[i].name, n)
 			}
 		}
-		if b.partitionsNoted() == before {
+		if !noticed {
 			return "nobody has noticed that a partition was truncated"
 		}
 		return ""
