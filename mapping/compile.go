@@ -14,41 +14,73 @@ import (
 )
 
 // Compile checks a file against the source's catalog and makes a plan of it.
-// The error is of type Errors and has all mistakes of the file.
-func Compile(f *File, cat Catalog) (*Mapping, error) {
-	c := &compiler{f: f, doc: f.doc.Fresh(), slots: map[string]int{}}
+// The error is of type Errors and has all mistakes of the file. A file that refers to
+// others is compiled with them, by CompileAll.
+func Compile(f *File, cat Catalog) (*Mapping, error) { return compileAmong(f, []*File{f}, cat) }
+
+// CompileAll compiles files that may refer to each other. The error is of type Errors and
+// has the mistakes of all files; the mappings are those of files without one.
+func CompileAll(files []*File, cat Catalog) ([]*Mapping, error) {
+	var out []*Mapping
+	var errs Errors
+	for _, f := range files {
+		m, err := compileAmong(f, files, cat)
+		if err != nil {
+			errs = append(errs, asErrors(f.Path, err)...)
+			continue
+		}
+		out = append(out, m)
+	}
+	return out, errs.Err()
+}
+
+func compileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
+	c := &compiler{f: f, files: files, cat: cat, docs: map[*yamldoc.Doc]*yamldoc.Doc{}}
+	c.doc = c.fresh(f.doc)
 	if list, ok := cat.(targetLister); ok && list.Targets() != nil {
 		c.target(list.Targets())
 	}
 	columns, ok := cat.Columns(f.From)
 	if !ok {
 		c.unknownTable(cat)
-		return nil, c.doc.Err()
+		return nil, c.err()
 	}
 	if !slices.ContainsFunc(columns, func(c Column) bool { return c.Key }) {
 		c.doc.Fail(f.from, "the table has no primary key, nor another replica identity:", f.From.String(), identityHint(f.From, columns))
 	}
-	for _, col := range columns {
-		c.columns = append(c.columns, expr.Column{Name: col.Name, Type: col.Type})
-	}
+	c.scope = expr.NewScope(exprColumns(columns), f.env)
 	m := &Mapping{
-		name: f.Name, table: f.From, target: f.Target, object: f.Object, lane: f.Lane, start: f.Start, coalesce: f.Coalesce,
+		name: f.Name, table: f.From, target: f.Target, object: f.Object, lane: f.Lane, start: f.Start, coalesce: f.Coalesce, slo: f.SLO,
 		action: f.Delete.Action,
 	}
 	if f.When != nil {
 		m.when = c.field("when", *f.When, expr.Bool)
 	}
 	m.key = c.key()
-	for _, a := range f.Fields {
-		m.fields = append(m.fields, c.field(a.Field, a.Expr, expr.Any))
+	for i := range f.Fields {
+		m.fields = append(m.fields, c.assign(&f.Fields[i]))
 	}
+	m.signs = signsOf(m.fields)
 	m.set = c.set()
-	if err := c.doc.Err(); err != nil {
+	m.rules = c.laneRules(columns)
+	if err := c.err(); err != nil {
 		return nil, err
 	}
-	m.slots, m.names = c.slots, c.names
+	m.scope, m.names = c.scope, c.scope.Used()
+	m.slots = make(map[string]int, len(m.names))
+	for i, name := range m.names {
+		m.slots[name] = i
+	}
 	m.rows = &sync.Pool{New: func() any { return m.newRow() }}
 	return m, nil
+}
+
+func exprColumns(columns []Column) []expr.Column {
+	out := make([]expr.Column, len(columns))
+	for i, col := range columns {
+		out[i] = expr.Column{Name: col.Name, Type: col.Type}
+	}
+	return out
 }
 
 // CheckTarget tells whether the mapping's target is among the configured ones.
@@ -60,12 +92,31 @@ func (f *File) CheckTarget(known []string) error {
 }
 
 type compiler struct {
-	f       *File
-	doc     *yamldoc.Doc
-	columns []expr.Column
-	// slots gives each column that is read a place in a row; names is its inverse.
-	slots map[string]int
-	names []string
+	f     *File
+	files []*File // f and those that it may refer to
+	cat   Catalog
+	scope *expr.Scope
+	doc   *yamldoc.Doc                  // of f
+	docs  map[*yamldoc.Doc]*yamldoc.Doc // the documents that f is made of, each without older mistakes
+}
+
+// fresh gives a document to note mistakes in, which the file's own is not: it may be
+// compiled again.
+func (c *compiler) fresh(d *yamldoc.Doc) *yamldoc.Doc {
+	out, ok := c.docs[d]
+	if !ok {
+		out = d.Fresh()
+		c.docs[d] = out
+	}
+	return out
+}
+
+func (c *compiler) err() error {
+	var all Errors
+	for _, d := range c.docs {
+		all = append(all, asErrors(d.File, d.Err())...)
+	}
+	return all.Err()
 }
 
 func (c *compiler) target(known []string) {
@@ -117,24 +168,29 @@ func identityHint(t cdc.Table, columns []Column) string {
 
 // field compiles one expression; a mistake is noted and gives an empty field.
 func (c *compiler) field(name string, e Expr, want expr.Type) field {
-	f := field{name: name, slot: -1}
-	p, err := expr.Compile(e.Source, c.columns, want)
+	f := field{name: name, slot: -1, write: WriteAlways}
+	if e.Const != nil {
+		f.constant = e.Const
+		return f
+	}
+	p, err := c.scope.Compile(e.Source, want)
 	if err != nil {
 		c.fail(e, err)
 		return f
 	}
-	for _, col := range p.Columns() {
-		slot, ok := c.slots[col]
-		if !ok {
-			slot = len(c.names)
-			c.slots[col] = slot
-			c.names = append(c.names, col)
-		}
-		f.inputs = append(f.inputs, slot)
+	f.program, f.inputs = p, p.Inputs()
+	if slot, ok := p.IsColumn(); ok {
+		f.slot = slot
 	}
-	f.program = p
-	if _, ok := p.IsColumn(); ok {
-		f.slot = f.inputs[0]
+	return f
+}
+
+// assign compiles a field of the target.
+func (c *compiler) assign(a *Assign) field {
+	f := c.field(a.Field, a.Expr, expr.Any)
+	f.write = a.Write
+	if f.program != nil && f.program.Ref() != nil {
+		f.ref = c.reference(a, f.program.Ref())
 	}
 	return f
 }
@@ -142,22 +198,22 @@ func (c *compiler) field(name string, e Expr, want expr.Type) field {
 func (c *compiler) fail(e Expr, err error) {
 	var ee *expr.Error
 	if !errors.As(err, &ee) {
-		c.doc.Fail(e.node, err.Error(), e.Source, "")
+		c.fresh(e.doc).Fail(e.node, err.Error(), e.Source, "")
 		return
 	}
-	c.doc.FailAt(e.node, ee.Offset, Error{Msg: ee.Msg, Value: ee.Value, Hint: ee.Hint})
+	c.fresh(e.doc).FailAt(e.node, ee.Offset, Error{Msg: ee.Msg, Value: ee.Value, Hint: ee.Hint})
 }
 
 func (c *compiler) key() field {
 	k := c.f.Key
 	f := c.field(k.Field, k.Expr, expr.Any)
-	if f.program == nil {
-		return f
-	}
 	switch {
-	case f.program.IsConstant():
-		c.doc.Fail(k.node, "the key is the same for every row:", k.Source, "name a column that identifies the record, such as id")
-	case f.program.Type() == expr.JSON:
+	case f.constant != nil, f.program != nil && f.program.IsConstant():
+		c.doc.Fail(k.node, "the key is the same for every row:", k.node.Shown(), "name a column that identifies the record, such as id")
+	case f.program == nil:
+	case f.program.Ref() != nil:
+		c.doc.Fail(k.node, "a reference cannot be a key:", k.Source, "name the column, such as account_id")
+	case f.program.Type() == expr.JSON || f.program.Type().IsList():
 		c.doc.Fail(k.node, "a json, jsonb or array column cannot be a key:", k.Source, "name a column of text or numbers")
 	}
 	return f
@@ -166,9 +222,13 @@ func (c *compiler) key() field {
 func (c *compiler) set() []constant {
 	var set []constant
 	for _, a := range c.f.Delete.Set {
-		f := c.field(a.Field, a.Expr, expr.Any)
 		if a.Field == c.f.Key.Field {
 			c.doc.Fail(a.node, "the key cannot be set", a.Field, "take it out of set")
+		}
+		f := c.field(a.Field, a.Expr, expr.Any)
+		if f.constant != nil {
+			set = append(set, constant{name: a.Field, json: string(f.constant)})
+			continue
 		}
 		if f.program == nil {
 			continue
@@ -177,7 +237,7 @@ func (c *compiler) set() []constant {
 			c.doc.Fail(a.node, "not a constant:", a.Source, "a deleted row has no columns left: write a constant, such as true or '\"gone\"'")
 			continue
 		}
-		v, err := f.program.Eval(nil)
+		v, err := f.program.Eval(c.scope.NewRow())
 		if err != nil {
 			c.fail(a.Expr, err)
 			continue

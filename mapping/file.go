@@ -1,15 +1,15 @@
 package mapping
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
-	"github.com/walbridge/walbridge/mapping/nearest"
 	"github.com/walbridge/walbridge/mapping/yamldoc"
 	"github.com/walbridge/walbridge/sinks"
 )
@@ -28,33 +28,68 @@ type File struct {
 	Path string
 	// Name names the mapping; it is the identity that delivered state is kept
 	// under, so renaming it sends everything again.
-	Name           string
+	Name string
+	// Description is for people.
+	Description    string
 	From           cdc.Table
 	When           *Expr // nil if the file has none
 	Target, Object string
 	Key            Assign
-	Fields         []Assign // in the order of the file
+	Fields         []Assign // those of the shared lists first, then in the order of the file
 	Delete         DeletePolicy
-	Lane           string
+	// Lane is the lane of rows for which no rule of LaneRules holds, of which the first
+	// that does decides.
+	Lane      string
+	LaneRules []LaneRule
 	// Start says what a mapping that is new begins with: StartBackfill or StartNow.
 	Start    string
 	Coalesce sinks.Coalesce
+	// SLO is how long after its commit a change should be at the target; zero if the file
+	// does not say.
+	SLO time.Duration
 
-	doc  *yamldoc.Doc
-	from *yamldoc.Node
-	to   *yamldoc.Node
+	doc   *yamldoc.Doc
+	env   func(string) (string, bool)
+	from  *yamldoc.Node
+	to    *yamldoc.Node
+	tests *yamldoc.Node
 }
 
-// Expr is an expression as the file has it.
+// Expr is an expression as the file has it, or a constant.
 type Expr struct {
+	// Source is the expression's text; empty for a constant.
 	Source string
-	node   *yamldoc.Node
+	// Const is the JSON of a constant; nil for an expression.
+	Const json.RawMessage
+
+	node *yamldoc.Node
+	doc  *yamldoc.Doc // of the file that it is in
 }
 
 // Assign is a field of the target and the expression of its value.
 type Assign struct {
 	Field string
 	Expr
+	Write Write
+
+	key *yamldoc.Node // where the field is named
+}
+
+// Write says with which records a field is sent.
+type Write string
+
+// The ways of writing a field: with every record that has its columns, only where its
+// value is another than the target was last given, or only with a record that is new there.
+const (
+	WriteAlways   Write = "always"
+	WriteChanged  Write = "if_changed"
+	WriteOnCreate Write = "on_create"
+)
+
+// LaneRule gives the rows for which a condition holds a lane.
+type LaneRule struct {
+	Lane string
+	When Expr
 }
 
 // DeletePolicy says what becomes of the target's record when its row is deleted
@@ -84,8 +119,10 @@ const (
 )
 
 var (
-	keysOfFile     = []string{"name", "from", "when", "to", "key", "fields", "delete", "lane", "start", "coalesce"}
+	keysOfFile     = []string{"name", "description", "from", "when", "to", "key", "use", "fields", "delete", "lane", "start", "coalesce", "slo", "tests"}
+	keysOfField    = []string{"value", "const", "write"}
 	keysOfCoalesce = []string{"quiet", "max_delay", "max_batch"}
+	writes         = []string{string(WriteAlways), string(WriteChanged), string(WriteOnCreate)}
 	deletePolicies = []string{string(DeleteRecord), string(ArchiveRecord), string(IgnoreDelete)}
 	nameForm       = regexp.MustCompile(`^[a-z0-9_-]+$`)
 )
@@ -98,15 +135,32 @@ func DefaultCoalesce() sinks.Coalesce {
 	return sinks.Coalesce{Quiet: 200 * time.Millisecond, MaxDelay: 2 * time.Second, MaxBatch: 200}
 }
 
+// Loader reads mapping files. The zero value reads the process's environment and disk.
+type Loader struct {
+	// Env gives the variables of the environment; os.LookupEnv if nil.
+	Env func(name string) (string, bool)
+	// ReadFile reads the files that use: names; os.ReadFile if nil.
+	ReadFile func(path string) ([]byte, error)
+}
+
 // Parse reads a mapping file's text. The error is of type Errors and has all
 // mistakes that can be seen without a database.
-func Parse(file string, data []byte) (*File, error) {
+func Parse(file string, data []byte) (*File, error) { return Loader{}.Parse(file, data) }
+
+// Parse reads a mapping file's text, as the function of the same name does.
+func (l Loader) Parse(file string, data []byte) (*File, error) {
+	if l.Env == nil {
+		l.Env = os.LookupEnv
+	}
+	if l.ReadFile == nil {
+		l.ReadFile = os.ReadFile
+	}
 	doc, err := yamldoc.Parse(file, data, true)
 	if err != nil {
 		return nil, err
 	}
 	f := &File{
-		Path: file, doc: doc, Lane: cdc.LaneNormal, Start: StartBackfill, Coalesce: DefaultCoalesce(),
+		Path: file, doc: doc, env: l.Env, Lane: cdc.LaneNormal, Start: StartBackfill, Coalesce: DefaultCoalesce(),
 		Delete: DeletePolicy{Action: DeleteRecord},
 		Name:   strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)),
 	}
@@ -118,9 +172,9 @@ func Parse(file string, data []byte) (*File, error) {
 		doc.Section(doc.Root, keysOfFile...)
 		return nil, doc.Err()
 	}
-	p := parser{doc: doc, f: f}
+	p := parser{loader: &l, doc: doc, f: f}
 	p.file(doc.Section(doc.Root, keysOfFile...))
-	if err := doc.Err(); err != nil {
+	if err := p.err(); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -128,16 +182,30 @@ func Parse(file string, data []byte) (*File, error) {
 
 // parser fills a File from the sections of its document.
 type parser struct {
-	doc *yamldoc.Doc
-	f   *File
+	loader *Loader
+	doc    *yamldoc.Doc
+	f      *File
+	shared []*yamldoc.Doc // of the files that it uses
+}
+
+// err gives the mistakes of the file and those that it uses.
+func (p *parser) err() error {
+	var all Errors
+	for _, d := range append([]*yamldoc.Doc{p.doc}, p.shared...) {
+		all = append(all, asErrors(d.File, d.Err())...)
+	}
+	return all.Err()
 }
 
 func (p *parser) file(s *yamldoc.Section) {
 	s.Require("from", "public.opportunities")
 	s.Require("to", "crm/Opportunity")
 	s.Require("key", "{External_Id__c: id}")
-	s.Require("fields", "{Name: name}")
+	if s.Node("use") == nil {
+		s.Require("fields", "{Name: name}")
+	}
 	p.name(s)
+	s.Text("description", &p.f.Description)
 	p.from(s)
 	p.to(s)
 	if n := s.Node("when"); n != nil {
@@ -146,16 +214,13 @@ func (p *parser) file(s *yamldoc.Section) {
 		}
 	}
 	p.key(s.Node("key"))
-	p.f.Fields = p.assigns(s.Node("fields"), "Name: name")
-	for _, a := range p.f.Fields {
-		if a.Field == p.f.Key.Field {
-			p.doc.Fail(a.node, "the field is already the key", a.Field, "take it out of fields")
-		}
-	}
+	p.fields(s)
 	p.delete(s.Node("delete"))
 	p.lane(s)
 	p.start(s)
 	p.coalesce(s.Node("coalesce"))
+	p.slo(s)
+	p.f.tests = s.Node("tests")
 }
 
 func (p *parser) name(s *yamldoc.Section) {
@@ -213,94 +278,7 @@ func (p *parser) expr(n *yamldoc.Node) (Expr, bool) {
 		p.doc.Fail(n, "no expression", "", `write a column, a constant such as '"text"', or null`)
 		return Expr{}, false
 	case n.Kind == yamldoc.Null:
-		return Expr{Source: "nil", node: n}, true
+		return Expr{Source: "nil", node: n, doc: p.doc}, true
 	}
-	return Expr{Source: n.Text, node: n}, true
-}
-
-func (p *parser) assigns(n *yamldoc.Node, example string) []Assign {
-	if n == nil {
-		return nil
-	}
-	if n.Kind != yamldoc.Map {
-		p.doc.Fail(n, fmt.Sprintf("want target fields with their expressions, not %s", n.Kind), n.Text, "write "+example)
-		return nil
-	}
-	if len(n.Keys) == 0 {
-		p.doc.Fail(n, "no field", "", "write at least one, such as "+example)
-	}
-	var list []Assign
-	for i, k := range n.Keys {
-		if strings.TrimSpace(k.Text) == "" {
-			p.doc.Fail(k, "a field without a name", "", "write "+example)
-			continue
-		}
-		if e, ok := p.expr(n.Values[i]); ok {
-			list = append(list, Assign{Field: k.Text, Expr: e})
-		}
-	}
-	return list
-}
-
-func (p *parser) key(n *yamldoc.Node) {
-	list := p.assigns(n, "External_Id__c: id")
-	if n != nil && len(n.Keys) > 1 {
-		p.doc.Fail(n.Keys[1], "a second key field", n.Keys[1].Text, "a record has one key; join columns if it needs several, such as 'string(a) + \"-\" + string(b)'")
-		return
-	}
-	if len(list) == 1 {
-		p.f.Key = list[0]
-	}
-}
-
-func (p *parser) delete(n *yamldoc.Node) {
-	switch {
-	case n == nil:
-	case n.Kind == yamldoc.Map:
-		s := p.doc.Section(n, "set")
-		s.Require("set", "{IsDeleted: true}")
-		if set := p.assigns(s.Node("set"), "IsDeleted: true"); len(set) > 0 {
-			p.f.Delete = DeletePolicy{Action: SetFields, Set: set}
-		}
-	case n.Kind != yamldoc.String || !slices.Contains(deletePolicies, n.Text):
-		p.doc.Fail(n, "unknown delete policy", n.Text, nearest.Hint(n.Text, deletePolicies, "write delete, archive, ignore, or {set: {IsDeleted: true}}"))
-	default:
-		p.f.Delete.Action = Action(n.Text)
-	}
-}
-
-func (p *parser) lane(s *yamldoc.Section) {
-	s.Text("lane", &p.f.Lane)
-	if !slices.Contains(cdc.Lanes(), p.f.Lane) && !p.doc.Failed("lane") {
-		p.doc.Fail(s.Node("lane"), "unknown lane", p.f.Lane, nearest.Hint(p.f.Lane, cdc.Lanes(), "lanes are "+nearest.List(cdc.Lanes())))
-	}
-}
-
-func (p *parser) start(s *yamldoc.Section) {
-	s.Text("start", &p.f.Start)
-	known := []string{StartBackfill, StartNow}
-	if !slices.Contains(known, p.f.Start) && !p.doc.Failed("start") {
-		p.doc.Fail(s.Node("start"), "unknown start", p.f.Start, nearest.Hint(p.f.Start, known, "write one of "+nearest.List(known)))
-	}
-}
-
-func (p *parser) coalesce(n *yamldoc.Node) {
-	s := p.doc.Section(n, keysOfCoalesce...)
-	c := &p.f.Coalesce
-	s.Duration("quiet", &c.Quiet)
-	s.Duration("max_delay", &c.MaxDelay)
-	s.Int("max_batch", &c.MaxBatch)
-	if p.doc.Failed("coalesce") {
-		return
-	}
-	if c.MaxBatch < 1 || c.MaxBatch > maxBatch {
-		p.doc.Fail(s.Node("max_batch"), "out of range", s.Node("max_batch").Text, fmt.Sprintf("write a number from 1 to %d", maxBatch))
-	}
-	if c.Quiet > c.MaxDelay {
-		at := s.Node("quiet")
-		if at == nil {
-			at = s.Node("max_delay")
-		}
-		p.doc.Fail(at, fmt.Sprintf("quiet (%s) is longer than max_delay (%s)", c.Quiet, c.MaxDelay), "", "make max_delay at least as long: it bounds the wait that quiet makes")
-	}
+	return Expr{Source: n.Text, node: n, doc: p.doc}, true
 }

@@ -59,7 +59,11 @@ func load(path string) (*File, error) {
 	return Parse(path, data)
 }
 
+// asErrors gives the mistakes that an error has; none of nil.
 func asErrors(path string, err error) Errors {
+	if err == nil {
+		return nil
+	}
 	var es Errors
 	if errors.As(err, &es) {
 		return es

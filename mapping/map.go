@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/mapping/expr"
@@ -17,24 +18,31 @@ type Mapping struct {
 	name, target, object, lane, start string
 	table                             cdc.Table
 	coalesce                          sinks.Coalesce
+	slo                               time.Duration
 	action                            Action
+	rules                             *laneRules // nil if there are none
 
 	when   field // without a program if there is no condition
 	key    field
 	fields []field
+	signs  string // tells the fields with write: if_changed from others; empty if there are none
 	set    []constant
 
-	slots map[string]int // the columns that are read, and where in a row
-	names []string       // the same by place
+	scope *expr.Scope
+	names []string       // the columns that are read, by slot
+	slots map[string]int // the same by name
 	rows  *sync.Pool     // of *row
 }
 
 // field is a field of the target with what gives its value.
 type field struct {
-	name    string
-	program *expr.Program
-	slot    int   // where the column is that is only passed on; else -1
-	inputs  []int // the places of all columns the program reads
+	name     string
+	write    Write
+	constant json.RawMessage // instead of a program
+	program  *expr.Program
+	ref      *reference // instead of the program's value
+	slot     int        // where the column is that is only passed on; else -1
+	inputs   []int      // the slots of all columns the program reads
 }
 
 // constant is a field with a value that is known before any row.
@@ -58,8 +66,18 @@ func (m *Mapping) Target() string { return m.target }
 // Object gives the target's name of the kind of thing.
 func (m *Mapping) Object() string { return m.object }
 
-// Lane gives the lane that the table's changes are to travel in.
-func (m *Mapping) Lane() string { return m.lane }
+// Lane gives how urgent the mapping's changes are; empty where that is told by rules over
+// the row, which the capture follows.
+func (m *Mapping) Lane() string {
+	if m.rules != nil {
+		return ""
+	}
+	return m.lane
+}
+
+// SLO is how long after its commit a change should be at the target; zero if nothing is
+// said.
+func (m *Mapping) SLO() time.Duration { return m.slo }
 
 // Start says what the mapping begins with when it is new: StartBackfill or StartNow.
 func (m *Mapping) Start() string { return m.start }
@@ -88,74 +106,91 @@ func (m *Mapping) Map(ch *cdc.Change, prior sinks.Prior) (rec sinks.Record, send
 	if err := r.read(ch.After); err != nil {
 		return sinks.Record{}, false, m.rejected("row", err)
 	}
-	missing := r.missingOf(m.when, nil)
+	missing := r.missingOf(&m.when, nil)
 	if len(missing) == 0 && m.when.program != nil {
-		v, err := m.when.program.Eval(r.get)
+		holds, err := m.when.program.IsTrue(r.cols)
 		if err != nil {
 			return sinks.Record{}, false, m.rejected("when", err)
 		}
-		if v.JSON() != "true" {
+		if !holds {
 			rec, send = m.leave(ch, prior)
 			return rec, send, nil
 		}
 	}
-	return m.upsert(ch, r, missing, !prior.Live)
+	return m.upsert(ch, r, missing, prior)
 }
 
 // upsert makes the record of a row that is to be at the target. The missing
 // columns are those of the condition. A record that the target does not hold yet
 // is made whole: a field left out of it would never come (I5).
-func (m *Mapping) upsert(ch *cdc.Change, r *row, missing []string, whole bool) (sinks.Record, bool, error) {
-	missing = r.missingOf(m.key, missing)
+func (m *Mapping) upsert(ch *cdc.Change, r *row, missing []string, prior sinks.Prior) (sinks.Record, bool, error) {
+	whole := !prior.Live
+	missing = r.missingOf(&m.key, missing)
 	for i := range m.fields {
-		if f := &m.fields[i]; whole || !r.allAbsent(f.inputs) {
-			missing = r.missingOf(*f, missing)
+		f := &m.fields[i]
+		if m.omits(f, prior) {
+			continue
+		}
+		if whole || f.ref != nil || !r.allAbsent(f.inputs) {
+			missing = r.missingOf(f, missing)
 		}
 	}
 	if len(missing) > 0 {
 		return sinks.Record{}, false, &sinks.Unresolved{Columns: missing}
 	}
-	key, err := r.eval(&m.key)
-	if err != nil {
+	var null bool
+	var err error
+	r.buf, r.ends, r.parents = r.buf[:0], r.ends[:0], nil
+	if r.buf, null, err = r.append(&m.key); err != nil {
 		return sinks.Record{}, false, m.rejected(m.key.name, err)
 	}
-	if key.IsNull() {
+	if null {
 		return sinks.Record{}, false, &sinks.Rejected{Code: codeNullKey, Err: fmt.Errorf("map %s: the key field %s is null", m.name, m.key.name)}
 	}
-	size, sent := len(key.JSON()), 0
-	r.out = r.out[:0]
+	r.ends = append(r.ends, len(r.buf))
+	signs := m.newSigns(prior.Sent)
+	sent := 0
 	for i := range m.fields {
 		f := &m.fields[i]
-		var v cdc.Value // absent: left out
-		if len(f.inputs) == 0 || !r.allAbsent(f.inputs) {
-			if v, err = r.eval(f); err != nil {
+		start := len(r.buf)
+		if !m.omits(f, prior) && (len(f.inputs) == 0 || !r.allAbsent(f.inputs)) {
+			if r.buf, _, err = r.append(f); err != nil {
 				return sinks.Record{}, false, m.rejected(f.name, err)
 			}
+			if f.write == WriteChanged && signs.same(r.buf[start:]) {
+				r.buf = r.buf[:start]
+			}
+		} else if f.write == WriteChanged {
+			signs.keep()
+		}
+		if len(r.buf) > start {
 			sent++
 		}
-		size += len(v.JSON())
-		r.out = append(r.out, v)
+		r.ends = append(r.ends, len(r.buf))
 	}
-	rec := m.record(ch, sinks.Upsert)
-	buf := make([]byte, 0, size) // one for all values of the record
-	rec.Key.Name = m.key.name
-	buf, rec.Key.Value = appendValue(buf, key)
-	rec.Fields = make([]sinks.Field, 0, sent)
-	for i, v := range r.out {
-		if v.IsAbsent() {
-			continue
-		}
-		f := sinks.Field{Name: m.fields[i].name}
-		buf, f.Value = appendValue(buf, v)
-		rec.Fields = append(rec.Fields, f)
-	}
-	return rec, true, nil
+	return m.made(ch, r, sent, signs.text()), true, nil
 }
 
-func appendValue(buf []byte, v cdc.Value) ([]byte, json.RawMessage) {
-	start := len(buf)
-	buf = append(buf, v.JSON()...)
-	return buf, json.RawMessage(buf[start:len(buf):len(buf)])
+// omits tells whether a field is left out because of how it is written. Where the first
+// request has had no answer the record may still be new.
+func (m *Mapping) omits(f *field, prior sinks.Prior) bool {
+	return f.write == WriteOnCreate && prior.Live && !prior.Doubt
+}
+
+// made gives the record of which the row has the values: one buffer holds them all, and
+// no value has room behind it that is another's.
+func (m *Mapping) made(ch *cdc.Change, r *row, sent int, signs string) sinks.Record {
+	rec := m.record(ch, sinks.Upsert)
+	buf := slices.Clone(r.buf)
+	rec.Key = sinks.Field{Name: m.key.name, Value: buf[:r.ends[0]:r.ends[0]]}
+	rec.Fields = make([]sinks.Field, 0, sent)
+	for i := range m.fields {
+		if start, end := r.ends[i], r.ends[i+1]; end > start {
+			rec.Fields = append(rec.Fields, sinks.Field{Name: m.fields[i].name, Value: buf[start:end:end]})
+		}
+	}
+	rec.Parents, rec.Sent = r.parents, signs
+	return rec
 }
 
 // leave is what becomes of a record whose row is gone or no longer meant.
@@ -195,22 +230,22 @@ func (m *Mapping) rejected(field string, err error) error {
 	return &sinks.Rejected{Code: codeUnmapped, Err: fmt.Errorf("map %s: %s: %w", m.name, field, err)}
 }
 
-// row holds the columns of one change while it is mapped.
+// row holds the columns of one change while it is mapped, and the values made of them.
 type row struct {
-	m      *Mapping
-	values []cdc.Value // by slot; absent where the change does not have it
-	left   int         // how many slots are still to be found
-	out    []cdc.Value
-	get    func(string) cdc.Value       // made once, to spare a closure for each row
-	take   func(string, cdc.Value) bool // likewise
+	m       *Mapping
+	cols    *expr.Row
+	left    int                          // how many columns are still to be found
+	buf     []byte                       // the values, key first
+	ends    []int                        // where each ends; one that is left out is empty
+	parents []sinks.Parent               // what the values refer to
+	take    func(string, cdc.Value) bool // made once, to spare a closure for each row
 }
 
 func (m *Mapping) newRow() *row {
-	r := &row{m: m, values: make([]cdc.Value, len(m.names)), out: make([]cdc.Value, 0, len(m.fields))}
-	r.get = func(name string) cdc.Value { return r.values[m.slots[name]] }
+	r := &row{m: m, cols: m.scope.NewRow(), ends: make([]int, 0, len(m.fields)+1)}
 	r.take = func(name string, v cdc.Value) bool {
 		if i, ok := m.slots[name]; ok {
-			r.values[i] = v
+			r.cols.Values[i] = v
 			r.left--
 		}
 		return r.left > 0
@@ -218,29 +253,44 @@ func (m *Mapping) newRow() *row {
 	return r
 }
 
+// maxKept bounds the buffer that a row in the pool keeps.
+const maxKept = 64 << 10
+
 // release forgets the row's texts, so that the pool does not keep them.
 func (m *Mapping) release(r *row) {
-	clear(r.values)
-	clear(r.out)
+	r.cols.Reset()
+	if r.parents = nil; cap(r.buf) > maxKept {
+		r.buf = nil
+	}
 	m.rows.Put(r)
 }
 
 func (r *row) read(after string) error {
-	r.left = len(r.values)
+	r.left = len(r.m.names)
 	return cdc.EachColumn(after, r.take)
 }
 
-func (r *row) eval(f *field) (cdc.Value, error) {
-	if f.slot >= 0 {
-		return r.values[f.slot], nil
+// append appends the value of a field to the buffer.
+func (r *row) append(f *field) (_ []byte, null bool, err error) {
+	switch {
+	case f.constant != nil:
+		return append(r.buf, f.constant...), false, nil
+	case f.ref == nil:
+		return f.program.Append(r.buf, r.cols)
 	}
-	return f.program.Eval(r.get)
+	start := len(r.buf)
+	b, source, null, err := f.ref.resolve(r.buf, r.cols)
+	if err == nil && !null {
+		r.parents = append(r.parents, sinks.Parent{Field: f.name, Mapping: f.ref.mapping, Source: source,
+			Key: sinks.Field{Name: f.ref.key, Value: slices.Clone(b[start:])}})
+	}
+	return b, null, err
 }
 
 // missingOf adds the absent inputs of a field to a list, each once.
-func (r *row) missingOf(f field, list []string) []string {
+func (r *row) missingOf(f *field, list []string) []string {
 	for _, i := range f.inputs {
-		if name := r.m.names[i]; r.values[i].IsAbsent() && !slices.Contains(list, name) {
+		if name := r.m.names[i]; r.cols.Values[i].IsAbsent() && !slices.Contains(list, name) {
 			list = append(list, name)
 		}
 	}
@@ -250,7 +300,7 @@ func (r *row) missingOf(f field, list []string) []string {
 // allAbsent tells that there are inputs and none of them was sent.
 func (r *row) allAbsent(inputs []int) bool {
 	for _, i := range inputs {
-		if !r.values[i].IsAbsent() {
+		if !r.cols.Values[i].IsAbsent() {
 			return false
 		}
 	}

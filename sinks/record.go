@@ -55,8 +55,23 @@ type Record struct {
 	// Left says that the row is no longer meant, and that the fields only mark the
 	// record as such: the others are not what the row holds.
 	Left bool
+	// Parents are the records that values refer to.
+	Parents []Parent
+	// Sent is the signature of the values that are only sent where they have changed, as
+	// the target has them once it has accepted the record.
+	Sent string
 	// Position is that of the newest change folded in.
 	Position cdc.Position
+}
+
+// Parent is a record that another one refers to.
+type Parent struct {
+	// Field is the field of the referring record that holds the parent's key.
+	Field string
+	// Mapping and Source tell which record it is, as those of Record do.
+	Mapping, Source string
+	// Key is the field that identifies the parent at the target.
+	Key Field
 }
 
 // Batch is a set of records of one mapping, no two with the same Source.
@@ -113,4 +128,10 @@ type Prior struct {
 	Live bool
 	// Key is the target key of that record.
 	Key Field
+	// Doubt tells that the first request for the record has had no certain answer: it may
+	// not be there.
+	Doubt bool
+	// Sent is the signature that the last record had which the target accepted; empty
+	// where it is not certain what the target holds.
+	Sent string
 }

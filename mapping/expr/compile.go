@@ -2,17 +2,17 @@ package expr
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/apd/v3"
 	"github.com/expr-lang/expr/ast"
 
-	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/mapping/nearest"
 )
 
 // node gives the value of a part of an expression for one row.
-type node func(get func(string) cdc.Value) (value, error)
+type node func(row *Row) (value, error)
 
 // typed is a compiled part. A value that is set has the type.
 type typed struct {
@@ -20,6 +20,7 @@ type typed struct {
 	typ    Type
 	at     int    // offset in the source
 	column string // set for a plain column
+	path   string // set for a column and a path into it, as it is written
 	// wholeLiteral is set for a whole number written out, which round needs.
 	wholeLiteral *int
 	textLiteral  *string
@@ -27,8 +28,8 @@ type typed struct {
 
 type compiler struct {
 	src   []rune
-	cols  []Column
-	used  []string
+	scope *Scope
+	used  []int // the slots of the columns that are read
 	steps int
 }
 
@@ -68,10 +69,16 @@ func (c *compiler) compile(n ast.Node) (typed, error) {
 		return c.conditional(n)
 	case *ast.CallNode:
 		return c.call(n)
-	case *ast.MemberNode, *ast.SliceNode, *ast.ChainNode:
-		return typed{}, c.fail(at, "", "send the whole column", "parts of a value (a.b, a[0]) cannot be taken")
+	case *ast.MemberNode:
+		return c.member(n)
+	case *ast.ChainNode: // a?.b: every path is null where a part of it is missing
+		return c.compile(n.Node)
+	case *ast.SliceNode:
+		return typed{}, c.fail(at, "", "take one item, such as tags[0]", "a part of a list cannot be taken")
 	case *ast.ArrayNode:
-		return typed{}, c.fail(at, "", "write x in ['a', 'b']", "a list stands only after in")
+		return c.list(n)
+	case *ast.MapNode:
+		return typed{}, c.fail(at, "", "write map(x, {'a': 'b'}, 'other')", "{…} stands only within map")
 	case *ast.VariableDeclaratorNode, *ast.SequenceNode:
 		return typed{}, c.fail(at, "", "write one expression", "variables and ; are not part of the language")
 	}
@@ -79,7 +86,7 @@ func (c *compiler) compile(n ast.Node) (typed, error) {
 }
 
 func constant(t Type, v value, at int) typed {
-	return typed{typ: t, at: at, eval: func(func(string) cdc.Value) (value, error) { return v, nil }}
+	return typed{typ: t, at: at, eval: func(*Row) (value, error) { return v, nil }}
 }
 
 // decimal takes a literal from the source's text: the parser has already made
@@ -101,10 +108,8 @@ func (c *compiler) decimal(n *ast.FloatNode) (typed, error) {
 }
 
 func (c *compiler) identifier(name string, at int) (typed, error) {
-	for _, col := range c.cols {
-		if col.Name == name {
-			return c.columnNode(col, at), nil
-		}
+	if i, ok := c.scope.byName[name]; ok {
+		return c.columnNode(c.scope.columns[i], at), nil
 	}
 	if name == "null" {
 		return constant(Nil, value{}, at), nil
@@ -113,8 +118,8 @@ func (c *compiler) identifier(name string, at int) (typed, error) {
 }
 
 func (c *compiler) unknownColumn(name string, at int) error {
-	names := make([]string, len(c.cols))
-	for i, col := range c.cols {
+	names := make([]string, len(c.scope.columns))
+	for i, col := range c.scope.columns {
 		names[i] = col.Name
 	}
 	hint := nearest.Hint(name, names, "the table has "+nearest.List(names)+`; text is written in quotes: '"`+name+`"'`)
@@ -122,31 +127,30 @@ func (c *compiler) unknownColumn(name string, at int) error {
 }
 
 func (c *compiler) columnNode(col Column, at int) typed {
-	t := TypeOf(col.Type)
-	seen := false
-	for _, u := range c.used {
-		seen = seen || u == col.Name
+	t, slot, name := TypeOf(col.Type), c.scope.slot(col.Name), col.Name
+	if !slices.Contains(c.used, slot) {
+		c.used = append(c.used, slot)
 	}
-	if !seen {
-		c.used = append(c.used, col.Name)
-	}
-	absent := &Error{Offset: at, Msg: "the column was not sent with the change", Value: col.Name}
-	name := col.Name
-	eval := func(get func(string) cdc.Value) (value, error) {
-		raw := get(name)
-		if raw.IsNull() {
-			return value{}, nil
+	absent := &Error{Offset: at, Msg: "the column was not sent with the change", Value: name}
+	eval := func(row *Row) (value, error) {
+		if row.has[slot] {
+			return row.decoded[slot], nil
 		}
+		raw := row.Values[slot]
 		if raw.IsAbsent() {
 			return value{}, absent
 		}
-		v, bad := decode(t, raw.JSON())
-		if bad != "" {
-			return value{}, &Error{Offset: at, Msg: "column " + name + ": " + bad}
+		var v value
+		if !raw.IsNull() {
+			var bad string
+			if v, bad = decode(t, raw.JSON()); bad != "" {
+				return value{}, &Error{Offset: at, Msg: "column " + name + ": " + bad}
+			}
 		}
+		row.decoded[slot], row.has[slot] = v, true
 		return v, nil
 	}
-	return typed{eval: eval, typ: t, at: at, column: name}
+	return typed{eval: eval, typ: t, at: at, column: name, path: name}
 }
 
 func (c *compiler) unary(n *ast.UnaryNode) (typed, error) {
@@ -160,8 +164,8 @@ func (c *compiler) unary(n *ast.UnaryNode) (typed, error) {
 		if x.typ != Bool && x.typ != Nil {
 			return typed{}, c.fail(at, n.Operator, boolHint(x), "%s needs a boolean, not %s:", "the operator", x.typ)
 		}
-		return typed{typ: Bool, at: at, eval: func(get func(string) cdc.Value) (value, error) {
-			v, err := x.eval(get)
+		return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+			v, err := x.eval(row)
 			if err != nil || !v.set {
 				return value{}, err
 			}
@@ -189,7 +193,7 @@ func zero(t Type) node {
 	if t == Decimal {
 		v = decOf(widen(0))
 	}
-	return func(func(string) cdc.Value) (value, error) { return v, nil }
+	return func(*Row) (value, error) { return v, nil }
 }
 
 func (c *compiler) conditional(n *ast.ConditionalNode) (typed, error) {
@@ -213,25 +217,20 @@ func (c *compiler) conditional(n *ast.ConditionalNode) (typed, error) {
 		return typed{}, err
 	}
 	yes, no = as(t, yes), as(t, no)
-	return typed{typ: t, at: cond.at, eval: func(get func(string) cdc.Value) (value, error) {
-		v, err := cond.eval(get)
+	return typed{typ: t, at: cond.at, eval: func(row *Row) (value, error) {
+		v, err := cond.eval(row)
 		if err != nil {
 			return value{}, err
 		}
 		if v.isTrue() {
-			return yes.eval(get)
+			return yes.eval(row)
 		}
-		return no.eval(get)
+		return no.eval(row)
 	}}, nil
 }
 
 // common gives the type that both sides fit, for operators that choose one.
 func (c *compiler) common(where string, a, b typed) (Type, error) {
-	for _, x := range []typed{a, b} {
-		if x.typ == JSON {
-			return Any, c.jsonError(x)
-		}
-	}
 	t, ok := unify(a.typ, b.typ)
 	if !ok {
 		return Any, c.fail(b.at, "", "make text of one with string(x)", "%s have different types, %s and %s", where, a.typ, b.typ)
@@ -240,24 +239,56 @@ func (c *compiler) common(where string, a, b typed) (Type, error) {
 }
 
 func (c *compiler) jsonError(x typed) error {
-	return c.fail(x.at, x.column, "send it as it is, as a field of its own", "a json, jsonb or array column cannot be calculated with:")
+	path := x.path
+	if path == "" {
+		path = "x"
+	}
+	return c.fail(x.at, path, fmt.Sprintf("say what it holds: string(%s), int(…), decimal(…) or bool(…); or send it as it is, as a field of its own", path), "a JSON value cannot be calculated with:")
 }
 
 // as makes a node give values of type t, which its own type must fit.
 func as(t Type, x typed) typed {
-	if t != Decimal || x.typ != Int {
+	widened := widener(t, x.typ)
+	if widened == nil {
+		if x.typ == Nil {
+			x.typ = t
+		}
 		return x
 	}
 	eval := x.eval
-	x.typ = Decimal
-	x.eval = func(get func(string) cdc.Value) (value, error) {
-		v, err := eval(get)
+	x.typ = t
+	x.eval = func(row *Row) (value, error) {
+		v, err := eval(row)
 		if err != nil || !v.set {
 			return value{}, err
 		}
-		return decOf(widen(v.int)), nil
+		return widened(v), nil
 	}
 	return x
+}
+
+// widener gives what makes a value of type to of one of type from; nil where that is the
+// same.
+func widener(to, from Type) func(value) value {
+	if to == Decimal && from == Int {
+		return func(v value) value { return decOf(widen(v.int)) }
+	}
+	if !to.IsList() || !from.IsList() {
+		return nil
+	}
+	item := widener(to.Item(), from.Item())
+	if item == nil {
+		return nil
+	}
+	return func(v value) value {
+		items := make([]value, len(v.list))
+		for i, x := range v.list {
+			if x.set {
+				items[i] = item(x)
+			}
+		}
+		return listOf(items)
+	}
 }
 
 func boolHint(x typed) string {

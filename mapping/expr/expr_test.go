@@ -23,14 +23,19 @@ var row = map[string]string{
 	"note": "null", "Close Date": `"2026-01-01"`, "big": "9223372036854775807",
 }
 
-func getter(row map[string]string) func(string) cdc.Value {
-	return func(name string) cdc.Value {
-		raw, ok := row[name]
-		if !ok {
-			return cdc.Value{}
-		}
-		return cdc.ValueOf(raw)
+// noEnv is an environment without variables.
+func noEnv(string) (string, bool) { return "", false }
+
+// once compiles an expression over the columns and evaluates it on a row.
+func once(src string, row map[string]string) (cdc.Value, error) {
+	s := NewScope(columns, nil)
+	p, err := s.Compile(src, Any)
+	if err != nil {
+		return cdc.Value{}, err
 	}
+	r := s.NewRow()
+	s.Fill(r, row)
+	return p.Eval(r)
 }
 
 func TestEval(t *testing.T) {
@@ -66,16 +71,43 @@ func TestEval(t *testing.T) {
 		"won && true": "null", "won && false": "false", "false && won": "false", "won || true": "true", "true || won": "true", "won || false": "null",
 		"won or active": "true", "not active": "false", "active and true": "true",
 		"stage in ['Lost', nil]": "null", "stage in ['Won', nil]": "true", "note in ['x']": "null", "note contains 'x'": "null",
+		// dates
+		"close_date > '2026-02-02'": "true", "close_date in ['2026-02-03']": "true", "string(close_date) + '!'": `"2026-02-03!"`,
+		"year(close_date)": "2026", "days_between(col('Close Date'), close_date)": "33", "greatest(close_date, '2027-01-01')": `"2027-01-01"`,
+		"fiscal_quarter(date('2026-02-01'), 2)": "1", "fiscal_year(date('2026-01-31'), 2)": "2026", "fiscal_year(close_date, 1)": "2026",
+		"end_of(date('2028-02-10'), 'month')": `"2028-02-29"`, "start_of(close_date, 'week')": `"2026-02-02"`, "end_of(close_date, 'quarter')": `"2026-03-31"`,
+		"add_months(date('2026-03-31'), -1)": `"2026-02-28"`, "date('0044-03-15 BC')": `"0044-03-15 BC"`, "date('infinity')": `"infinity"`,
+		"in_zone(in_zone(timestamp('2026-07-01T12:00:00Z'), 'Europe/Berlin'), 'UTC')": `"2026-07-01T14:00:00+00:00"`,
+		"date(timestamp('2026-07-01T23:00:00Z'), 'Europe/Berlin')":                    `"2026-07-02"`, "epoch(timestamp('1969-12-31T23:59:59.5Z'))": "-1",
+		"format_date(timestamp('2026-07-01T23:05:06.789Z'), 'YYYY-MM-DD\"T\"HH24:MI:SS.MS', 'Asia/Tokyo')": `"2026-07-02T08:05:06.789"`,
+		"date(note)": "null", "date('')": "null",
+		// lists and JSON
+		"tags[0]": `"x"`, "tags[5]": "null", "tags[-1]": `"x"`, "'x' in tags": "true", "'y' in tags": "false", "tags contains 'x'": "true", "nil in tags": "null",
+		"tags ?? ['none']": `["x"]`, "length(tags)": "1", "['a', stage]": `["a","Won"]`, "[1, 2.5]": "[1,2.5]", "[]": "[]", "[nil]": "[null]",
+		"map(tags, {'x': 'X'})": `["X"]`, "map(['x', 'q'], {'x': 'X'}, '?')": `["X","?"]`, "join([1, nil, 2], '-')": `"1-2"`,
+		"custom.a[1]": "2", "custom.a[-1]": "2", "custom['a']": "[1, 2]", "custom.b.c": "null", "custom.b?.c": "null", "int(custom.a[0]) + 1": "2", "string(custom.b)": "null",
+		"items(custom.a)": `["1","2"]`, "custom.a != nil": "true", "custom.zz == nil": "true",
+		// picklists
+		"map(stage, {'Won': 'Closed Won'})": `"Closed Won"`, "map(stage, {Won: 1, Lost: 0}, -1)": "1", "map(quantity, {3: 'three'}, 'other')": `"three"`,
+		"map(active, {true: 'Y', false: 'N'})": `"Y"`, "map(1.50, {1.5: 'x'})": `"x"`, "map(note, {'a': 'b'})": "null", "map(close_date, {'2026-02-03': 1})": "1",
+		"map(stage, {'Won': amount, 'Lost': 0})": "12345678901234567.89",
+		// numbers
+		"round(2.5, 0, 'half_even')": "2", "round(-2.5, 0, 'down')": "-2", "round(2.51, 1, 'ceiling')": "2.6", "floor(amount)": "12345678901234567", "ceil(-0.5)": "0",
+		"minor_units(12.345, 'EUR')": "1235", "minor_units(10, 'JPY')": "10", "major_units(1234, 'EUR')": "12.34", "money(1.5, 'CLF')": "1.5000",
+		"int('12')": "12", "int(' ')": "null", "int(2.0)": "2", "int(true)": "1", "decimal('1e2')": "100", "bool('No')": "false", "least(3, 2.5, nil)": "2.5",
+		// persons
+		"last_name('Lovelace, Ada')": `"Lovelace"`, "first_name('Lovelace, Ada')": `"Ada"`, "last_name('Martin Luther King Jr.')": `"King Jr."`, "last_name('Cher')": `"Cher"`,
+		"first_name('Cher')": "null", "email('nobody')": "null", "email('Ada <ada@x.com>')": "null", "domain('ada@Mail.Example.com')": `"mail.example.com"`,
+		"domain('acme.com/x?y=1')": `"acme.com"`, "domain('acme')": "null", "phone('+44 20 7946 0018', 'DE')": `"+442079460018"`, "phone('12', 'DE')": "null",
+		// texts
+		"email matches '^Ada@'": "true", "email matches 'x$'": "false", "replace('a1b22', '[0-9]+', '<$0>')": `"a<1>b<22>"`, "extract('a-b', '-(.)')": `"b"`, "extract('ab', 'x')": "null",
+		"truncate('Ünsal', 2)": `"Ün"`, "truncate('ab', 5, '…')": `"ab"`, "pad('123456789', 3, '0')": `"123456789"`, "squeeze(name)": `"Ada \"L\" Ünsal"`,
+		"hash('')": `"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"`, "split('', ',')": "[]",
 		// choice
 		"won ? 'y' : 'n'": `"n"`, "active ? quantity : 0.5": "3", "active ? nil : 1": "null", "discount ?? 0.0": "0.0", "note ?? nil ?? 'z'": `"z"`,
 		"discount ?? quantity": "3", "active ? (stage == 'Won' ? 1 : 2) : 3": "1",
 	} {
-		p, err := Compile(src, columns, Any)
-		if err != nil {
-			t.Errorf("Compile(%q): %v", src, err)
-			continue
-		}
-		got, err := p.Eval(getter(row))
+		got, err := once(src, row)
 		if err != nil || got.JSON() != want {
 			t.Errorf("%s = %s, %v; want %s", src, got.JSON(), err, want)
 		}
@@ -88,11 +120,7 @@ func TestNonFinite(t *testing.T) {
 		{`"NaN"`, "amount == amount", "true"}, {`"Infinity"`, "-amount", `"-Infinity"`}, {`"-Infinity"`, "amount < 0", "true"},
 		{`"Infinity"`, "round(amount, 2)", `"Infinity"`}, {`"NaN"`, "string(amount)", `"NaN"`}, {"-0.00", "amount * 1", "0.00"},
 	} {
-		p, err := Compile(c.src, columns, Any)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := p.Eval(getter(map[string]string{"amount": c.amount}))
+		got, err := once(c.src, map[string]string{"amount": c.amount})
 		if err != nil || got.JSON() != c.want {
 			t.Errorf("%s with %s = %s, %v; want %s", c.src, c.amount, got.JSON(), err, c.want)
 		}
@@ -110,8 +138,9 @@ func TestCompileErrors(t *testing.T) {
 		{"amout * 2", Any, 0, []string{`unknown column "amout"`, "did you mean amount?"}},
 		{"1 + walbridge", Any, 4, []string{`unknown column "walbridge"`, "quotes"}},
 		{"uper(name)", Any, 0, []string{`unknown function "uper"`, "did you mean upper?"}},
-		{"now()", Any, 0, []string{`unknown function "now"`}},
-		{"len(name)", Any, 0, []string{`unknown function "len"`, "known functions are upper"}},
+		{"now()", Any, 0, []string{`unknown function "now"`, "no clock"}},
+		{"frobnicate(name)", Any, 0, []string{"known functions are upper"}},
+		{"len(name)", Any, 0, []string{`unknown function "len"`, "length(x)"}},
 		{"filter(tags, true)", Any, 0, []string{`unknown function "filter"`}},
 		{"sum(amount)", Any, 0, []string{`unknown function "sum"`}},
 		{"if(active, 1, 2)", Any, 0, []string{`unknown function "if"`}},
@@ -119,10 +148,41 @@ func TestCompileErrors(t *testing.T) {
 		{"stage > 0", Any, 6, []string{"text cannot be compared"}},
 		{"stage + 1", Any, 6, []string{"string("}},
 		{"active + 1", Any, 7, []string{"a boolean cannot be calculated with"}},
-		{"custom.a", Any, 7, []string{"parts of a value"}},
-		{"custom == 'x'", Any, 0, []string{"json, jsonb or array column", "send it as it is"}},
-		{"upper(custom)", Any, 6, []string{"json"}},
-		{"tags ?? nil", Any, 0, []string{"json"}},
+		{"name.a", Any, 0, []string{`text has no parts "name"`}},
+		{"custom[id]", Any, 7, []string{"written out"}},
+		{"tags['x']", Any, 5, []string{"must be a number"}},
+		{"tags[0:1]", Any, -1, []string{"one item"}},
+		{"custom == 'x'", Any, 0, []string{"a JSON value cannot be calculated with", "send it as it is"}},
+		{"custom.tier == 'x'", Any, 0, []string{"string(custom.tier)"}},
+		{"upper(custom)", Any, 6, []string{"JSON"}},
+		{"tags == tags", Any, 0, []string{"a list cannot be compared"}},
+		{"upper(tags)", Any, 6, []string{"join(tags, ';')"}},
+		{"close_date > 'soon'", Any, 13, []string{`not a date: "soon"`, "2026-01-31"}},
+		{"close_date > 5", Any, 11, []string{"a date cannot be compared with a whole number"}},
+		{"close_date + 5", Any, 11, []string{"add_days"}},
+		{"upper(close_date)", Any, 6, []string{"string(x) makes text"}},
+		{"quarter(name)", Any, 8, []string{"needs a date or timestamp, not text", "date(x)"}},
+		{"format_date(close_date, 'YYYY-XX')", Any, 24, []string{`unknown in a pattern for dates: "XX"`}},
+		{"format_date(close_date, 'HH24')", Any, 24, []string{"no time of day"}},
+		{"fiscal_quarter(close_date, 13)", Any, 27, []string{"1 to 12"}},
+		{"date(name, 'Mars/Olympus')", Any, 11, []string{"unknown time zone"}},
+		{"date(name, 'UTC')", Any, 11, []string{"only an instant"}},
+		{"replace(name, '(', '')", Any, 14, []string{"not a regular expression", "missing closing )"}},
+		{"name matches stage", Any, 13, []string{"written out"}},
+		{"money(amount, 'EURO')", Any, 14, []string{"ISO 4217"}},
+		{"phone(name, 'Germany')", Any, 12, []string{"ISO 3166"}},
+		{"round(amount, 2, 'bankers')", Any, 17, []string{"half_even"}},
+		{"map(stage, stage)", Any, 0, []string{"written out"}},
+		{"map(stage, {'a': 1, 'b': 'x'})", Any, -1, []string{"different types"}},
+		{"map(stage, {'a': 1, 'a': 2})", Any, 20, []string{"twice"}},
+		{"map(custom, {'a': 1})", Any, 4, []string{"JSON"}},
+		{"env('NOT_THERE')", Any, 4, []string{"not set", "env('NOT_THERE', 'default')"}},
+		{"upper(ref('m', id))", Any, 6, []string{"stands alone"}},
+		{"ref(name, id)", Any, 4, []string{"written out"}},
+		{"ref('m')", Any, 0, []string{"arguments, 1"}},
+		{"ref('m', custom)", Any, 9, []string{"cannot be a key"}},
+		{"[1, 'a']", Any, 4, []string{"different types"}},
+		{"[[1]]", Any, 1, []string{"list within a list"}},
 		{"amount", Bool, 0, []string{"a decimal, but a boolean is wanted"}},
 		{"active && amount", Any, 10, []string{"a decimal cannot stand beside", "amount != nil"}},
 		{"!amount", Any, 0, []string{"needs a boolean"}},
@@ -132,11 +192,10 @@ func TestCompileErrors(t *testing.T) {
 		{"round(amount, quantity)", Any, 14, []string{"written out"}},
 		{"round(amount, 99)", Any, 14, []string{"0 to 30"}},
 		{"round(name)", Any, 6, []string{"needs a number"}},
-		{"upper()", Any, 0, []string{"arguments, 0", "upper(name)"}},
+		{"upper()", Any, 0, []string{"arguments, 0", "upper(x)"}},
 		{"col(name)", Any, 4, []string{"written out"}},
 		{"col('Close Dat')", Any, 4, []string{"did you mean Close Date?"}},
 		{"stage in 'Won'", Any, 6, []string{"after in stands a list"}},
-		{"['a']", Any, 0, []string{"a list stands only after in"}},
 		{"let x = 1; x", Any, 4, []string{"variables"}},
 		{"amount = 1", Any, 7, []string{"compare with =="}},
 		{"amount <> 1", Any, 8, []string{"!="}},
@@ -147,7 +206,7 @@ func TestCompileErrors(t *testing.T) {
 		{"1 +", Any, 2, []string{"missing at the end"}},
 		{"1 / 0", Any, 2, []string{"division by zero"}},
 		{"9223372036854775807 + 1", Any, 20, []string{"64 bits"}},
-		{"{a: 1}", Any, 0, []string{"not part of the language"}},
+		{"{a: 1}", Any, 0, []string{"only within map"}},
 		{"é + amount", Any, 0, []string{`unknown column "é"`}},
 		{"stage == 'ü' && amout > 1", Any, 16, []string{"did you mean amount?"}},
 		{strings.Repeat("1+", 9000) + "1", Any, 0, []string{"16 KiB"}},
@@ -155,7 +214,7 @@ func TestCompileErrors(t *testing.T) {
 		{strings.Repeat("(", 16000), Any, -1, nil},
 		{strings.Repeat("(", 300) + "won" + strings.Repeat(" ?: won)", 300), Any, -1, []string{"too many parts"}},
 	} {
-		_, err := Compile(c.src, columns, c.want)
+		_, err := NewScope(columns, noEnv).Compile(c.src, c.want)
 		var e *Error
 		if !errors.As(err, &e) {
 			t.Errorf("Compile(%.40q) gave %v, want an *Error", c.src, err)
@@ -189,13 +248,17 @@ func TestEvalErrorsHoldNoValues(t *testing.T) {
 		{"upper(name)", "name", `"\z"`, "not valid JSON"},
 		{"!active", "active", `"t"`, "not a boolean"},
 		{"amount - amount", "amount", `"Infinity"`, "not a number"},
+		{"map(name, {'a': 'b'})", "name", `"secret"`, "not among the keys"},
+		{"int(name)", "name", `"secret"`, "not a whole number"},
+		{"date(name)", "name", `"secret"`, "not a date"},
+		{"year(close_date)", "close_date", `"infinity"`, "infinite"},
+		{"year(close_date)", "close_date", `"secret"`, "not a date"},
+		{"tags[0]", "tags", `"secret"`, "not a list"},
+		{"tags[0]", "tags", `[["secret"]]`, "plain values"},
+		{"string(custom)", "custom", `{"secret": 1}`, "an object or a list"},
 		{"name + name", "name", `"` + strings.Repeat("secret", 100_000) + `"`, "1 MiB"},
 	} {
-		p, err := Compile(c.src, columns, Any)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v, err := p.Eval(getter(map[string]string{c.column: c.raw}))
+		v, err := once(c.src, map[string]string{c.column: c.raw})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s gave %q, %v; want an error with %q", c.src, v.JSON(), err, c.want)
 		} else if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "99999") {
@@ -205,42 +268,35 @@ func TestEvalErrorsHoldNoValues(t *testing.T) {
 }
 
 func TestAbsent(t *testing.T) {
-	p, err := Compile("upper(note)", columns, Any)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v, err := p.Eval(getter(nil)); err == nil {
+	if v, err := once("upper(note)", nil); err == nil {
 		t.Errorf("an absent input gave %q", v.JSON())
 	}
-	p, err = Compile("note", columns, Any)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v, err := p.Eval(getter(nil)); err != nil || !v.IsAbsent() {
+	if v, err := once("note", nil); err != nil || !v.IsAbsent() {
 		t.Errorf("an absent column gave %q, %v; want absent", v.JSON(), err)
 	}
 }
 
 func TestProgram(t *testing.T) {
-	p, err := Compile("name + upper(email) + name + (note ?? '')", columns, Text)
+	s := NewScope(columns, nil)
+	p, err := s.Compile("name + upper(email) + name + (note ?? '')", Text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := p.Columns(); !slices.Equal(got, []string{"name", "email", "note"}) {
-		t.Errorf("columns %v", got)
+	if got := s.Used(); !slices.Equal(got, []string{"name", "email", "note"}) || !slices.Equal(p.Inputs(), []int{0, 1, 2}) {
+		t.Errorf("columns %v, slots %v", got, p.Inputs())
 	}
 	if _, ok := p.IsColumn(); ok || p.IsConstant() || p.Type() != Text {
 		t.Error("it is neither a column nor a constant, and is text")
 	}
-	p, err = Compile("amount", columns, Decimal)
+	p, err = s.Compile("amount", Decimal)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if name, ok := p.IsColumn(); !ok || name != "amount" {
-		t.Errorf("IsColumn gave %q, %v", name, ok)
+	if slot, ok := p.IsColumn(); !ok || s.Used()[slot] != "amount" {
+		t.Errorf("IsColumn gave %d, %v", slot, ok)
 	}
-	p, err = Compile("'x' + 'y'", columns, Any)
-	if err != nil || !p.IsConstant() || len(p.Columns()) != 0 {
+	p, err = s.Compile("'x' + 'y'", Any)
+	if err != nil || !p.IsConstant() || len(p.Inputs()) != 0 {
 		t.Errorf("want a constant, got %v, %v", p, err)
 	}
 }
@@ -248,10 +304,39 @@ func TestProgram(t *testing.T) {
 func TestTypeOf(t *testing.T) {
 	for pg, want := range map[string]Type{
 		"bigint": Int, "int4": Int, "numeric(12,2)": Decimal, "double precision": Decimal, "boolean": Bool, "jsonb": JSON,
-		"integer[]": JSON, "character varying(80)": Text, "timestamp(3) with time zone": Text, "deal_stage": Text, "uuid": Text, "money": Text,
+		"integer[]": ListOf(Int), "numeric(5,2)[]": ListOf(Decimal), "character varying(80)": Text, "timestamp(3) with time zone": Timestamp,
+		"timestamp without time zone": Local, "date": Date, "deal_stage": Text, "uuid": Text, "money": Text, "time without time zone": Text,
 	} {
 		if got := TypeOf(pg); got != want {
 			t.Errorf("TypeOf(%q) = %v, want %v", pg, got, want)
+		}
+	}
+}
+
+// Each function's example gives what it says, and is told once.
+func TestExamplesOfFunctions(t *testing.T) {
+	columns, row := Sample()
+	seen := map[string]bool{}
+	for _, f := range Functions() {
+		if seen[f.Name] || f.About == "" || !strings.HasPrefix(f.Usage, f.Name+"(") {
+			t.Errorf("%s is told badly: %+v", f.Name, f)
+		}
+		if seen[f.Name] = true; f.Name == refName {
+			continue
+		}
+		if !strings.Contains(f.Example, f.Name+"(") {
+			t.Errorf("%s: the example %q does not call it", f.Name, f.Example)
+		}
+		s := NewScope(columns, noEnv)
+		p, err := s.Compile(f.Example, Any)
+		if err != nil {
+			t.Errorf("%s: %v", f.Example, err)
+			continue
+		}
+		r := s.NewRow()
+		s.Fill(r, row)
+		if v, err := p.Eval(r); err != nil || v.JSON() != f.Gives {
+			t.Errorf("%s = %s, %v; the table says %s", f.Example, v.JSON(), err, f.Gives)
 		}
 	}
 }

@@ -1,14 +1,10 @@
 package expr
 
 import (
-	"cmp"
 	"math"
-	"strings"
 
 	"github.com/cockroachdb/apd/v3"
 	"github.com/expr-lang/expr/ast"
-
-	"github.com/walbridge/walbridge/cdc"
 )
 
 func (c *compiler) binary(n *ast.BinaryNode) (typed, error) {
@@ -31,6 +27,8 @@ func (c *compiler) binary(n *ast.BinaryNode) (typed, error) {
 		return c.comparison(n.Operator, l, r, at)
 	case "contains", "startsWith", "endsWith":
 		return c.search(n.Operator, l, r, at)
+	case "matches":
+		return c.matches(l, r, at)
 	case "??":
 		return c.orElse(l, r, at)
 	case "+":
@@ -41,7 +39,7 @@ func (c *compiler) binary(n *ast.BinaryNode) (typed, error) {
 	case "-", "*", "/", "%":
 		return c.arithmetic(n.Operator, l, r, at)
 	}
-	return typed{}, c.fail(at, n.Operator, "known are + - * / % == != < <= > >= && || ! in ?? ?: contains startsWith endsWith", "unknown operator")
+	return typed{}, c.fail(at, n.Operator, "known are + - * / % == != < <= > >= && || ! in ?? ?: contains startsWith endsWith matches", "unknown operator")
 }
 
 func (c *compiler) logic(op string, l, r typed, at int) (typed, error) {
@@ -53,12 +51,12 @@ func (c *compiler) logic(op string, l, r typed, at int) (typed, error) {
 	// decides is the value of one side that settles the answer whatever the other
 	// is, null included.
 	decides := op == "||" || op == "or"
-	return typed{typ: Bool, at: at, eval: func(get func(string) cdc.Value) (value, error) {
-		a, err := l.eval(get)
+	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+		a, err := l.eval(row)
 		if err != nil || a.set && a.bool == decides {
 			return a, err
 		}
-		b, err := r.eval(get)
+		b, err := r.eval(row)
 		if err != nil || b.set && b.bool == decides {
 			return b, err
 		}
@@ -69,166 +67,18 @@ func (c *compiler) logic(op string, l, r typed, at int) (typed, error) {
 	}}, nil
 }
 
-// comparer orders two set values.
-type comparer func(a, b value) int
-
-// comparable gives both sides the same type and the order of that type.
-func (c *compiler) comparable(l, r typed, at int) (a, b typed, order comparer, err error) {
-	for _, x := range []typed{l, r} {
-		if x.typ == JSON {
-			return l, r, nil, c.jsonError(x)
-		}
-	}
-	t, ok := unify(l.typ, r.typ)
-	if !ok {
-		hint := "compare values of one type"
-		if l.typ == Text || r.typ == Text {
-			hint = "write text in quotes and numbers without; string(x) makes text of a number"
-		}
-		return l, r, nil, c.fail(at, "", hint, "%s cannot be compared with %s", l.typ, r.typ)
-	}
-	switch t {
-	case Bool:
-		order = func(a, b value) int { return cmp.Compare(bit(a.bool), bit(b.bool)) }
-	case Int:
-		order = func(a, b value) int { return cmp.Compare(a.int, b.int) }
-	case Decimal:
-		order = func(a, b value) int { return compareDec(a.dec, b.dec) }
-	default:
-		order = func(a, b value) int { return strings.Compare(a.text, b.text) }
-	}
-	return as(t, l), as(t, r), order, nil
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func (c *compiler) comparison(op string, l, r typed, at int) (typed, error) {
-	if l.typ == Nil || r.typ == Nil {
-		return c.nilTest(op, l, r, at)
-	}
-	l, r, order, err := c.comparable(l, r, at)
-	if err != nil {
-		return typed{}, err
-	}
-	holds := map[string]func(int) bool{
-		"==": func(c int) bool { return c == 0 }, "!=": func(c int) bool { return c != 0 },
-		"<": func(c int) bool { return c < 0 }, "<=": func(c int) bool { return c <= 0 },
-		">": func(c int) bool { return c > 0 }, ">=": func(c int) bool { return c >= 0 },
-	}[op]
-	return typed{typ: Bool, at: at, eval: func(get func(string) cdc.Value) (value, error) {
-		a, b, err := both(get, l, r)
-		if err != nil || !a.set || !b.set {
-			return value{}, err
-		}
-		return boolOf(holds(order(a, b))), nil
-	}}, nil
-}
-
-// nilTest is x == nil and x != nil: SQL's IS NULL, never null itself.
-func (c *compiler) nilTest(op string, l, r typed, at int) (typed, error) {
-	if op != "==" && op != "!=" {
-		return typed{}, c.fail(at, op, "only == nil and != nil have a meaning", "nil has no order:")
-	}
-	x := l
-	if l.typ == Nil {
-		x = r
-	}
-	return typed{typ: Bool, at: at, eval: func(get func(string) cdc.Value) (value, error) {
-		v, err := x.eval(get)
-		if err != nil {
-			return value{}, err
-		}
-		return boolOf(v.set == (op == "!=")), nil
-	}}, nil
-}
-
-// both evaluates two sides.
-func both(get func(string) cdc.Value, l, r typed) (a, b value, err error) {
-	if a, err = l.eval(get); err != nil {
-		return a, b, err
-	}
-	b, err = r.eval(get)
-	return a, b, err
-}
-
-func (c *compiler) in(n *ast.BinaryNode, at int) (typed, error) {
-	list, ok := n.Right.(*ast.ArrayNode)
-	if !ok {
-		return typed{}, c.fail(at, "", "write x in ['a', 'b']", "after in stands a list")
-	}
-	left, err := c.compile(n.Left)
-	if err != nil {
-		return typed{}, err
-	}
-	type item struct {
-		left, right typed
-		order       comparer
-	}
-	items := make([]item, len(list.Nodes))
-	for i, node := range list.Nodes {
-		x, err := c.compile(node)
-		if err != nil {
-			return typed{}, err
-		}
-		if items[i].left, items[i].right, items[i].order, err = c.comparable(left, x, x.at); err != nil {
-			return typed{}, err
-		}
-	}
-	return typed{typ: Bool, at: at, eval: func(get func(string) cdc.Value) (value, error) {
-		sawNull := false
-		for _, it := range items {
-			a, b, err := both(get, it.left, it.right)
-			if err != nil {
-				return value{}, err
-			}
-			if !a.set || !b.set {
-				sawNull = true
-			} else if it.order(a, b) == 0 {
-				return boolOf(true), nil
-			}
-		}
-		if sawNull {
-			return value{}, nil
-		}
-		return boolOf(false), nil
-	}}, nil
-}
-
-func (c *compiler) search(op string, l, r typed, at int) (typed, error) {
-	for _, x := range []typed{l, r} {
-		if x.typ != Text && x.typ != Nil {
-			return typed{}, c.fail(x.at, op, "string(x) makes text of it", "%s needs text, not %s:", "the operator", x.typ)
-		}
-	}
-	test := map[string]func(string, string) bool{
-		"contains": strings.Contains, "startsWith": strings.HasPrefix, "endsWith": strings.HasSuffix,
-	}[op]
-	return typed{typ: Bool, at: at, eval: func(get func(string) cdc.Value) (value, error) {
-		a, b, err := both(get, l, r)
-		if err != nil || !a.set || !b.set {
-			return value{}, err
-		}
-		return boolOf(test(a.text, b.text)), nil
-	}}, nil
-}
-
 func (c *compiler) orElse(l, r typed, at int) (typed, error) {
 	t, err := c.common("the two sides of ??", l, r)
 	if err != nil {
 		return typed{}, err
 	}
 	l, r = as(t, l), as(t, r)
-	return typed{typ: t, at: at, eval: func(get func(string) cdc.Value) (value, error) {
-		v, err := l.eval(get)
+	return typed{typ: t, at: at, eval: func(row *Row) (value, error) {
+		v, err := l.eval(row)
 		if err != nil || v.set {
 			return v, err
 		}
-		return r.eval(get)
+		return r.eval(row)
 	}}, nil
 }
 
@@ -242,12 +92,12 @@ func (c *compiler) concat(l, r typed, at int) (typed, error) {
 		}
 	}
 	long := &Error{Offset: at, Msg: "the text is longer than 1 MiB"}
-	return typed{typ: Text, at: at, eval: func(get func(string) cdc.Value) (value, error) {
-		a, b, err := both(get, l, r)
+	return typed{typ: Text, at: at, eval: func(row *Row) (value, error) {
+		a, b, err := both(row, l, r)
 		if err != nil || !a.set || !b.set {
 			return value{}, err
 		}
-		if len(a.text)+len(b.text) > maxText {
+		if n := len(a.text) + len(b.text); n > maxText || !row.spend(n) {
 			return value{}, long
 		}
 		return textOf(a.text + b.text), nil
@@ -262,10 +112,12 @@ var (
 
 func (c *compiler) arithmetic(op string, l, r typed, at int) (typed, error) {
 	for _, x := range []typed{l, r} {
-		if x.typ == JSON {
+		switch {
+		case x.typ == JSON:
 			return typed{}, c.jsonError(x)
-		}
-		if !x.typ.numeric() {
+		case x.typ.moment():
+			return typed{}, c.fail(at, op, "write add_days(d, 30), add_months(d, 1) or days_between(a, b)", "%s cannot be calculated with by", x.typ)
+		case !x.typ.numeric():
 			return typed{}, c.fail(at, op, "", "%s cannot be calculated with by", x.typ)
 		}
 	}
@@ -279,8 +131,8 @@ func (c *compiler) arithmetic(op string, l, r typed, at int) (typed, error) {
 	bad := &Error{Offset: at, Msg: "the result is not a number"}
 	long := &Error{Offset: at, Msg: "the result has too many digits"}
 	zero := &Error{Offset: at, Msg: "division by zero", Hint: "test the divisor first, such as x == 0 ? nil : y / x"}
-	return typed{typ: Decimal, at: at, eval: func(get func(string) cdc.Value) (value, error) {
-		a, b, err := both(get, l, r)
+	return typed{typ: Decimal, at: at, eval: func(row *Row) (value, error) {
+		a, b, err := both(row, l, r)
 		if err != nil || !a.set || !b.set {
 			return value{}, err
 		}
@@ -312,8 +164,8 @@ func (c *compiler) arithmetic(op string, l, r typed, at int) (typed, error) {
 func intArithmetic(op string, l, r typed, at int) typed {
 	over := &Error{Offset: at, Msg: "the result is beyond a whole number of 64 bits", Hint: "multiply by 1.0 to calculate with decimals"}
 	zero := &Error{Offset: at, Msg: "division by zero", Hint: "test the divisor first"}
-	return typed{typ: Int, at: at, eval: func(get func(string) cdc.Value) (value, error) {
-		x, y, err := both(get, l, r)
+	return typed{typ: Int, at: at, eval: func(row *Row) (value, error) {
+		x, y, err := both(row, l, r)
 		if err != nil || !x.set || !y.set {
 			return value{}, err
 		}

@@ -9,17 +9,11 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"github.com/walbridge/walbridge/cdc"
 )
 
 func eval(t rapid.TB, src string, row map[string]string) string {
 	t.Helper()
-	p, err := Compile(src, columns, Any)
-	if err != nil {
-		t.Fatalf("Compile(%q): %v", src, err)
-	}
-	v, err := p.Eval(getter(row))
+	v, err := once(src, row)
 	if err != nil {
 		t.Fatalf("%s: %v", src, err)
 	}
@@ -65,11 +59,7 @@ func TestIntsDoNotWrap(t *testing.T) {
 		for op, want := range map[string]*big.Int{
 			"+": new(big.Int).Add(x, y), "-": new(big.Int).Sub(x, y), "*": new(big.Int).Mul(x, y),
 		} {
-			p, err := Compile("id "+op+" big", columns, Int)
-			if err != nil {
-				t.Fatal(err)
-			}
-			v, err := p.Eval(getter(row))
+			v, err := once("id "+op+" big", row)
 			if want.IsInt64() != (err == nil) || err == nil && v.JSON() != want.String() {
 				t.Fatalf("%d %s %d = %s, %v; want %v", a, op, b, v.JSON(), err, want)
 			}
@@ -117,7 +107,8 @@ func FuzzCompileEval(f *testing.F) {
 		f.Add(s, "12.5")
 	}
 	f.Fuzz(func(t *testing.T, src, raw string) {
-		p, err := Compile(src, columns, Any)
+		s := NewScope(columns, nil)
+		p, err := s.Compile(src, Any)
 		if err != nil {
 			var e *Error
 			if !errors.As(err, &e) || e.Offset < 0 || e.Msg == "" {
@@ -125,9 +116,19 @@ func FuzzCompileEval(f *testing.F) {
 			}
 			return
 		}
-		for _, get := range []func(string) cdc.Value{getter(row), getter(nil), func(string) cdc.Value { return cdc.Null() }, func(string) cdc.Value { return cdc.Set(raw) }} {
-			v, err := p.Eval(get)
-			if _, pass := p.IsColumn(); err == nil && !pass && !json.Valid([]byte(v.JSON())) && p.Type() != JSON {
+		if p.Ref() != nil {
+			return
+		}
+		all, nulls := map[string]string{}, map[string]string{}
+		for _, c := range columns {
+			all[c.Name], nulls[c.Name] = raw, "null"
+		}
+		r := s.NewRow()
+		for _, values := range []map[string]string{row, nil, nulls, all} {
+			s.Fill(r, values)
+			v, err := p.Eval(r)
+			// What is passed on, or is a part of JSON, is as the row has it.
+			if _, pass := p.IsColumn(); err == nil && !pass && !json.Valid([]byte(v.JSON())) && json.Valid([]byte(raw)) {
 				t.Fatalf("%q gave %q, which is not JSON", src, v.JSON())
 			}
 		}
@@ -136,7 +137,7 @@ func FuzzCompileEval(f *testing.F) {
 
 func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
-		if _, err := Compile("stage != 'Prospecting' && amount > 0", columns, Bool); err != nil {
+		if _, err := NewScope(columns, nil).Compile("stage != 'Prospecting' && amount > 0", Bool); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -145,14 +146,17 @@ func BenchmarkCompile(b *testing.B) {
 func BenchmarkEval(b *testing.B) {
 	for _, src := range []string{"name", "amount > 0", "amount * quantity", "upper(email)", "stage != 'Prospecting' && amount > 0"} {
 		b.Run(src, func(b *testing.B) {
-			p, err := Compile(src, columns, Any)
+			s := NewScope(columns, nil)
+			p, err := s.Compile(src, Any)
 			if err != nil {
 				b.Fatal(err)
 			}
-			get := getter(row)
+			r := s.NewRow()
+			var buf []byte
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := p.Eval(get); err != nil {
+				s.Fill(r, row)
+				if buf, _, err = p.Append(buf[:0], r); err != nil {
 					b.Fatal(err)
 				}
 			}

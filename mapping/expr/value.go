@@ -7,8 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/cockroachdb/apd/v3"
-
-	"github.com/walbridge/walbridge/cdc"
 )
 
 // value is what a node gives. Its type is the node's static one, or it is null,
@@ -16,15 +14,17 @@ import (
 type value struct {
 	set  bool
 	bool bool
-	int  int64
-	text string
+	int  int64        // of a Date its day, of a Timestamp or Local its microsecond, from 1970
+	text string       // of JSON its text
 	dec  *apd.Decimal // never written to once it is in a value
+	list []value      // likewise
 }
 
 func boolOf(b bool) value           { return value{set: true, bool: b} }
 func intOf(i int64) value           { return value{set: true, int: i} }
 func textOf(s string) value         { return value{set: true, text: s} }
 func decOf(d *apd.Decimal) value    { return value{set: true, dec: d} }
+func listOf(l []value) value        { return value{set: true, list: l} }
 func (v value) isTrue() bool        { return v.set && v.bool }
 func widen(i int64) *apd.Decimal    { return apd.New(i, 0) }
 func decText(d *apd.Decimal) string { return string(appendDec(nil, d)) }
@@ -40,9 +40,12 @@ func withinBounds(d *apd.Decimal) bool {
 	return !isFinite(d) || d.Exponent <= maxDigits && d.Exponent >= -2*maxDigits && d.NumDigits() <= 2*maxDigits
 }
 
-// decode reads the JSON of a column of type t. The text tells what is wrong,
-// without the value.
+// decode reads the JSON of a column of type t, which is not null. The text tells what
+// is wrong, without the value.
 func decode(t Type, raw string) (value, string) {
+	if t.IsList() {
+		return decodeList(t.Item(), raw)
+	}
 	switch t {
 	case Bool:
 		switch raw {
@@ -62,6 +65,16 @@ func decode(t Type, raw string) (value, string) {
 		return decodeDec(raw)
 	case Text:
 		return decodeText(raw)
+	case Date, Timestamp, Local:
+		text, bad := decodeText(raw)
+		if bad != "" {
+			return value{}, bad
+		}
+		v, ok := parseMoment(t, text.text)
+		if !ok {
+			return value{}, "its value is not " + t.String()
+		}
+		return v, ""
 	}
 	return textOf(raw), ""
 }
@@ -82,6 +95,9 @@ func decodeDec(raw string) (value, string) {
 	if len(raw) > 3*maxDigits {
 		return value{}, "its value has too many digits to calculate with"
 	}
+	if d := shortDec(raw); d != nil {
+		return decOf(d), ""
+	}
 	d := new(apd.Decimal)
 	if _, _, err := d.SetString(raw); err != nil || !isFinite(d) {
 		return value{}, bad
@@ -90,6 +106,32 @@ func decodeDec(raw string) (value, string) {
 		return value{}, "its value has too many digits to calculate with"
 	}
 	return decOf(d), ""
+}
+
+// shortDec reads up to 18 digits with a point among them, as most amounts are; nil for
+// anything else. apd takes three times as long.
+func shortDec(raw string) *apd.Decimal {
+	digits, scale, seen := int64(0), -1, 0
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case c >= '0' && c <= '9':
+			digits, seen = digits*10+int64(c-'0'), seen+1
+			if scale >= 0 {
+				scale++
+			}
+		case c == '.' && scale < 0:
+			scale = 0
+		case c == '-' && i == 0:
+		default:
+			return nil
+		}
+	}
+	if seen == 0 || seen > 18 || scale == 0 {
+		return nil
+	}
+	d := apd.New(digits, int32(-max(scale, 0)))
+	d.Negative = raw[0] == '-' && digits != 0
+	return d
 }
 
 func decodeText(raw string) (value, string) {
@@ -112,25 +154,60 @@ func decodeText(raw string) (value, string) {
 	return textOf(raw), "" // a number of a type not known here
 }
 
-// encode gives the JSON of a value of type t.
-func encode(t Type, v value) cdc.Value {
+func decodeList(item Type, raw string) (value, string) {
+	var parts []json.RawMessage
+	if err := json.Unmarshal([]byte(raw), &parts); err != nil {
+		return value{}, "its value is not a list"
+	}
+	items := make([]value, len(parts))
+	for i, p := range parts {
+		text := string(p)
+		if text == "null" {
+			continue
+		}
+		if item != JSON && (text[0] == '[' || text[0] == '{') {
+			return value{}, "its value is not a list of plain values"
+		}
+		v, bad := decode(item, text)
+		if bad != "" {
+			return value{}, bad
+		}
+		items[i] = v
+	}
+	return listOf(items), ""
+}
+
+// appendJSON appends the JSON of a value of type t.
+func appendJSON(b []byte, t Type, v value) []byte {
 	if !v.set {
-		return cdc.Null()
+		return append(b, "null"...)
+	}
+	if t.IsList() {
+		b = append(b, '[')
+		for i, item := range v.list {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendJSON(b, t.Item(), item)
+		}
+		return append(b, ']')
 	}
 	switch t {
 	case Bool:
-		return cdc.Set(strconv.FormatBool(v.bool))
+		return strconv.AppendBool(b, v.bool)
 	case Int:
-		return cdc.Set(strconv.FormatInt(v.int, 10))
+		return strconv.AppendInt(b, v.int, 10)
 	case Decimal:
 		if !isFinite(v.dec) { // as to_jsonb has them
-			return cdc.Set(`"` + decText(v.dec) + `"`)
+			return append(appendDec(append(b, '"'), v.dec), '"')
 		}
-		return cdc.Set(decText(v.dec))
+		return appendDec(b, v.dec)
 	case Text:
-		return cdc.Set(string(appendQuoted(make([]byte, 0, len(v.text)+2), v.text)))
+		return AppendText(b, v.text)
+	case Date, Timestamp, Local:
+		return append(appendMoment(append(b, '"'), t, v.int), '"')
 	}
-	return cdc.Set(v.text)
+	return append(b, v.text...)
 }
 
 // appendDec writes plain digits, never an exponent, and PostgreSQL's words.
@@ -150,8 +227,8 @@ func appendDec(b []byte, d *apd.Decimal) []byte {
 	return d.Append(b, 'f')
 }
 
-// appendQuoted writes s as a JSON string with as few escapes as JSON allows.
-func appendQuoted(b []byte, s string) []byte {
+// AppendText appends s as a JSON string with as few escapes as JSON allows.
+func AppendText(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
 	start := 0
@@ -200,4 +277,19 @@ func compareDec(a, b *apd.Decimal) int {
 		return -1
 	}
 	return a.Cmp(b)
+}
+
+// asText gives the text that string(x) makes of a value of a scalar type.
+func asText(t Type, v value) string {
+	switch t {
+	case Bool:
+		return strconv.FormatBool(v.bool)
+	case Int:
+		return strconv.FormatInt(v.int, 10)
+	case Decimal:
+		return decText(v.dec)
+	case Date, Timestamp, Local:
+		return string(appendMoment(nil, t, v.int))
+	}
+	return v.text
 }

@@ -35,9 +35,9 @@ func Hint(name string, candidates []string, fallback string) string {
 	return fallback
 }
 
-// List joins names for a text, at most twelve of them.
+// List joins names for a text, at most sixteen of them.
 func List(names []string) string {
-	const most = 12
+	const most = 16
 	if len(names) > most {
 		return strings.Join(names[:most], ", ") + ", …"
 	}

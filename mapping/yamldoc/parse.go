@@ -145,6 +145,16 @@ func Parse(file string, data []byte, excerpts bool) (*Doc, error) {
 	return d, nil
 }
 
+// Broken is the document of a file that Parse gave an error for: it has that error, and
+// nothing else.
+func Broken(file string, err error) *Doc {
+	d := &Doc{File: file, Root: &Node{Kind: Null, Line: 1, Column: 1}}
+	if !errors.As(err, &d.errs) {
+		d.Fail(nil, err.Error(), "", "")
+	}
+	return d
+}
+
 // bracketDepth takes no notice of quotes: no text that people write comes near
 // the bound.
 func bracketDepth(data []byte) int {

@@ -41,8 +41,8 @@ func parse(path string, data []byte, getenv func(string) (string, bool)) (*Confi
 		doc.Section(doc.Root, keysOfFile...)
 		return nil, doc.Err()
 	}
-	l := &loader{doc: doc, dir: filepath.Dir(path), getenv: getenv}
-	doc.Root.Walk(l.expand)
+	l := &loader{doc: doc, dir: filepath.Dir(path)}
+	doc.Root.Walk(func(n *yamldoc.Node) { doc.ExpandEnv(n, getenv) })
 	c := Default()
 	c.Dir = l.dir
 	c.Postgres.Slot, c.Postgres.Publication = "", ""
@@ -56,9 +56,8 @@ func parse(path string, data []byte, getenv func(string) (string, bool)) (*Confi
 }
 
 type loader struct {
-	doc    *yamldoc.Doc
-	dir    string
-	getenv func(string) (string, bool)
+	doc *yamldoc.Doc
+	dir string
 }
 
 // place gives the mistakes of Validate their places in the file. A value that

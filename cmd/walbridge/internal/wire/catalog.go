@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"errors"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/pgsource"
@@ -20,21 +19,7 @@ func loadMappings(ctx context.Context, cfg *config.Config, src *pgsource.Source)
 	if err != nil {
 		return nil, err
 	}
-	var out []*mapping.Mapping
-	var errs mapping.Errors
-	for _, f := range files {
-		m, err := mapping.Compile(f, cat)
-		var mistakes mapping.Errors
-		switch {
-		case err == nil:
-			out = append(out, m)
-		case errors.As(err, &mistakes):
-			errs = append(errs, mistakes...)
-		default:
-			return nil, err
-		}
-	}
-	return out, errs.Err()
+	return mapping.CompileAll(files, cat)
 }
 
 // renamed tells which captured tables the log knows by another name than the
@@ -84,8 +69,8 @@ func lanes(mappings []*mapping.Mapping) map[cdc.Table]string {
 	}
 	out := map[cdc.Table]string{}
 	for _, m := range mappings {
-		if have, ok := out[m.Table()]; !ok || rank[m.Lane()] < rank[have] {
-			out[m.Table()] = m.Lane()
+		if have, ok := out[m.Table()]; !ok || rank[m.DefaultLane()] < rank[have] {
+			out[m.Table()] = m.DefaultLane()
 		}
 	}
 	return out

@@ -13,13 +13,15 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/mapping"
-	"github.com/walbridge/walbridge/mapping/expr"
+	"github.com/walbridge/walbridge/sinks"
 )
 
 // file is a mapping file as far as these tests need it.
 type file struct {
 	Name, From, When, To, Delete, Lane string
 	Key, Fields, Coalesce              map[string]string
+
+	path string
 }
 
 func readMappings(t *testing.T) map[string]file {
@@ -45,53 +47,49 @@ func readMappings(t *testing.T) map[string]file {
 		if err := yaml.UnmarshalWithOptions(text, &f, yaml.DisallowUnknownField()); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		f.path = name
 		out[f.Name] = f
 	}
 	return out
 }
 
-// compiled is a mapping file ready to be applied to rows.
-type compiled struct {
-	when   *expr.Program
-	key    *expr.Program
-	fields map[string]*expr.Program
-}
-
-func compile(t *testing.T, conn *pgx.Conn, f file) compiled {
+// compile makes a plan of a mapping file, against the database's own columns.
+func compile(t *testing.T, conn *pgx.Conn, path string) *mapping.Mapping {
 	t.Helper()
-	rows, err := conn.Query(t.Context(), `select attname::text, format_type(atttypid, atttypmod) from pg_attribute
-		where attrelid = to_regclass($1) and attnum > 0 and not attisdropped order by attnum`, f.From)
+	fsys, err := Mappings()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cols, err := pgx.CollectRows(rows, pgx.RowToStructByPos[expr.Column])
-	if err != nil || len(cols) == 0 {
-		t.Fatalf("%s: columns of %s: %v, %v", f.Name, f.From, cols, err)
+	text, err := fs.ReadFile(fsys, path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	program := func(src string, want expr.Type) *expr.Program {
-		p, err := expr.Compile(src, cols, want)
-		if err != nil {
-			t.Fatalf("%s: %q: %v", f.Name, src, err)
-		}
-		return p
+	f, err := mapping.Parse(path, text)
+	if err != nil {
+		t.Fatal(err)
 	}
-	c := compiled{fields: make(map[string]*expr.Program)}
-	if f.When != "" {
-		c.when = program(f.When, expr.Bool)
+	rows, err := conn.Query(t.Context(), `select attname::text, format_type(atttypid, atttypmod), attnum = 1 from pg_attribute
+		where attrelid = to_regclass($1) and attnum > 0 and not attisdropped order by attnum`, f.From.SQL())
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, src := range f.Key {
-		c.key = program(src, expr.Any)
+	cols, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c mapping.Column, err error) {
+		return c, row.Scan(&c.Name, &c.Type, &c.Key)
+	})
+	if err != nil {
+		t.Fatalf("%s: columns of %s: %v", path, f.From, err)
 	}
-	for name, src := range f.Fields {
-		c.fields[name] = program(src, expr.Any)
+	m, err := mapping.Compile(f, &mapping.MemoryCatalog{TableColumns: map[cdc.Table][]mapping.Column{f.From: cols}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return c
+	return m
 }
 
 // apply gives the objects that the mapping makes of the table as it is.
-func (c compiled) apply(t *testing.T, conn *pgx.Conn, table string) map[string]map[string]json.RawMessage {
+func apply(t *testing.T, conn *pgx.Conn, m *mapping.Mapping) map[string]map[string]json.RawMessage {
 	t.Helper()
-	rows, err := conn.Query(t.Context(), "select to_jsonb(t)::text from "+table+" t")
+	rows, err := conn.Query(t.Context(), "select to_jsonb(t)::text from "+m.Table().SQL()+" t")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,25 +99,18 @@ func (c compiled) apply(t *testing.T, conn *pgx.Conn, table string) map[string]m
 	}
 	out := make(map[string]map[string]json.RawMessage)
 	for _, text := range texts {
-		row, err := cdc.ParseRow(text)
+		rec, send, err := m.Map(&cdc.Change{Op: cdc.OpRead, Table: m.Table(), After: text}, sinks.Prior{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		value := func(p *expr.Program) string {
-			v, err := p.Eval(row.Get)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return v.JSON()
-		}
-		if c.when != nil && value(c.when) != "true" {
+		if !send {
 			continue
 		}
 		fields := make(map[string]json.RawMessage)
-		for name, p := range c.fields {
-			fields[name] = json.RawMessage(value(p))
+		for _, f := range rec.Fields {
+			fields[f.Name] = f.Value
 		}
-		out[value(c.key)] = fields
+		out[string(rec.Key.Value)] = fields
 	}
 	return out
 }
@@ -139,7 +130,7 @@ func TestMappingsAndReconcileAgree(t *testing.T) {
 		if !ok || f.To != c.app+"/"+c.object {
 			t.Fatalf("no mapping file %s to %s/%s", c.name, c.app, c.object)
 		}
-		ts[f.To] = compile(t, conn, f).apply(t, conn, f.From)
+		ts[f.To] = apply(t, conn, compile(t, conn, f.path))
 	}
 	report, text := judge(t, conn, ts)
 	if !report.OK() {

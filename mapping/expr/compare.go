@@ -1,0 +1,258 @@
+package expr
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// comparer orders two set values.
+type comparer func(a, b value) int
+
+// comparable gives both sides the same type and the order of that type.
+func (c *compiler) comparable(l, r typed, at int) (a, b typed, order comparer, err error) {
+	for _, x := range []typed{l, r} {
+		if x.typ == JSON {
+			return l, r, nil, c.jsonError(x)
+		}
+		if x.typ.IsList() {
+			return l, r, nil, c.fail(x.at, x.path, "write 'a' in tags, or compare an item such as tags[0]", "a list cannot be compared:")
+		}
+	}
+	if l, r, err = c.momentLiteral(l, r); err != nil {
+		return l, r, nil, err
+	}
+	t, ok := unify(l.typ, r.typ)
+	if !ok {
+		return l, r, nil, c.fail(at, "", compareHint(l.typ, r.typ), "%s cannot be compared with %s", l.typ, r.typ)
+	}
+	return as(t, l), as(t, r), orderOf(t), nil
+}
+
+func compareHint(l, r Type) string {
+	switch {
+	case l.moment() && r.moment():
+		return "make dates of both: date(x), or date(x, 'Europe/Berlin') of an instant"
+	case l == Text || r == Text:
+		return "write text in quotes and numbers without; string(x) makes text of a number"
+	}
+	return "compare values of one type"
+}
+
+// momentLiteral makes a date or a timestamp of a text that is written out beside one.
+func (c *compiler) momentLiteral(l, r typed) (typed, typed, error) {
+	for _, side := range []struct{ moment, text *typed }{{&l, &r}, {&r, &l}} {
+		if !side.moment.typ.moment() || side.text.textLiteral == nil {
+			continue
+		}
+		v, ok := parseMoment(side.moment.typ, *side.text.textLiteral)
+		if !ok {
+			example := map[Type]string{Date: "2026-01-31", Timestamp: "2026-01-31T09:00:00+01:00", Local: "2026-01-31T09:00:00"}[side.moment.typ]
+			return l, r, c.fail(side.text.at, *side.text.textLiteral, "write it as '"+example+"'", "not %s:", side.moment.typ)
+		}
+		*side.text = constant(side.moment.typ, v, side.text.at)
+		break
+	}
+	return l, r, nil
+}
+
+// orderOf gives the order of a scalar type.
+func orderOf(t Type) comparer {
+	switch t {
+	case Bool:
+		return func(a, b value) int { return cmp.Compare(bit(a.bool), bit(b.bool)) }
+	case Int, Date, Timestamp, Local:
+		return func(a, b value) int { return cmp.Compare(a.int, b.int) }
+	case Decimal:
+		return func(a, b value) int { return compareDec(a.dec, b.dec) }
+	}
+	return func(a, b value) int { return strings.Compare(a.text, b.text) }
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (c *compiler) comparison(op string, l, r typed, at int) (typed, error) {
+	if l.typ == Nil || r.typ == Nil {
+		return c.nilTest(op, l, r, at)
+	}
+	l, r, order, err := c.comparable(l, r, at)
+	if err != nil {
+		return typed{}, err
+	}
+	holds := map[string]func(int) bool{
+		"==": func(c int) bool { return c == 0 }, "!=": func(c int) bool { return c != 0 },
+		"<": func(c int) bool { return c < 0 }, "<=": func(c int) bool { return c <= 0 },
+		">": func(c int) bool { return c > 0 }, ">=": func(c int) bool { return c >= 0 },
+	}[op]
+	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+		a, b, err := both(row, l, r)
+		if err != nil || !a.set || !b.set {
+			return value{}, err
+		}
+		return boolOf(holds(order(a, b))), nil
+	}}, nil
+}
+
+// nilTest is x == nil and x != nil: SQL's IS NULL, never null itself.
+func (c *compiler) nilTest(op string, l, r typed, at int) (typed, error) {
+	if op != "==" && op != "!=" {
+		return typed{}, c.fail(at, op, "only == nil and != nil have a meaning", "nil has no order:")
+	}
+	x := l
+	if l.typ == Nil {
+		x = r
+	}
+	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+		v, err := x.eval(row)
+		if err != nil {
+			return value{}, err
+		}
+		return boolOf(v.set == (op == "!=")), nil
+	}}, nil
+}
+
+// both evaluates two sides.
+func both(row *Row, l, r typed) (a, b value, err error) {
+	if a, err = l.eval(row); err != nil {
+		return a, b, err
+	}
+	b, err = r.eval(row)
+	return a, b, err
+}
+
+func (c *compiler) in(n *ast.BinaryNode, at int) (typed, error) {
+	left, err := c.compile(n.Left)
+	if err != nil {
+		return typed{}, err
+	}
+	written, ok := n.Right.(*ast.ArrayNode)
+	if !ok {
+		right, err := c.compile(n.Right)
+		if err != nil {
+			return typed{}, err
+		}
+		if !right.typ.IsList() {
+			return typed{}, c.fail(at, "", "write x in ['a', 'b']", "after in stands a list")
+		}
+		return c.among(left, right, at)
+	}
+	type item struct {
+		left, right typed
+		order       comparer
+	}
+	items := make([]item, len(written.Nodes))
+	for i, node := range written.Nodes {
+		x, err := c.compile(node)
+		if err != nil {
+			return typed{}, err
+		}
+		if items[i].left, items[i].right, items[i].order, err = c.comparable(left, x, x.at); err != nil {
+			return typed{}, err
+		}
+	}
+	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+		sawNull := false
+		for _, it := range items {
+			a, b, err := both(row, it.left, it.right)
+			if err != nil {
+				return value{}, err
+			}
+			if !a.set || !b.set {
+				sawNull = true
+			} else if it.order(a, b) == 0 {
+				return boolOf(true), nil
+			}
+		}
+		if sawNull {
+			return value{}, nil
+		}
+		return boolOf(false), nil
+	}}, nil
+}
+
+// among tells whether a value is in a list, by the rules of SQL's ANY.
+func (c *compiler) among(x, in typed, at int) (typed, error) {
+	item := in
+	item.typ, item.textLiteral = in.typ.Item(), nil
+	if _, _, _, err := c.comparable(x, item, at); err != nil {
+		return typed{}, err
+	}
+	x, item, err := c.momentLiteral(x, item)
+	if err != nil {
+		return typed{}, err
+	}
+	t, _ := unify(x.typ, item.typ)
+	x, in = as(t, x), as(ListOf(t), in)
+	order := orderOf(t)
+	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+		a, l, err := both(row, x, in)
+		if err != nil || !l.set {
+			return value{}, err
+		}
+		sawNull := !a.set && len(l.list) > 0
+		for _, b := range l.list {
+			switch {
+			case !b.set || !a.set:
+				sawNull = true
+			case order(a, b) == 0:
+				return boolOf(true), nil
+			}
+		}
+		if sawNull {
+			return value{}, nil
+		}
+		return boolOf(false), nil
+	}}, nil
+}
+
+func (c *compiler) search(op string, l, r typed, at int) (typed, error) {
+	if op == "contains" && l.typ.IsList() {
+		return c.among(r, l, at)
+	}
+	for _, x := range []typed{l, r} {
+		if x.typ != Text && x.typ != Nil {
+			return typed{}, c.fail(x.at, op, "string(x) makes text of it", "%s needs text, not %s:", "the operator", x.typ)
+		}
+	}
+	test := map[string]func(string, string) bool{
+		"contains": strings.Contains, "startsWith": strings.HasPrefix, "endsWith": strings.HasSuffix,
+	}[op]
+	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+		a, b, err := both(row, l, r)
+		if err != nil || !a.set || !b.set {
+			return value{}, err
+		}
+		return boolOf(test(a.text, b.text)), nil
+	}}, nil
+}
+
+// matches is whether a regular expression, written out, matches anywhere in a text.
+func (c *compiler) matches(l, r typed, at int) (typed, error) {
+	if l.typ != Text && l.typ != Nil {
+		return typed{}, c.fail(l.at, "matches", "string(x) makes text of it", "%s needs text, not %s:", "the operator", l.typ)
+	}
+	if r.textLiteral == nil {
+		return typed{}, c.fail(r.at, "matches", "write x matches '^[A-Z]+$'", "the pattern must be written out, after")
+	}
+	re, err := c.pattern(*r.textLiteral, r.at)
+	if err != nil {
+		return typed{}, err
+	}
+	long := &Error{Offset: at, Msg: tooMuch}
+	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+		v, err := l.eval(row)
+		if err != nil || !v.set {
+			return value{}, err
+		}
+		if len(v.text) > maxText || !row.spend(len(v.text)) {
+			return value{}, long
+		}
+		return boolOf(re.MatchString(v.text)), nil
+	}}, nil
+}

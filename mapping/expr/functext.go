@@ -1,0 +1,199 @@
+package expr
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"hash"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
+)
+
+// textFunctions are those of texts.
+func textFunctions() []*function {
+	const g = "text"
+	return []*function{
+		{Function: Function{"upper", g, "upper(x)", "in capitals", "upper(stage)", `"WON"`}, params: []Type{Text}, least: 1, make: plainText(strings.ToUpper)},
+		{Function: Function{"lower", g, "lower(x)", "in small letters", "lower('ÅSE')", `"åse"`}, params: []Type{Text}, least: 1, make: plainText(strings.ToLower)},
+		{Function: Function{"title", g, "title(x)", "each word with a capital", "title('acme GMBH')", `"Acme Gmbh"`}, params: []Type{Text}, least: 1, make: plainText(titled)},
+		{Function: Function{"trim", g, "trim(x)", "without space at both ends", "trim('  Acme ')", `"Acme"`}, params: []Type{Text}, least: 1, make: plainText(strings.TrimSpace)},
+		{Function: Function{"squeeze", g, "squeeze(x)", "trimmed, and each run of space within is one space", "squeeze('  Acme   Inc ')", `"Acme Inc"`}, params: []Type{Text}, least: 1,
+			make: plainText(func(s string) string { return strings.Join(strings.Fields(s), " ") })},
+		{Function: Function{"truncate", g, "truncate(x, 80), truncate(x, 80, '…')", "at most so many characters, the last of them the third argument's where something was cut off", "truncate('Ada Lovelace', 5, '…')", `"Ada …"`}, params: []Type{Text, Int, Text}, least: 2, make: truncate},
+		{Function: Function{"pad", g, "pad(x, 8, '0')", "filled up from the left to so many characters", "pad(string(id), 6, '0')", `"000042"`}, params: []Type{Text, Int, Text}, least: 3, make: pad},
+		{Function: Function{"length", g, "length(x)", "how many characters a text has, or items a list", "length(name)", `12`}, params: []Type{anyValue}, least: 1, make: length},
+		{Function: Function{"replace", g, "replace(x, 'pattern', 'with')", "each match of a regular expression (RE2) replaced; $1 is its first group", `replace(email, '@.*', '')`, `"Ada.L"`}, params: []Type{Text, Text, Text}, least: 3, make: replace},
+		{Function: Function{"extract", g, "extract(x, 'pattern')", "the first group of the first match, or the match; null if there is none", `extract(email, '@(.*)$')`, `"Example.COM"`}, params: []Type{Text, Text}, least: 2, make: extract},
+		{Function: Function{"split", g, "split(x, ',')", "the list of the parts between a separator, trimmed, without empty ones", "split('a, b,,c', ',')", `["a","b","c"]`}, params: []Type{Text, Text}, least: 2, make: split},
+		{Function: Function{"hash", g, "hash(x), hash(x, 'md5')", "a checksum of the text's UTF-8 bytes in small hexadecimal digits: sha256, or sha512, sha1, md5", "hash('ada', 'md5')", `"8c8d357b5e872bbacd45197626bd5759"`}, params: []Type{Text, Text}, least: 1, make: checksum},
+	}
+}
+
+func plainText(f func(string) string) func(*compiler, *call) (typed, error) {
+	return func(_ *compiler, k *call) (typed, error) {
+		return k.one(Text, func(v value) (value, failed) { return textOf(f(v.text)), "" }), nil
+	}
+}
+
+func titled(s string) string { return cases.Title(language.Und).String(s) }
+
+// maxLength bounds the lengths that can be asked for.
+const maxLength = 100_000
+
+func truncate(c *compiler, k *call) (typed, error) {
+	n, err := k.whole(c, 1, 0, maxLength)
+	if err != nil {
+		return typed{}, err
+	}
+	end, err := k.text(c, 2, "")
+	if err != nil {
+		return typed{}, err
+	}
+	keep := n - utf8.RuneCountInString(end)
+	if keep < 0 {
+		return typed{}, c.fail(k.args[2].at, k.f.Name, "make it shorter", "the ending is longer than the whole, in")
+	}
+	return k.one(Text, func(v value) (value, failed) {
+		if len(v.text) <= n || utf8.RuneCountInString(v.text) <= n {
+			return v, ""
+		}
+		at := 0
+		for range keep {
+			_, size := utf8.DecodeRuneInString(v.text[at:])
+			at += size
+		}
+		return textOf(v.text[:at] + end), ""
+	}), nil
+}
+
+func pad(c *compiler, k *call) (typed, error) {
+	n, err := k.whole(c, 1, 0, maxLength)
+	if err != nil {
+		return typed{}, err
+	}
+	with, err := k.text(c, 2, "")
+	if err == nil && utf8.RuneCountInString(with) != 1 {
+		err = c.fail(k.args[2].at, with, "write "+k.f.Usage, "it must be one character:")
+	}
+	return k.one(Text, func(v value) (value, failed) {
+		return textOf(strings.Repeat(with, max(0, n-utf8.RuneCountInString(v.text))) + v.text), ""
+	}), err
+}
+
+func length(c *compiler, k *call) (typed, error) {
+	switch x := k.args[0]; {
+	case x.typ == Text:
+		return k.one(Int, func(v value) (value, failed) { return intOf(int64(utf8.RuneCountInString(v.text))), "" }), nil
+	case x.typ.IsList(), x.typ == Nil:
+		return k.one(Int, func(v value) (value, failed) { return intOf(int64(len(v.list))), "" }), nil
+	case x.typ == JSON:
+		return typed{}, c.jsonError(x)
+	default:
+		return typed{}, c.fail(x.at, k.f.Name, "string(x) makes text of it", "the function needs text or a list, not %s:", x.typ)
+	}
+}
+
+// pattern gives the regular expression of an argument.
+func (k *call) pattern(c *compiler, i int) (*regexp.Regexp, error) {
+	text, err := k.text(c, i, "")
+	if err != nil {
+		return nil, err
+	}
+	return c.pattern(text, k.args[i].at)
+}
+
+func (c *compiler) pattern(text string, at int) (*regexp.Regexp, error) {
+	re, err := regexp.Compile(text)
+	if err != nil {
+		what := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		return nil, c.fail(at, text, "patterns are RE2's: github.com/google/re2/wiki/Syntax; a backslash is doubled within quotes", "not a regular expression (%s):", what)
+	}
+	return re, nil
+}
+
+func replace(c *compiler, k *call) (typed, error) {
+	re, err := k.pattern(c, 1)
+	if err != nil {
+		return typed{}, err
+	}
+	with, err := k.text(c, 2, "")
+	if err != nil {
+		return typed{}, err
+	}
+	return k.one(Text, func(v value) (value, failed) {
+		// Each place between two characters may match: what comes out is bounded before
+		// it is made.
+		if n := len(v.text); n > maxText || (n+1)*len(with)+n*strings.Count(with, "$") > maxWork {
+			return value{}, "the text is too long for it"
+		}
+		return textOf(re.ReplaceAllString(v.text, with)), ""
+	}), nil
+}
+
+func extract(c *compiler, k *call) (typed, error) {
+	re, err := k.pattern(c, 1)
+	return k.one(Text, func(v value) (value, failed) {
+		if why := tooLong(v.text); why != "" {
+			return value{}, why
+		}
+		m := re.FindStringSubmatchIndex(v.text)
+		switch {
+		case m == nil:
+			return value{}, ""
+		case len(m) > 2 && m[2] < 0: // the group took no part in the match
+			return value{}, ""
+		case len(m) > 2:
+			return textOf(v.text[m[2]:m[3]]), ""
+		}
+		return textOf(v.text[m[0]:m[1]]), ""
+	}), err
+}
+
+func tooLong(s string) failed {
+	if len(s) > maxText {
+		return "the text is too long for it"
+	}
+	return ""
+}
+
+func split(c *compiler, k *call) (typed, error) {
+	by, err := k.text(c, 1, "")
+	if err == nil && by == "" {
+		err = c.fail(k.args[1].at, k.f.Name, "write "+k.f.Usage, "the separator must not be empty, in")
+	}
+	return k.one(ListOf(Text), func(v value) (value, failed) {
+		if why := tooLong(v.text); why != "" {
+			return value{}, why
+		}
+		items := []value{}
+		for part := range strings.SplitSeq(v.text, by) {
+			if part = strings.TrimSpace(part); part != "" {
+				items = append(items, textOf(part))
+			}
+		}
+		return listOf(items), ""
+	}), err
+}
+
+// checksums are what hash can make. The weak ones are what advertising platforms and
+// older systems ask for.
+var checksums = map[string]func() hash.Hash{"sha256": sha256.New, "sha512": sha512.New, "sha1": sha1.New, "md5": md5.New}
+
+func checksum(c *compiler, k *call) (typed, error) {
+	name, err := k.choice(c, 1, "sha256", []string{"sha256", "sha512", "sha1", "md5"})
+	if err != nil {
+		return typed{}, err
+	}
+	make := checksums[name]
+	return k.one(Text, func(v value) (value, failed) {
+		h := make()
+		h.Write([]byte(v.text))
+		return textOf(hex.EncodeToString(h.Sum(nil))), ""
+	}), nil
+}
