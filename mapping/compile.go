@@ -223,7 +223,7 @@ func (c *compiler) set() []constant {
 	var set []constant
 	for _, a := range c.f.Delete.Set {
 		if a.Field == c.f.Key.Field {
-			c.doc.Fail(a.node, "the key cannot be set", a.Field, "take it out of set")
+			c.doc.Fail(a.key, "the key cannot be set", a.Field, "take it out of set")
 		}
 		f := c.field(a.Field, a.Expr, expr.Any)
 		if f.constant != nil {

@@ -271,6 +271,8 @@ func (p *parser) to(s *yamldoc.Section) {
 // expr takes a scalar as the source of an expression.
 func (p *parser) expr(n *yamldoc.Node) (Expr, bool) {
 	switch {
+	case p.doc.Failed(n.Path):
+		return Expr{}, false
 	case n.Kind == yamldoc.Map || n.Kind == yamldoc.List:
 		p.doc.Fail(n, fmt.Sprintf("want an expression, not %s", n.Kind), "", "write it as text; quote it if it has a colon, # or braces")
 		return Expr{}, false

@@ -188,8 +188,11 @@ func (d *Doc) syntax(err error) {
 		d.Fail(nil, "not YAML", "", "check indentation and quotes")
 		return
 	}
-	at := ye.GetToken().Position
-	d.add(Error{Line: at.Line, Column: at.Column, Msg: "not YAML: " + ye.GetMessage(), Hint: "check indentation, quotes and colons here and in the line above"})
+	at, hint := ye.GetToken().Position, "check indentation, quotes and colons here and in the line above"
+	if strings.Contains(ye.GetMessage(), "mapping value is not allowed") {
+		hint = "a value with a colon in it, such as a ? b : c, must be in quotes as a whole, or in lines of its own below a |"
+	}
+	d.add(Error{Line: at.Line, Column: at.Column, Msg: "not YAML: " + ye.GetMessage(), Hint: hint})
 }
 
 func position(n ast.Node) *token.Position {
