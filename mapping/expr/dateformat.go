@@ -1,7 +1,7 @@
 package expr
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -9,7 +9,7 @@ import (
 // datePart is a piece of a pattern for dates.
 type datePart struct {
 	text  string // as it is, where write is nil
-	write func(t time.Time) string
+	write func(b []byte, t time.Time) []byte
 	clock bool // it shows the time of day, which a date has not
 }
 
@@ -18,29 +18,45 @@ type datePart struct {
 var dateLetters = []struct {
 	letters string
 	clock   bool
-	write   func(t time.Time) string
+	write   func(b []byte, t time.Time) []byte
 }{
-	{"YYYY", false, func(t time.Time) string { return fmt.Sprintf("%04d", t.Year()) }},
-	{"YY", false, func(t time.Time) string { return fmt.Sprintf("%02d", t.Year()%100) }},
-	{"IYYY", false, func(t time.Time) string { y, _ := t.ISOWeek(); return fmt.Sprintf("%04d", y) }},
-	{"IW", false, func(t time.Time) string { _, w := t.ISOWeek(); return fmt.Sprintf("%02d", w) }},
-	{"MM", false, func(t time.Time) string { return t.Format("01") }},
-	{"Month", false, func(t time.Time) string { return t.Format("January") }},
-	{"Mon", false, func(t time.Time) string { return t.Format("Jan") }},
-	{"MI", true, func(t time.Time) string { return t.Format("04") }},
-	{"MS", true, func(t time.Time) string { return fmt.Sprintf("%03d", t.Nanosecond()/1_000_000) }},
-	{"US", true, func(t time.Time) string { return fmt.Sprintf("%06d", t.Nanosecond()/1000) }},
-	{"DDD", false, func(t time.Time) string { return fmt.Sprintf("%03d", t.YearDay()) }},
-	{"DD", false, func(t time.Time) string { return t.Format("02") }},
-	{"Day", false, func(t time.Time) string { return t.Format("Monday") }},
-	{"Dy", false, func(t time.Time) string { return t.Format("Mon") }},
-	{"D", false, func(t time.Time) string { return fmt.Sprint(int(t.Weekday()) + 1) }},
-	{"Q", false, func(t time.Time) string { return fmt.Sprint(quarterOf(t, 1)) }},
-	{"HH24", true, func(t time.Time) string { return t.Format("15") }},
-	{"HH12", true, func(t time.Time) string { return t.Format("03") }},
-	{"SS", true, func(t time.Time) string { return t.Format("05") }},
-	{"AM", true, func(t time.Time) string { return t.Format("PM") }},
-	{"PM", true, func(t time.Time) string { return t.Format("PM") }},
+	{"YYYY", false, func(b []byte, t time.Time) []byte { return padded(b, t.Year(), 4) }},
+	{"YY", false, func(b []byte, t time.Time) []byte { return padded(b, t.Year()%100, 2) }},
+	{"IYYY", false, func(b []byte, t time.Time) []byte { y, _ := t.ISOWeek(); return padded(b, y, 4) }},
+	{"IW", false, func(b []byte, t time.Time) []byte { _, w := t.ISOWeek(); return padded(b, w, 2) }},
+	{"MM", false, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "01") }},
+	{"Month", false, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "January") }},
+	{"Mon", false, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "Jan") }},
+	{"MI", true, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "04") }},
+	{"MS", true, func(b []byte, t time.Time) []byte { return padded(b, t.Nanosecond()/1_000_000, 3) }},
+	{"US", true, func(b []byte, t time.Time) []byte { return padded(b, t.Nanosecond()/1000, 6) }},
+	{"DDD", false, func(b []byte, t time.Time) []byte { return padded(b, t.YearDay(), 3) }},
+	{"DD", false, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "02") }},
+	{"Day", false, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "Monday") }},
+	{"Dy", false, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "Mon") }},
+	{"D", false, func(b []byte, t time.Time) []byte { return padded(b, int(t.Weekday())+1, 1) }},
+	{"Q", false, func(b []byte, t time.Time) []byte { return padded(b, quarterOf(t, 1), 1) }},
+	{"HH24", true, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "15") }},
+	{"HH12", true, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "03") }},
+	{"SS", true, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "05") }},
+	{"AM", true, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "PM") }},
+	{"PM", true, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "PM") }},
+}
+
+// padded appends a number with noughts before it, up to a width.
+func padded(b []byte, n, width int) []byte {
+	if n < 0 {
+		b, n = append(b, '-'), -n
+	}
+	for least := 10; width > 1; width, least = width-1, least*10 {
+		if n < least {
+			for range width - 1 {
+				b = append(b, '0')
+			}
+			break
+		}
+	}
+	return strconv.AppendInt(b, int64(n), 10)
 }
 
 // datePattern reads a pattern. bad is the piece that is not understood.
@@ -103,14 +119,14 @@ func formatDate(c *compiler, k *call) (typed, error) {
 			return value{}, isInfinite
 		}
 		at := timeOf(t, v.int).In(zone)
-		var b strings.Builder
+		b := make([]byte, 0, 40)
 		for _, p := range parts {
 			if p.write == nil {
-				b.WriteString(p.text)
+				b = append(b, p.text...)
 			} else {
-				b.WriteString(p.write(at))
+				b = p.write(b, at)
 			}
 		}
-		return textOf(b.String()), ""
+		return textOf(string(b)), ""
 	}), nil
 }

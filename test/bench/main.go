@@ -4,6 +4,7 @@
 //	go run ./test/bench capture [--json] [--runs 3] [--shape NAME]
 //	go run ./test/bench backfill [--json] [--rows 1000000] [--live 500] [--runs 3]
 //	go run ./test/bench latency [--json] [--rate 500] [--for 20s]
+//	go run ./test/bench mapping [--json] [--rows 300000] [--runs 5] [--files 100]
 //
 // It counts at the destination: the entries that Redis holds, not what
 // walbridge says it sent. Timings depend on the machine; ratios within one run
@@ -25,7 +26,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{Use: "bench", Short: "Measure walbridge beside a reference", SilenceUsage: true}
-	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand())
+	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		os.Exit(1)
 	}
