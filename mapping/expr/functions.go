@@ -18,6 +18,17 @@ type Function struct {
 	Example, Gives string
 }
 
+// Row gives the function as a row of a table in Markdown: usage, about, example, value.
+func (f Function) Row() string {
+	cell := func(s string) string {
+		if s == "" {
+			return ""
+		}
+		return "`" + strings.ReplaceAll(s, "|", "\\|") + "`"
+	}
+	return "| " + cell(f.Usage) + " | " + strings.ReplaceAll(f.About, "|", "\\|") + " | " + cell(f.Example) + " | " + cell(f.Gives) + " |"
+}
+
 // function is one that expressions may call.
 type function struct {
 	Function
