@@ -84,7 +84,7 @@ const (
 )
 
 var (
-	keysOfFile     = []string{"name", "from", "when", "to", "key", "fields", "delete", "lane", "start", "coalesce"}
+	keysOfFile     = []string{"name", "from", "when", "to", "key", "fields", "delete", "lane", "start", "coalesce", "tests"}
 	keysOfCoalesce = []string{"quiet", "max_delay", "max_batch"}
 	deletePolicies = []string{string(DeleteRecord), string(ArchiveRecord), string(IgnoreDelete)}
 	nameForm       = regexp.MustCompile(`^[a-z0-9_-]+$`)
