@@ -91,11 +91,15 @@ func (e *editor) amend(key, old, value *yamldoc.Node) {
 	case same(old, value):
 	case unwritten(old):
 		at := e.colon(key)
-		e.put(at, at, " "+flow(value))
+		e.put(at, at, e.inline(value))
 	case old.Kind == yamldoc.Map && value.Kind == yamldoc.Map && slices.ContainsFunc(old.Keys, func(k *yamldoc.Node) bool { return value.Get(k.Text) != nil }):
 		e.amendMap(old, value)
 	default:
 		start, end := e.extent(old)
+		if colon := e.colon(key); colon <= start && strings.TrimSpace(e.text[colon:start]) == "" {
+			e.put(colon, end, e.inline(value))
+			return
+		}
 		e.put(start, end, flow(value))
 	}
 }
@@ -213,7 +217,7 @@ func (e *editor) amendExpect(test *yamldoc.Node, got *Outcome) {
 	if old.Get("key") == nil { // it is not compared
 		value = without(value, "key")
 	}
-	e.amend(nil, old, value)
+	e.amendMap(old, value)
 }
 
 // writeExpect writes what is expected anew.
