@@ -13,7 +13,9 @@ import (
 func all(*Case) bool { return true }
 
 // fataler is what tests and properties have in common.
-type fataler interface{ Fatalf(format string, args ...any) }
+type fataler interface {
+	Fatalf(format string, args ...any)
+}
 
 // recorded checks what Record promises: all that was written passes, and a
 // second time changes nothing.
