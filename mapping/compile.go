@@ -16,7 +16,7 @@ import (
 // Compile checks a file against the source's catalog and makes a plan of it.
 // The error is of type Errors and has all mistakes of the file. A file that refers to
 // others is compiled with them, by CompileAll.
-func Compile(f *File, cat Catalog) (*Mapping, error) { return compileAmong(f, []*File{f}, cat) }
+func Compile(f *File, cat Catalog) (*Mapping, error) { return CompileAmong(f, []*File{f}, cat) }
 
 // CompileAll compiles files that may refer to each other. The error is of type Errors and
 // has the mistakes of all files; the mappings are those of files without one.
@@ -24,7 +24,7 @@ func CompileAll(files []*File, cat Catalog) ([]*Mapping, error) {
 	var out []*Mapping
 	var errs Errors
 	for _, f := range files {
-		m, err := compileAmong(f, files, cat)
+		m, err := CompileAmong(f, files, cat)
 		if err != nil {
 			errs = append(errs, asErrors(f.Path, err)...)
 			continue
@@ -34,7 +34,9 @@ func CompileAll(files []*File, cat Catalog) ([]*Mapping, error) {
 	return out, errs.Err()
 }
 
-func compileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
+// CompileAmong compiles one of several files that may refer to each other. The error has
+// the mistakes of this one.
+func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 	c := &compiler{f: f, files: files, cat: cat, docs: map[*yamldoc.Doc]*yamldoc.Doc{}}
 	c.doc = c.fresh(f.doc)
 	if list, ok := cat.(targetLister); ok && list.Targets() != nil {

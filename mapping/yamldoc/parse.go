@@ -1,6 +1,7 @@
 package yamldoc
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -179,6 +180,8 @@ func parse(data []byte) (tree *ast.File, err error) {
 			err = errors.New("the YAML parser gave up on this file")
 		}
 	}()
+	// The parser counts a comment's line twice where lines end as on Windows.
+	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 	return parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 }
 
