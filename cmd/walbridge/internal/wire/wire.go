@@ -83,7 +83,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 	if err != nil {
 		return nil, err
 	}
-	b.source.SetTables(lanes(mappings), starts(mappings))
+	b.source.SetTables(lanes(mappings, nil), starts(mappings))
 	b.log, err = redislog.Open(ctx, logOptions(cfg, o.Logger))
 	if err != nil {
 		return nil, err
