@@ -24,7 +24,11 @@ type Routing struct {
 type RoutedTable struct {
 	OID  uint32 `json:"oid"`
 	Name Table  `json:"name"`
+	// Lane is that of the rows for which the rules decide nothing.
 	Lane string `json:"lane"`
+	// Rules decide the lane of a row by what is in it. To all but the one who compiles
+	// them they are a text; empty for none.
+	Rules string `json:"rules,omitempty"`
 	// Source is the name it had at the source when this was noted, where that is not
 	// Name. It decides nothing of where rows go.
 	Source Table `json:"source,omitzero"`
@@ -63,7 +67,7 @@ func (r *Routing) Same(o *Routing) bool {
 	for i := range r.Tables {
 		t := &r.Tables[i]
 		u := o.Table(t.OID)
-		if u == nil || u.Name != t.Name || u.Lane != t.Lane || !slices.Equal(u.Key, t.Key) {
+		if u == nil || u.Name != t.Name || u.Lane != t.Lane || u.Rules != t.Rules || !slices.Equal(u.Key, t.Key) {
 			return false
 		}
 	}

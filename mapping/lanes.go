@@ -19,6 +19,10 @@ type laneRules struct {
 	columns []Column
 }
 
+// firstUserOID is the lowest OID that a type of the user's own can have (FirstNormalObjectId
+// in PostgreSQL's access/transam.h).
+const firstUserOID = 16384
+
 type laneRule struct {
 	When string `json:"when"`
 	Lane string `json:"lane"`
@@ -45,6 +49,10 @@ func (c *compiler) laneRules(columns []Column) *laneRules {
 	}
 	for _, name := range scope.Used() {
 		i := slices.IndexFunc(columns, func(col Column) bool { return col.Name == name })
+		if col := columns[i]; col.TypeOID >= firstUserOID && expr.TypeOf(col.Type) != expr.Text {
+			c.doc.Fail(c.f.LaneRules[0].When.node, "a lane rule may not read a column of a domain or an array of a type of your own:", name,
+				"what such a column has follows from the catalog, which may be another when a row is sent again: take a column of a type of PostgreSQL's")
+		}
 		out.columns = append(out.columns, columns[i])
 	}
 	return out
@@ -53,11 +61,17 @@ func (c *compiler) laneRules(columns []Column) *laneRules {
 // tableRules is the text that the log keeps of the rules of a table: all that decides
 // where a row goes, so that a row that is sent again goes where it went the first time.
 type tableRules struct {
+	// Version is that of this form and of what expressions mean; rulesVersion.
+	Version int `json:"version"`
 	// Columns are the types of the columns as of then, by name.
 	Columns map[string]string `json:"columns"`
 	// Mappings has the rules of each mapping of the table: the most urgent lane wins.
 	Mappings []laneRules `json:"mappings"`
 }
+
+// rulesVersion changes when a rule may give another lane than before for the same row.
+// Texts of older versions must still be followed.
+const rulesVersion = 1
 
 // LaneRules gives the rules by which rows of a table travel, for the tables of mappings
 // where they are not all in one lane.
@@ -65,7 +79,7 @@ func LaneRules(mappings []*Mapping) (map[cdc.Table]string, error) {
 	all := map[cdc.Table]*tableRules{}
 	for _, m := range mappings {
 		if m.rules != nil {
-			all[m.table] = &tableRules{Columns: map[string]string{}}
+			all[m.table] = &tableRules{Version: rulesVersion, Columns: map[string]string{}}
 		}
 	}
 	for _, m := range mappings {
@@ -103,6 +117,9 @@ func CompileLaneRules(text string) (func(row string) string, error) {
 	var t tableRules
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
 		return nil, fmt.Errorf("read lane rules: %w", err)
+	}
+	if t.Version != rulesVersion {
+		return nil, fmt.Errorf("read lane rules: they are of version %d, and this walbridge knows %d", t.Version, rulesVersion)
 	}
 	var columns []expr.Column
 	for name, typ := range t.Columns {

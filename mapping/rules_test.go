@@ -255,6 +255,28 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// What a domain's values look like follows from the catalog, not from the stream.
+func TestLaneRulesReadNoDomains(t *testing.T) {
+	cat := testCatalog()
+	cat.TableColumns[opportunities][3].TypeOID = 16999 // amount
+	cat.TableColumns[opportunities][2].TypeOID = 17000 // stage, an enum
+	file := header + "fields: {N: name}\nlane:\n  - urgent: stage == 'won'\n"
+	f, err := Parse("m.yml", []byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Compile(f, cat); err != nil {
+		t.Errorf("an enum was refused: %v", err)
+	}
+	f, err = Parse("m.yml", []byte(strings.Replace(file, "stage == 'won'", "amount > 1", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Compile(f, cat); err == nil || !strings.Contains(err.Error(), `"amount"`) {
+		t.Errorf("a domain over numeric gave %v", err)
+	}
+}
+
 func TestLaneRules(t *testing.T) {
 	texts := map[string]string{
 		"a": header[11:] + "fields: {N: name}\nlane:\n  - urgent: amount > 1000\n  - bulk: stage == 'imported' && notes == nil\n  - normal\n",
@@ -297,7 +319,7 @@ func TestLaneRules(t *testing.T) {
 			t.Errorf("%s travels in %q, want %q", row, got, want)
 		}
 	}
-	for _, text := range []string{"", "{", `{"mappings":[{"rules":[{"when":"gone > 1","lane":"urgent"}]}]}`} {
+	for _, text := range []string{"", "{", `{"version":1,"mappings":[{"rules":[{"when":"gone > 1","lane":"urgent"}]}]}`, `{"version":2}`} {
 		if _, err := CompileLaneRules(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}

@@ -52,10 +52,10 @@ func newBench(t *testing.T, url, schema string, tables ...string) *bench {
 		}
 	})
 	b.exec(schema)
-	b.options = Options{URL: url, Slot: k.Name, Publication: k.Name, Tables: map[cdc.Table]string{},
+	b.options = Options{URL: url, Slot: k.Name, Publication: k.Name, Tables: map[cdc.Table]Lanes{},
 		BulkAfter: 1000, Heartbeat: 100 * time.Millisecond, SlotWait: 10 * time.Second, Logger: slog.New(slog.DiscardHandler)}
 	for _, name := range tables {
-		b.options.Tables[cdc.Table{Schema: "public", Name: name}] = cdc.LaneNormal
+		b.options.Tables[cdc.Table{Schema: "public", Name: name}] = Lanes{Lane: cdc.LaneNormal}
 	}
 	b.log, err = redislog.Open(t.Context(), redislog.Options{URL: k.Server.URL(), Name: k.Name, Partitions: 2, Logger: b.options.Logger})
 	if err != nil {

@@ -103,7 +103,7 @@ CREATE TYPE pair AS (n int, s text); CREATE DOMAIN code AS varchar(10)`)
 		name := fmt.Sprintf("keyed_%d", len(types))
 		types[name] = typ
 		b.exec(fmt.Sprintf(`CREATE TABLE %s (x text, "k ""1""" %s, "Ü" int, PRIMARY KEY ("Ü", "k ""1"""))`, name, typ))
-		b.options.Tables[cdc.Table{Schema: "public", Name: name}] = cdc.LaneNormal
+		b.options.Tables[cdc.Table{Schema: "public", Name: name}] = Lanes{Lane: cdc.LaneNormal}
 	}
 	c := b.start()
 	for name, typ := range types {

@@ -83,7 +83,7 @@ func fed(t *testing.T) (*stream, *told) {
 	}
 	log, app := &routedLog{}, &told{}
 	r, err := newRouter(t.Context(), log, cdc.Routing{BulkAfter: 10, Tables: []cdc.RoutedTable{
-		{OID: 7, Name: cdc.Table{Schema: "public", Name: "deals"}, Lane: cdc.LaneNormal}}}, 0)
+		{OID: 7, Name: cdc.Table{Schema: "public", Name: "deals"}, Lane: cdc.LaneNormal}}}, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

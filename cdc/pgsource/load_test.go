@@ -56,7 +56,7 @@ func newTable(t *testing.T, before func(*bench)) {
 	if _, err := tx.Exec(t.Context(), "INSERT INTO other VALUES (1)"); err != nil { // it has no lock on the table yet
 		t.Fatal(err)
 	}
-	b.options.Tables[public("leads")] = cdc.LaneNormal
+	b.options.Tables[public("leads")] = Lanes{Lane: cdc.LaneNormal}
 	b.options.Mappings = append(b.options.Mappings, Start{Name: "crm/leads", Table: public("leads")})
 	c := b.start()
 	pid := fmt.Sprint(open.PgConn().PID())

@@ -182,7 +182,7 @@ func TestMappingComesBack(t *testing.T) {
 	if err := b.log.SetReader(t.Context(), "crm", []string{"leads"}); err != nil {
 		t.Fatal(err)
 	}
-	b.options.Tables[public("deals")] = cdc.LaneNormal
+	b.options.Tables[public("deals")] = Lanes{Lane: cdc.LaneNormal}
 	b.options.Mappings = all
 	said := b.listen()
 	c = b.start()
@@ -242,7 +242,7 @@ func TestGoOnWithANewMapping(t *testing.T) {
 	b.stop()
 	b.free()
 	b.exec(`SELECT pg_drop_replication_slot($1)`, b.options.Slot)
-	b.options.Tables[public("leads")] = cdc.LaneNormal
+	b.options.Tables[public("leads")] = Lanes{Lane: cdc.LaneNormal}
 	b.options.Mappings = append(b.options.Mappings, Start{Name: "crm/leads", Table: public("leads")})
 	c := b.start()
 	until(t, "a second backfill", func() bool { return len(c.Backfills()) == 2 })

@@ -44,7 +44,7 @@ func TestPageHasTheValues(t *testing.T) {
 		name := fmt.Sprintf("value_%02d", i)
 		b.exec(fmt.Sprintf("CREATE TABLE %s AS SELECT 1 AS id, %s AS v WITH NO DATA", name, r[1]))
 		b.exec(fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (id)", name))
-		b.options.Tables[cdc.Table{Schema: "public", Name: name}] = cdc.LaneNormal
+		b.options.Tables[cdc.Table{Schema: "public", Name: name}] = Lanes{Lane: cdc.LaneNormal}
 		inserts = append(inserts, fmt.Sprintf("INSERT INTO %s SELECT 1, %s", name, r[1]))
 		want = append(want, fmt.Sprintf(`c {"id":1} {"id":1,"v":%s}`, r[2]))
 	}

@@ -98,9 +98,9 @@ func TestSentAgainUnderAnotherConfiguration(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, servertest.SharedPostgres(t).URL, deals+`; CREATE TABLE leads (id int PRIMARY KEY); CREATE TABLE notes (id int PRIMARY KEY)`, "deals", "leads")
 	set := func(bulkAfter int, tables map[string]string) {
-		b.options.BulkAfter, b.options.Tables = bulkAfter, map[cdc.Table]string{}
+		b.options.BulkAfter, b.options.Tables = bulkAfter, map[cdc.Table]Lanes{}
 		for name, lane := range tables {
-			b.options.Tables[cdc.Table{Schema: "public", Name: name}] = lane
+			b.options.Tables[cdc.Table{Schema: "public", Name: name}] = Lanes{Lane: lane}
 		}
 	}
 	set(5, map[string]string{"deals": cdc.LaneNormal, "leads": cdc.LaneUrgent})
@@ -250,6 +250,7 @@ func crashBetweenConfigurations(t *testing.T, rng *rand.Rand) {
 	b := newBench(t, servertest.SharedPostgres(t).URL, `CREATE TABLE deals (id int PRIMARY KEY, name text); CREATE TABLE leads (id int PRIMARY KEY, name text);
 CREATE TABLE notes (id int PRIMARY KEY, name text); CREATE TABLE wide (id int PRIMARY KEY, code int NOT NULL UNIQUE, name text); ALTER TABLE wide REPLICA IDENTITY FULL`,
 		"deals", "leads", "wide") // notes come and go
+	b.options.CompileRules = below
 	c := b.startInto(b.forgetful(all))
 	witness := b.options.Slot + "_w"
 	b.exec(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, witness)
@@ -267,11 +268,11 @@ CREATE TABLE notes (id int PRIMARY KEY, name text); CREATE TABLE wide (id int PR
 		}
 		b.options.BulkAfter = rng.IntN(20)
 		for table := range b.options.Tables {
-			b.options.Tables[table] = cdc.Lanes()[rng.IntN(3)]
+			b.options.Tables[table] = Lanes{Lane: cdc.Lanes()[rng.IntN(3)], Rules: somewhere(rng, 1000*rounds)}
 		}
 		notes := cdc.Table{Schema: "public", Name: "notes"}
 		if delete(b.options.Tables, notes); rng.IntN(2) == 0 {
-			b.options.Tables[notes] = cdc.LaneNormal
+			b.options.Tables[notes] = Lanes{Lane: cdc.LaneNormal}
 		}
 		log := b.forgetful(func(cdc.Stream) int { return rng.IntN(60 * (round + 1)) })
 		if round == rounds-1 {

@@ -29,6 +29,8 @@ type router struct {
 	// ended, by the names that the log has.
 	fresh map[cdc.Table]bool
 
+	rules map[string]laneRule // of list, by their texts
+
 	at   int          // the routing that holds, an index of list
 	next cdc.Position // where the one after it begins; the end of all if there is none
 
@@ -41,14 +43,16 @@ type route struct {
 	table     cdc.RoutedTable
 	name      string // of the table, as entries have it
 	bulkAfter uint64
+	rule      laneRule // nil where the table has none
 }
 
 var endOfAll = cdc.Position{LSN: 1<<64 - 1, Ordinal: 1<<64 - 1}
 
 // newRouter makes the routing that is wanted the one that holds above all that the
 // log has, and forgets those that nothing will be sent again by: nothing at or
-// below confirmed, a log LSN, is.
-func newRouter(ctx context.Context, l cdc.Log, want cdc.Routing, confirmed cdc.LSN) (*router, error) {
+// below confirmed, a log LSN, is. Where rules of the others cannot be compiled, the log
+// stays as it is.
+func newRouter(ctx context.Context, l cdc.Log, want cdc.Routing, confirmed cdc.LSN, compile CompileRules) (*router, error) {
 	list, err := l.Routings(ctx)
 	if err != nil {
 		return nil, err
@@ -82,12 +86,16 @@ func newRouter(ctx context.Context, l cdc.Log, want cdc.Routing, confirmed cdc.L
 	for len(kept) > 1 && kept[1].Above.LSN < confirmed {
 		kept = kept[1:]
 	}
+	rules, err := compileRules(kept, compile)
+	if err != nil {
+		return nil, err
+	}
 	if !reflect.DeepEqual(kept, list) {
 		if err := l.SetRoutings(ctx, kept); err != nil {
 			return nil, err
 		}
 	}
-	r := &router{log: l, list: kept, resent: tail, now: now, members: members, publication: want.Publication, fresh: freshIn(list, &want)}
+	r := &router{log: l, list: kept, resent: tail, now: now, members: members, publication: want.Publication, fresh: freshIn(list, &want), rules: rules}
 	r.place()
 	return r, nil
 }
@@ -176,7 +184,7 @@ func (r *router) byOID(oid uint32, pos cdc.Position) *route {
 	if t == nil {
 		return nil
 	}
-	return &route{table: *t, name: t.Name.String(), bulkAfter: r.list[r.at].BulkAfter}
+	return &route{table: *t, name: t.Name.String(), bulkAfter: r.list[r.at].BulkAfter, rule: r.rules[t.Rules]}
 }
 
 func (r *router) moveTo(pos cdc.Position) {
@@ -190,10 +198,7 @@ func (r *router) moveTo(pos cdc.Position) {
 func (r *router) find(rel *pgoutput.Relation, pos cdc.Position) *route {
 	r.moveTo(pos)
 	if rel != r.lastRel {
-		r.lastRel, r.last = rel, nil
-		if t := r.list[r.at].Table(rel.OID); t != nil {
-			r.last = &route{table: *t, name: t.Name.String(), bulkAfter: r.list[r.at].BulkAfter}
-		}
+		r.lastRel, r.last = rel, r.byOID(rel.OID, pos)
 	}
 	return r.last
 }

@@ -20,6 +20,17 @@ type routedRow struct {
 	oid     uint32
 	columns []string
 	id      int
+	op      cdc.Op
+	value   int // that the lane rules look at
+}
+
+// entry is what the decoder makes of it, as far as its lane depends on that.
+func (r *routedRow) entry() *cdc.Entry {
+	text := fmt.Appendf(nil, `{"v":%d}`, r.value)
+	if r.op == cdc.OpDelete {
+		return &cdc.Entry{Op: r.op, Before: text}
+	}
+	return &cdc.Entry{Op: r.op, After: text}
 }
 
 // sentRow is where a row went: its stream, and what of it tells that.
@@ -88,8 +99,15 @@ func (w *routedWorld) write() {
 		if w.published.Table(oid) == nil {
 			continue // the server does not send it, then or later
 		}
-		w.wal = append(w.wal, routedRow{at: cdc.Position{LSN: w.commits, Ordinal: 2 * uint64(n)}, number: uint64(n) + 1,
-			oid: oid, columns: slices.Clone(w.tables[oid].columns), id: rapid.IntRange(0, 5).Draw(w.t, "id")})
+		row := routedRow{at: cdc.Position{LSN: w.commits, Ordinal: 2 * uint64(n)}, number: uint64(n) + 1,
+			oid: oid, columns: slices.Clone(w.tables[oid].columns), id: rapid.IntRange(0, 5).Draw(w.t, "id"),
+			op: rapid.SampledFrom([]cdc.Op{cdc.OpCreate, cdc.OpUpdate, cdc.OpDelete}).Draw(w.t, "op"), value: rapid.IntRange(0, 5).Draw(w.t, "value")}
+		w.wal = append(w.wal, row)
+		if row.op == cdc.OpDelete && rapid.Bool().Draw(w.t, "key change") {
+			row.at.Ordinal++
+			row.op, row.id, row.value = cdc.OpCreate, row.id+6, rapid.IntRange(0, 5).Draw(w.t, "value")
+			w.wal = append(w.wal, row)
+		}
 	}
 }
 
@@ -117,7 +135,8 @@ func (w *routedWorld) want() cdc.Routing {
 	for _, oid := range []uint32{1, 2, 3} {
 		if t := w.tables[oid]; rapid.IntRange(0, 3).Draw(w.t, "captured") > 0 {
 			want.Tables = append(want.Tables, cdc.RoutedTable{OID: oid, Name: cdc.Table{Schema: "public", Name: t.name},
-				Lane: rapid.SampledFrom(cdc.Lanes()).Draw(w.t, "lane"), Key: []string{t.key}})
+				Lane: rapid.SampledFrom(cdc.Lanes()).Draw(w.t, "lane"), Key: []string{t.key},
+				Rules: rapid.SampledFrom([]string{"", "v 3 urgent", "v 2 bulk, v 4 normal"}).Draw(w.t, "rules")})
 		}
 	}
 	return want
@@ -133,7 +152,7 @@ func (w *routedWorld) session() {
 			w.unmapped[row.at] = true
 		}
 	}
-	r, err := newRouter(w.t.Context(), w.log, cdc.Routing{BulkAfter: w.published.BulkAfter, Tables: slices.Clone(w.published.Tables)}, w.confirmed)
+	r, err := newRouter(w.t.Context(), w.log, cdc.Routing{BulkAfter: w.published.BulkAfter, Tables: slices.Clone(w.published.Tables)}, w.confirmed, below)
 	if err != nil {
 		if !strings.Contains(err.Error(), "took its name") {
 			w.t.Fatal(err)
@@ -240,9 +259,9 @@ func (s *routedSession) row(row routedRow) {
 	case w.keyless[row.at]:
 		return
 	}
-	lane := r.table.Lane
-	if row.number > r.bulkAfter {
-		lane = cdc.LaneBulk
+	lane, err := r.lane(row.number, row.entry())
+	if err != nil {
+		w.t.Fatal(err)
 	}
 	now := sentRow{table: r.name, key: fmt.Sprintf(`{"%s":%d}`, d.key[0], row.id)}
 	now.stream = cdc.Stream{Lane: lane, Partition: cdc.PartitionOf(now.table, []byte(now.key), routedPartitions)}
@@ -261,8 +280,8 @@ func (s *routedSession) row(row routedRow) {
 	}
 }
 
-// I2 and the routing epoch: whatever becomes of mappings, lanes, thresholds, names and
-// keys between two sendings of a row, it finds the stream, the name and the key of the
+// I2 and the routing epoch: whatever becomes of mappings, lanes, lane rules, thresholds,
+// names and keys between two sendings of a row, it finds the stream, the name and the key of the
 // first time; and no row that is missing is taken for one that is there.
 func TestRowsFindTheirStreamAgain(t *testing.T) {
 	t.Parallel()

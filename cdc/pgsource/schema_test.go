@@ -225,7 +225,7 @@ func TestRenamedTableKeepsItsNameInTheLog(t *testing.T) {
 	b.exec(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1`, b.options.Slot)
 	again("reconnected")
 	b.stop()
-	b.options.Tables = map[cdc.Table]string{{Schema: "public", Name: "contracts"}: cdc.LaneNormal}
+	b.options.Tables = map[cdc.Table]Lanes{{Schema: "public", Name: "contracts"}: {Lane: cdc.LaneNormal}}
 	for _, name := range []string{"restarted", "and again"} {
 		c = b.start()
 		again(name)
@@ -254,9 +254,9 @@ func TestTableThatTookANameIsNotTheOther(t *testing.T) {
 			b.wait(c)
 			b.stop()
 			b.exec(swap)
-			b.options.Tables = map[cdc.Table]string{}
+			b.options.Tables = map[cdc.Table]Lanes{}
 			for _, n := range tc.tables {
-				b.options.Tables[cdc.Table{Schema: "public", Name: n}] = cdc.LaneNormal
+				b.options.Tables[cdc.Table{Schema: "public", Name: n}] = Lanes{Lane: cdc.LaneNormal}
 			}
 			err := b.run()
 			var se *cdc.SetupError
@@ -274,7 +274,7 @@ func TestTableThatTookANameIsNotTheOther(t *testing.T) {
 		b.wait(c)
 		b.stop()
 		b.exec(`ALTER TABLE deals RENAME TO contracts`)
-		b.options.Tables = map[cdc.Table]string{{Schema: "public", Name: "contracts"}: cdc.LaneNormal}
+		b.options.Tables = map[cdc.Table]Lanes{{Schema: "public", Name: "contracts"}: {Lane: cdc.LaneNormal}}
 		c = b.start()
 		b.exec(`INSERT INTO contracts VALUES (2)`)
 		b.wait(c)

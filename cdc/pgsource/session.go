@@ -258,12 +258,13 @@ func (c *Capture) route(ctx context.Context, conn *pgx.Conn, confirmed cdc.LSN) 
 	want := cdc.Routing{BulkAfter: uint64(c.source.options.BulkAfter), Publication: p.OID}
 	for i := range tables {
 		t := &tables[i]
-		lane, ok := c.source.options.Tables[t.Table]
+		lanes, ok := c.source.options.Tables[t.Table]
 		if member := p.table(t.OID); ok && member != nil {
-			want.Tables = append(want.Tables, cdc.RoutedTable{OID: t.OID, Name: t.Table, Lane: lane, Member: member.Member, Key: t.untold()})
+			want.Tables = append(want.Tables, cdc.RoutedTable{OID: t.OID, Name: t.Table, Lane: lanes.Lane, Rules: lanes.Rules,
+				Member: member.Member, Key: t.untold()})
 		}
 	}
-	return newRouter(ctx, c.log, want, confirmed)
+	return newRouter(ctx, c.log, want, confirmed, c.source.options.CompileRules)
 }
 
 // start begins the stream where the server says the slot was confirmed. It waits

@@ -25,8 +25,11 @@ type Options struct {
 	// Slot and Publication are made if they are missing.
 	Slot        string
 	Publication string
-	// Tables maps the tables to capture to their lane.
-	Tables map[cdc.Table]string
+	// Tables are those to capture.
+	Tables map[cdc.Table]Lanes
+	// CompileRules compiles the rules of Tables, and those of the log. It may be nil where
+	// there are none.
+	CompileRules CompileRules
 	// Mappings are started when the log does not know them yet.
 	Mappings []Start
 	// BulkAfter is after how many rows of one transaction the rest goes to the
@@ -135,8 +138,8 @@ func (s *Source) rename(was, now map[uint32]cdc.Table) {
 		}
 	}
 	for oid, name := range was {
-		if lane, ok := s.options.Tables[name]; ok && renamed(oid) {
-			tables[now[oid]] = lane
+		if lanes, ok := s.options.Tables[name]; ok && renamed(oid) {
+			tables[now[oid]] = lanes
 			s.tellRenamed(name, now[oid])
 		}
 	}
@@ -158,7 +161,7 @@ func (s *Source) applicationName() string {
 // SetTables says which tables to capture, with their lanes, and what the mappings begin
 // with. It is called before the capture runs: mappings are compiled against the catalog
 // that the source tells.
-func (s *Source) SetTables(tables map[cdc.Table]string, mappings []Start) {
+func (s *Source) SetTables(tables map[cdc.Table]Lanes, mappings []Start) {
 	s.options.Tables, s.options.Mappings = tables, mappings
 }
 

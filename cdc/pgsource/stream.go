@@ -256,9 +256,9 @@ func (s *stream) Change(rel *pgoutput.Relation, tx *pgoutput.Tx, e *cdc.Entry) e
 		s.capture.stats.filtered.Add(1)
 		return nil
 	}
-	lane := r.table.Lane
-	if tx.Rows > r.bulkAfter {
-		lane = cdc.LaneBulk
+	lane, err := r.lane(tx.Rows, e)
+	if err != nil {
+		return err
 	}
 	s.capture.stats.rows.Add(1)
 	e.Table = r.name

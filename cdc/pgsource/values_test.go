@@ -267,7 +267,7 @@ func (b *bench) equal(tests []typeTest, mayFail func(error) bool) {
 	tests = slices.DeleteFunc(tests, func(r typeTest) bool {
 		_, err := b.conn.Exec(b.t.Context(), r.create())
 		if err == nil {
-			b.options.Tables[cdc.Table{Schema: "public", Name: r.table}] = cdc.LaneNormal
+			b.options.Tables[cdc.Table{Schema: "public", Name: r.table}] = Lanes{Lane: cdc.LaneNormal}
 		} else if mayFail == nil || !mayFail(err) {
 			b.t.Errorf("type %s: %v", r.typ, err)
 		}

@@ -100,7 +100,7 @@ func TestDescription(t *testing.T) {
 	}
 	odd := cdc.Table{Schema: "public", Name: `De"als`}
 	want := []cdc.Routing{{BulkAfter: 7}, {Above: cdc.Position{LSN: 1 << 60, Ordinal: 1<<64 - 1}, BulkAfter: 1000,
-		Tables: []cdc.RoutedTable{{OID: 1<<32 - 1, Name: odd, Lane: cdc.LaneBulk, Key: []string{"a", "b"}}}}}
+		Tables: []cdc.RoutedTable{{OID: 1<<32 - 1, Name: odd, Lane: cdc.LaneBulk, Rules: "urgent: a > 1\n", Key: []string{"a", "b"}}}}}
 	if err := l.SetRoutings(ctx, want); err != nil {
 		t.Fatal(err)
 	}

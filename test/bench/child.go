@@ -86,7 +86,7 @@ func runChild(ctx context.Context, f childFlags) (err error) {
 	}
 	defer closing(&err, log.Close)
 	src, err := pgsource.New(pgsource.Options{URL: f.postgres, Slot: f.slot, Publication: "bench",
-		Tables: map[cdc.Table]string{{Schema: "public", Name: "deals"}: cdc.LaneNormal}, BulkAfter: 1000, Logger: logger})
+		Tables: map[cdc.Table]pgsource.Lanes{{Schema: "public", Name: "deals"}: {Lane: cdc.LaneNormal}}, BulkAfter: 1000, Logger: logger})
 	if err != nil {
 		return err
 	}

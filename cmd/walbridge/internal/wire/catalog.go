@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"slices"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/pgsource"
@@ -60,17 +61,31 @@ func readCatalog(ctx context.Context, cfg *config.Config, src *pgsource.Source) 
 	return cat, nil
 }
 
-// lanes says in which lane the changes of each table travel: the most urgent
-// that a mapping of the table asks for.
-func lanes(mappings []*mapping.Mapping) map[cdc.Table]string {
-	rank := map[string]int{}
-	for i, l := range cdc.Lanes() {
-		rank[l] = i
-	}
-	out := map[cdc.Table]string{}
+// laned is what lanes needs of a mapping.
+type laned interface {
+	Table() cdc.Table
+	// Lane is empty where it depends on the row.
+	Lane() string
+}
+
+// lanes says in which lane the changes of each table travel: the most urgent that a
+// mapping of the table asks for, where its rules, which follow from all of its mappings,
+// do not decide by the row.
+func lanes[M laned](mappings []M, rules map[cdc.Table]string) map[cdc.Table]pgsource.Lanes {
+	out := map[cdc.Table]pgsource.Lanes{}
+	order := cdc.Lanes()
 	for _, m := range mappings {
-		if have, ok := out[m.Table()]; !ok || rank[m.DefaultLane()] < rank[have] {
-			out[m.Table()] = m.DefaultLane()
+		l := out[m.Table()]
+		l.Rules = rules[m.Table()]
+		if m.Lane() != "" && (l.Lane == "" || slices.Index(order, m.Lane()) < slices.Index(order, l.Lane)) {
+			l.Lane = m.Lane()
+		}
+		out[m.Table()] = l
+	}
+	for t, l := range out {
+		if l.Lane == "" {
+			l.Lane = cdc.LaneNormal
+			out[t] = l
 		}
 	}
 	return out

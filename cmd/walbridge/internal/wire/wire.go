@@ -75,6 +75,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 		URL: cfg.Postgres.URL.Reveal(), Slot: cfg.Postgres.Slot, Publication: cfg.Postgres.Publication,
 		BulkAfter: cfg.Redis.BulkAfter, Heartbeat: cfg.Postgres.Heartbeat, SlotWait: slotWait, Logger: o.Logger,
 		WALBudget: cfg.Postgres.WALBudget, AfterLoss: afterLoss(cfg.Postgres.OnLoss),
+		CompileRules: mapping.CompileLaneRules,
 	})
 	if err != nil {
 		return nil, err
@@ -83,7 +84,11 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 	if err != nil {
 		return nil, err
 	}
-	b.source.SetTables(lanes(mappings), starts(mappings))
+	rules, err := mapping.LaneRules(mappings)
+	if err != nil {
+		return nil, err
+	}
+	b.source.SetTables(lanes(mappings, rules), starts(mappings))
 	b.log, err = redislog.Open(ctx, logOptions(cfg, o.Logger))
 	if err != nil {
 		return nil, err
