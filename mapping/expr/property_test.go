@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/walbridge/walbridge/cdc"
 )
 
 func eval(t rapid.TB, src string, row map[string]string) string {
@@ -162,4 +164,17 @@ func BenchmarkEval(b *testing.B) {
 			}
 		})
 	}
+}
+
+// valuesOf gives the columns of a row's JSON.
+func valuesOf(t testing.TB, row string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	if err := cdc.EachColumn(row, func(name string, v cdc.Value) bool {
+		out[name] = v.JSON()
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
