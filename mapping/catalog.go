@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
 )
 
 // Column is what the source's catalog says of a column.
@@ -39,6 +40,8 @@ type MemoryCatalog struct {
 	TableColumns map[cdc.Table][]Column
 	// TargetNames are the configured targets; nil if they are not known.
 	TargetNames []string
+	// Schemas has what targets said of their objects, by the names of both.
+	Schemas map[string]map[string]*sinks.Schema
 }
 
 // Columns gives the columns of a table.

@@ -28,6 +28,9 @@ type Mapping struct {
 	signs  string // tells the fields with write: if_changed from others; empty if there are none
 	set    []constant
 
+	outputs      []Output
+	fromAt, toAt Place
+
 	scope *expr.Scope
 	names []string       // the columns that are read, by slot
 	slots map[string]int // the same by name

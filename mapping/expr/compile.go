@@ -21,6 +21,8 @@ type typed struct {
 	at     int    // offset in the source
 	column string // set for a plain column
 	path   string // set for a column and a path into it, as it is written
+	// maxLen is how many characters it has at most, where that is known.
+	maxLen int
 	// wholeLiteral is set for a whole number written out, which round needs.
 	wholeLiteral *int
 	textLiteral  *string

@@ -59,7 +59,7 @@ func truncate(c *compiler, k *call) (typed, error) {
 	if keep < 0 {
 		return typed{}, c.fail(k.args[2].at, k.f.Name, "make it shorter", "the ending is longer than the whole, in")
 	}
-	return k.one(Text, func(v value) (value, failed) {
+	out := k.one(Text, func(v value) (value, failed) {
 		if len(v.text) <= n || utf8.RuneCountInString(v.text) <= n {
 			return v, ""
 		}
@@ -69,7 +69,9 @@ func truncate(c *compiler, k *call) (typed, error) {
 			at += size
 		}
 		return textOf(v.text[:at] + end), ""
-	}), nil
+	})
+	out.maxLen = n
+	return out, nil
 }
 
 func pad(c *compiler, k *call) (typed, error) {

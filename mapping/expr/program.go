@@ -37,6 +37,7 @@ type Program struct {
 	column   int // the slot, when the expression is nothing but a column; else -1
 	constant []byte
 	ref      *Ref
+	maxLen   int
 }
 
 // Ref is what an expression ref('mapping', key, …) refers to: the record that another
@@ -65,6 +66,10 @@ func (p *Program) IsConstant() bool { return len(p.inputs) == 0 && p.ref == nil 
 
 // Type gives the static type of the value; of a reference it is Any.
 func (p *Program) Type() Type { return p.typ }
+
+// MaxLen is the most characters that a text has, where the expression bounds it by itself,
+// such as by truncate; else zero.
+func (p *Program) MaxLen() int { return p.maxLen }
 
 // Ref gives what the expression refers to; nil if it is none of ref(…), which has no
 // value of its own.
@@ -206,7 +211,7 @@ func (c *compiler) program(root typed, want Type) (*Program, error) {
 	if want != Any && root.typ != want && root.typ != Nil {
 		return nil, &Error{Offset: 0, Msg: fmt.Sprintf("the expression gives %s, but %s is wanted", root.typ, want), Hint: wantHint(want)}
 	}
-	p := &Program{root: root.eval, typ: root.typ, inputs: c.used, column: -1}
+	p := &Program{root: root.eval, typ: root.typ, inputs: c.used, column: -1, maxLen: root.maxLen}
 	if root.column != "" {
 		p.column = c.scope.slots[root.column]
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
+	"github.com/walbridge/walbridge/mapping"
 )
 
 // NotFound says that there is nothing to test where it was looked for.
@@ -119,9 +120,6 @@ func below(dir string) (paths []string, err error) {
 	return paths, nil
 }
 
-// CatalogName is the file that holds what was saved of the source and the targets.
-const CatalogName = "catalog.json"
-
 // findCatalog looks for the catalog in a file's directory and those above it.
 func findCatalog(file string) (string, bool) {
 	dir, err := filepath.Abs(filepath.Dir(file))
@@ -129,7 +127,7 @@ func findCatalog(file string) (string, bool) {
 		return "", false
 	}
 	for {
-		path := filepath.Join(dir, CatalogName)
+		path := filepath.Join(dir, mapping.CatalogName)
 		if _, err := os.Stat(path); err == nil {
 			return path, true
 		}

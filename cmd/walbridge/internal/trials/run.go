@@ -191,7 +191,7 @@ func (r *runner) catalog(file string) (*mapping.MemoryCatalog, error) {
 	if path == "" {
 		var ok bool
 		if path, ok = findCatalog(file); !ok {
-			return nil, &mapping.Error{File: file, Msg: "the types of the columns are not known: no " + CatalogName + " is in its directory or above it",
+			return nil, &mapping.Error{File: file, Msg: "the types of the columns are not known: no " + mapping.CatalogName + " is in its directory or above it",
 				Hint: "walbridge check --save writes it from the database; or name it with --catalog"}
 		}
 	}
