@@ -24,7 +24,8 @@ type Mapper interface {
 	Lane() string
 	Coalesce() sinks.Coalesce
 	// Map makes the record of a merged row. send is false where the target need
-	// not hear of it. *sinks.Unresolved names columns that must be read from the
+	// not hear of it: with an upsert, because the target holds all of it; otherwise
+	// because the row is not meant. *sinks.Unresolved names columns that must be read from the
 	// source first; any other error parks the row.
 	Map(ch *cdc.Change, prior sinks.Prior) (rec sinks.Record, send bool, err error)
 }
