@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/mapping/expr"
@@ -17,6 +18,7 @@ type Mapping struct {
 	name, target, object, lane, start string
 	table                             cdc.Table
 	coalesce                          sinks.Coalesce
+	slo                               time.Duration
 	action                            Action
 
 	when   field // without a program if there is no condition

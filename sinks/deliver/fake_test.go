@@ -123,6 +123,7 @@ type fakeMapper struct {
 	slim     bool          // C and D are all there is
 	key      string        // the column of the target key; id if empty
 	coalesce sinks.Coalesce
+	slo      time.Duration
 
 	mu       sync.Mutex
 	filtered map[string]bool     // "key position"
@@ -134,6 +135,7 @@ func (m *fakeMapper) Table() cdc.Table         { return deals }
 func (m *fakeMapper) Object() string           { return "Opportunity" }
 func (m *fakeMapper) Lane() string             { return m.lane }
 func (m *fakeMapper) Coalesce() sinks.Coalesce { return m.coalesce }
+func (m *fakeMapper) SLO() time.Duration       { return m.slo }
 
 func (m *fakeMapper) Map(ch *cdc.Change, prior sinks.Prior) (sinks.Record, bool, error) {
 	rec := sinks.Record{Mapping: m.Name(), Source: ch.Key, Object: m.Object(), Position: ch.Position, Op: sinks.Delete, Key: prior.Key}

@@ -83,6 +83,9 @@ func (j *job) accept(now time.Time, it *item) {
 		it.write.Partial = it.partial()
 	}
 	j.s.e.stats.accepted(it.entry.Lane, now.Sub(it.entry.Oldest))
+	if it.known.Seen.Before(it.change.Position) { // else of a newer change, which was counted
+		j.s.e.stats.within(j.mapper.Name(), it.row.Newest(), now)
+	}
 }
 
 // same notes that nothing is to be sent, since the target holds all of it.

@@ -23,6 +23,9 @@ type Mapper interface {
 	// stream. What comes in the bulk lane is bulk for every mapping.
 	Lane() string
 	Coalesce() sinks.Coalesce
+	// SLO is how soon after its commit a change is to be accepted by the target; zero
+	// if nobody said.
+	SLO() time.Duration
 	// Map makes the record of a merged row. send is false where the target need
 	// not hear of it: with an upsert, because the target holds all of it; otherwise
 	// because the row is not meant. *sinks.Unresolved names columns that must be read from the
