@@ -1,6 +1,7 @@
 package yamldoc
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -111,6 +112,7 @@ const (
 // mistakes that do not stop the reading, such as a repeated key, are kept for
 // Err.
 func Parse(file string, data []byte, excerpts bool) (*Doc, error) {
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // editors of Windows put it there
 	d := &Doc{File: file, Excerpts: excerpts, lines: strings.Split(string(data), "\n")}
 	if len(data) > maxFile {
 		d.Fail(nil, "the file is larger than 1 MiB", "", "is it the right file?")
@@ -169,7 +171,8 @@ func parse(data []byte) (tree *ast.File, err error) {
 			err = errors.New("the YAML parser gave up on this file")
 		}
 	}()
-	return parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	// The library keeps the line breaks of Windows within quoted texts.
+	return parser.ParseBytes(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), 0, parser.AllowDuplicateMapKey())
 }
 
 func (d *Doc) syntax(err error) {
