@@ -30,7 +30,7 @@ func (w *writer) pick2(label string, of ...int) int { return rapid.SampledFrom(o
 // remark gives a comment that is not like another.
 func (w *writer) remark() string {
 	w.remarks++
-	return fmt.Sprintf("#%s%d%s", w.pick("space", "", " ", "  "), w.remarks, w.pick("comment", "", " it's", ` "x`, " {", " a: b", " # c", " - x"))
+	return fmt.Sprintf("#%sc%d;%s", w.pick("space", "", " ", "  "), w.remarks, w.pick("comment", "", " it's", ` "x`, " {", " a: b", " # c", " - x"))
 }
 
 func (w *writer) behind() {
@@ -203,7 +203,7 @@ func TestRandomDocuments(t *testing.T) {
 		}
 		out := formatted(t, text)
 		for n := 1; n <= w.remarks; n++ {
-			if !strings.Contains(out, fmt.Sprint(n)) {
+			if !strings.Contains(out, fmt.Sprintf("c%d;", n)) {
 				t.Fatalf("comment %d is gone:\n%s\n---\n%s", n, text, out)
 			}
 		}

@@ -259,15 +259,18 @@ func endsKey(text string, n int) bool {
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 // quotedLength gives the length of a quoted text with its quotes; 0 if it does not end.
-func quotedLength(text string) int {
-	q := text[0]
-	for i := 1; i < len(text); i++ {
+func quotedLength(text string) int { return closing(text, 1, text[0]) }
+
+// closing gives the index behind the quote that closes a text in this line; 0 if none
+// does.
+func closing(line string, from int, q byte) int {
+	for i := from; i < len(line); i++ {
 		switch {
-		case q == '"' && text[i] == '\\':
+		case q == '"' && line[i] == '\\':
 			i++
-		case text[i] == q && q == '\'' && i+1 < len(text) && text[i+1] == q:
+		case line[i] == q && q == '\'' && i+1 < len(line) && line[i+1] == q:
 			i++
-		case text[i] == q:
+		case line[i] == q:
 			return i + 1
 		}
 	}

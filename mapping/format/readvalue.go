@@ -110,34 +110,33 @@ func (r *reader) quoted(column int) *value {
 	return v
 }
 
-// quotes reads from a quote to the one that closes it; column is what is behind that.
+// quotes reads from a quote to the one that closes it; end is what is behind that.
 func (r *reader) quotes(column int) (first string, more []string, end int) {
-	all := r.line()[column:]
-	start, from := r.at, column
-	for {
-		if n := quotedLength(all); n > 0 {
-			if r.at == start {
-				return all[:n], nil, from + n
-			}
-			for i, l := range strings.Split(all[:n], "\n") {
-				if t := strings.TrimRight(l, " \t"); !strings.HasSuffix(t, `\`) {
-					l = t // what is escaped is not blank
-				}
-				if i == 0 {
-					first = l
-				} else {
-					more = append(more, strings.TrimLeft(l, " \t"))
-				}
-			}
-			return first, more, n - strings.LastIndex(all[:n], "\n") - 1
-		}
-		r.at++
-		if r.end() {
+	q, start := r.line()[column], r.at
+	text := r.line()[column:]
+	n := closing(text, 1, q)
+	if n > 0 {
+		return text[:n], nil, column + n
+	}
+	for first = trimEnd(text); n == 0; {
+		if r.at++; r.end() {
 			r.at = start
 			r.fail(column, "a quote that is not closed")
 		}
-		all += "\n" + r.line()
+		text = r.line()
+		if n = closing(text, 0, q); n == 0 {
+			more = append(more, strings.TrimLeft(trimEnd(text), " \t"))
+		}
 	}
+	return first, append(more, strings.TrimLeft(text[:n], " \t")), n
+}
+
+// trimEnd takes blanks away that end a line of a text in quotes; what is escaped is none.
+func trimEnd(line string) string {
+	if t := strings.TrimRight(line, " \t"); !strings.HasSuffix(t, `\`) {
+		return t
+	}
+	return line
 }
 
 // plain reads a text without quotes, which may run over several lines.
