@@ -44,7 +44,7 @@ var (
 					"retention": {keys: []string{"age", "bytes"}},
 				},
 			},
-			"targets":  anyValue(&order{keys: []string{"type", "url", "headers", "timeout", "max_batch", "max_in_flight"}}),
+			"targets":  anyValue(&order{keys: []string{"type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight"}}),
 			"delivery": {keys: []string{"lease", "queue_entries", "queue_bytes", "shutdown"}},
 			"log":      {keys: []string{"level", "format"}},
 		},

@@ -67,7 +67,7 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 var beyondForm = []string{
 	"env-dollar", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
 	"postgres-escape", "postgres-scheme", "postgres-words", "redis-both", "redis-cluster-db", "redis-cluster-host",
-	"redis-scheme", "redis-sentinel-scheme", "redis-tls-cert", "redis-tls-plain", "retention-bytes", "target-url",
+	"redis-scheme", "redis-sentinel-scheme", "redis-tls-cert", "redis-tls-plain", "retention-bytes", "target-describe", "target-describe-scheme", "target-url",
 	"wal-budget-range",
 }
 
