@@ -51,6 +51,7 @@ var sections = []struct{ at, text string }{
 	{"properties/delete/anyOf/2", "delete: {%s}\n"},
 	{"$defs/field/anyOf/1", "fields: {A: {%s}}\n"},
 	{"$defs/constant", "delete: {set: {A: {%s}}}\n"},
+	{"properties/key/additionalProperties/anyOf/1", "key: {A: {%s}}\n"},
 }
 
 // refuses tells whether the parser says that it does not know a key of a section.
@@ -188,11 +189,10 @@ tests:
       op: upsert
       key: {External_Id__c: 7}
       fields: {Name: Acme, Amount: 100.00}
-  - given: {after: {id: 8}}
-    expect: none
-  - given: {after: {id: 9}}
-    expect: {error: "Name"}
-  - given: {op: update, after: {id: 9}, absent: [memo]}
+  - {name: b, given: {after: {id: 8}}, expect: none}
+  - {name: c, given: {after: {id: 9}}, expect: {error: "Name"}}
+  - name: d
+    given: {op: update, after: {id: 9}, absent: [memo]}
     expect: {unresolved: [memo]}
 `
 
@@ -202,8 +202,21 @@ func TestSchemaOfTheWholeGrammar(t *testing.T) {
 	if err := validate(s, wholeGrammar); err != nil {
 		t.Error(err)
 	}
-	if err := validate(s, "fields: {Name: name}\n"); err != nil {
-		t.Errorf("a file that is shared: %v", err)
+	const head = "from: deals\nto: crm/Deal\n"
+	for _, text := range []string{
+		"fields: {Name: name}\n", "description: of all\nfields: {Name: name}\n", // shared by others
+		head + "key: {Id: id}\nuse: [a.yaml]\n",
+		head + "key: {Id: {value: id}}\nfields: {A: a}\ndelete: {set: {A: {value: true}}}\n",
+		head + "key: {Id: id}\nfields: {A: a}\ntests: [{name: recorded later, given: {after: {id: 1}}}]\n",
+	} {
+		if err := validate(s, text); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, text := range []string{head + "key: {Id: id}\n", "description: of all\n", head + "fields: {A: a}\n"} {
+		if validate(s, text) == nil {
+			t.Errorf("%q is right to the schema", text)
+		}
 	}
 	for was, is := range map[string]string{
 		"to: crm/Opportunity\n":      "",
@@ -228,7 +241,9 @@ func TestSchemaOfTheWholeGrammar(t *testing.T) {
 		"expect: none":               "expect: nothing",
 		`{error: "Name"}`:            `{error: "Name", op: upsert}`,
 		"{unresolved: [memo]}":       "{unresolved: []}",
-		"    expect: none\n":         "",
+		"{name: b, ":                 "{",
+		"key: {External_Id__c: id}":  "key: {External_Id__c: {const: 1}}",
+		"fields:\n":                  "filds:\n",
 		"- name: a won deal":         "- title: a won deal",
 	} {
 		text := strings.Replace(wholeGrammar, was, is, 1)

@@ -48,7 +48,7 @@ func Ours(text []byte) bool {
 	has := func(want ...string) bool {
 		return !slices.ContainsFunc(want, func(k string) bool { return !slices.Contains(keys, k) })
 	}
-	return has("from", "to") || has("postgres", "redis") || has("fields") && len(keys) == 1
+	return has("from", "to") || has("postgres", "redis") || has("fields") && len(keys) == 1 || has("description", "fields") && len(keys) == 2
 }
 
 var topKey = regexp.MustCompile(`(?m)^([a-z]+):`)

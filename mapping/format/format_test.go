@@ -137,7 +137,7 @@ func TestRefusals(t *testing.T) {
 
 func TestOurs(t *testing.T) {
 	for text, want := range map[string]bool{
-		"from: a\nto: b/c\n": true, "fields: {A: a}\n": true, "postgres: {}\nredis: {}\n": true,
+		"from: a\nto: b/c\n": true, "fields: {A: a}\n": true, "description: a\nfields: {A: a}\n": true, "postgres: {}\nredis: {}\n": true,
 		"services: {}\n": false, "from: a\n": false, "fields: {}\nother: 1\n": false, "": false, "from: {": false,
 		"from: {\nto: b/c\n": true, "from: a\nfrom: b\nto: c/d\n": true,
 	} {

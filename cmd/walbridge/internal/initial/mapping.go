@@ -169,7 +169,7 @@ func (w *mappingWriter) tests() {
 		}
 	}
 	w.add("# Tests are run by walbridge test, which writes with --update what is expected.")
-	w.add("# tests:\n#   - name: a new row\n#     given: {after: {%s}}\n#     expect: none", oneLine(strings.Join(row, ", ")))
+	w.add("# tests:\n#   - name: a new row\n#     given: {after: {%s}}", oneLine(strings.Join(row, ", ")))
 }
 
 // sample gives a value of a type.
