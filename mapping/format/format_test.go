@@ -172,3 +172,35 @@ func TestScalar(t *testing.T) {
 		}
 	})
 }
+
+// So has every key of a configuration. Its schema is read as a file: this package is for
+// programs that have no configuration, too.
+func TestEveryKeyOfAConfigurationHasAPlace(t *testing.T) {
+	text, err := os.ReadFile("../../cmd/walbridge/internal/config/config.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	check := func(name string, s any, o *order) map[string]any {
+		keys := s.(map[string]any)["properties"].(map[string]any)
+		want := slices.Sorted(maps.Keys(keys))
+		if got := slices.Sorted(slices.Values(o.keys)); !slices.Equal(got, want) {
+			t.Errorf("%s: the order is of %v, the schema has %v", name, got, want)
+		}
+		return keys
+	}
+	for name, s := range check("the file", doc, ofConfig) {
+		if s.(map[string]any)["properties"] == nil {
+			continue
+		}
+		for inner, s := range check(name, s, ofConfig.inside(name)) {
+			if s.(map[string]any)["properties"] != nil {
+				check(name+"."+inner, s, ofConfig.inside(name).inside(inner))
+			}
+		}
+	}
+	check("targets", doc["$defs"].(map[string]any)["target"], ofConfig.inside("targets").inside("crm"))
+}
