@@ -97,6 +97,7 @@ func TestSmallCases(t *testing.T) {
 		"fields: [\n]":                      "fields: []\n",
 		"A: 'true'\nB: \"x\"\nC: '7'\n":     "A: 'true'\nB: x\nC: '7'\n",
 		"A: |\n    a\n      b":              "A: |-\n  a\n    b\n",
+		"A:\n \ta\n":                        "A: a\n",
 		"A: |2\n    a\n":                    "A: |2\n    a\n",
 		"b: |+\n  x\n\n\nfrom: a\n":         "from: a\nb: |+\n  x\n\n\n",
 		"# of from\nfrom: a\nname: b\n":     "name: b\n# of from\nfrom: a\n",

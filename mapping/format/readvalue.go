@@ -45,7 +45,7 @@ func (r *reader) below(e *entry, indent int) {
 		e.value = r.block(in, foot)
 	default: // a scalar or brackets in a line of their own
 		e.lead = append(e.lead, texts(r.between())...)
-		r.value(e, in, indent)
+		r.value(e, len(r.line())-len(strings.TrimLeft(r.line(), " \t")), indent)
 	}
 }
 
