@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -52,6 +53,38 @@ const (
 	FieldJSON     FieldType = "json"
 	FieldRef      FieldType = "reference" // the key of another object
 )
+
+// FieldTypes are the kinds of values that there are.
+func FieldTypes() []FieldType {
+	return []FieldType{FieldText, FieldNumber, FieldInteger, FieldBoolean, FieldDate, FieldDateTime, FieldList, FieldJSON, FieldRef}
+}
+
+// Validate says what makes it no schema, with the place of it, such as fields[2].
+func (s *Schema) Validate() error {
+	if s.Fields == nil && !s.Open {
+		return errors.New("there are no fields")
+	}
+	seen := make(map[string]bool, len(s.Fields))
+	for i := range s.Fields {
+		f := &s.Fields[i]
+		var problem string
+		switch {
+		case f.Name == "":
+			problem = "it has no name"
+		case seen[f.Name]:
+			problem = fmt.Sprintf("the field %s is there twice", f.Name)
+		case f.Length < 0 || f.Precision < 0 || f.Scale < 0:
+			problem = "a bound below zero"
+		case f.Precision > 0 && f.Scale > f.Precision:
+			problem = fmt.Sprintf("%d digits behind the point, of %d in all", f.Scale, f.Precision)
+		}
+		if problem != "" {
+			return fmt.Errorf("fields[%d]: %s", i, problem)
+		}
+		seen[f.Name] = true
+	}
+	return nil
+}
 
 // Field gives a field by its name; nil if the object has none.
 func (s *Schema) Field(name string) *SchemaField {

@@ -23,13 +23,17 @@ const maxAnswer = 16 << 20
 type Client struct {
 	url    string
 	host   string
+	about  string // Options.Describe
 	header http.Header
 	limits sinks.Limits
 	http   *http.Client
 	now    func() time.Time
 }
 
-var _ sinks.Target = (*Client)(nil)
+var (
+	_ sinks.Target    = (*Client)(nil)
+	_ sinks.Describer = (*Client)(nil)
+)
 
 // New makes a client. It does not connect.
 func New(o Options) (*Client, error) {
@@ -39,7 +43,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		url: o.URL, host: u.Host, header: http.Header{}, now: time.Now,
+		url: o.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now,
 		limits: sinks.Limits{MaxBatch: o.MaxBatch, MaxInFlight: o.MaxInFlight, Timeout: o.Timeout},
 	}
 	c.header.Set("User-Agent", "walbridge")

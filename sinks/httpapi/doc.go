@@ -11,6 +11,9 @@
 //	{"results":[{"ok":true,"id":"006"},{"ok":false,"code":"TOO_LONG",
 //	             "message":"…","retryable":false}]}
 //
+// Where the target has an address for it, the schema of an object is asked for with
+// GET, and the answer is a sinks.Schema as JSON.
+//
 // The body is built once from a batch and may be sent any number of times (I9).
 // What an answer means is decided here, as an error type of package sinks.
 // Error texts hold neither row values nor secrets (I14): what the target says

@@ -37,6 +37,9 @@ func (s Secret) Reveal() string { return string(s) }
 type Options struct {
 	// URL is http:// or https://. It may hold a secret, so only its host is shown.
 	URL string
+	// Describe is where an object's schema is asked for, with {object} in place of its
+	// name; nothing is asked if it is empty. It may hold a secret, as URL.
+	Describe string
 	// Headers are sent with every request, such as Authorization.
 	Headers map[string]Secret
 	// Timeout bounds one request; 15 s if zero.
@@ -65,6 +68,11 @@ func (o *Options) check() (*url.URL, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("url: want http://host/path or https://host/path")
+	}
+	if o.Describe != "" {
+		if d, err := url.Parse(o.Describe); err != nil || d.Scheme != "http" && d.Scheme != "https" || d.Host == "" || !hasObject(o.Describe) {
+			return nil, fmt.Errorf("describe: want http://host/path/%[1]s or https://host/path/%[1]s", objectMark)
+		}
 	}
 	for name, value := range o.Headers {
 		if name == "" || strings.ContainsAny(name, " :\r\n") {

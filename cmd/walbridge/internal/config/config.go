@@ -52,6 +52,9 @@ type Target struct {
 	Name string
 	Type string // one of TargetTypes
 	URL  Secret
+	// Describe is where the schema of an object is asked for, with ObjectMark in place
+	// of its name; "" if the target does not tell it.
+	Describe Secret
 	// Headers are sent with every request, in the order of the file.
 	Headers []Header
 	// Timeout bounds one request.
@@ -61,6 +64,9 @@ type Target struct {
 	// MaxInFlight is the greatest number of requests under way at once.
 	MaxInFlight int
 }
+
+// ObjectMark stands for the name of an object in Target.Describe.
+const ObjectMark = "{object}"
 
 // Header is one header of a target's requests.
 type Header struct {

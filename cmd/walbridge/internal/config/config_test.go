@@ -85,6 +85,8 @@ var badFiles = map[string]string{
 	"slot":                   `1:46: postgres.slot: not a valid name "My-Slot"; write 1 to 63 lower-case letters, digits and _`,
 	"syntax":                 `6:6: not YAML: could not find flow mapping end token '}'; check indentation, quotes and colons here and in the line above`,
 	"target-batch":           `5:54: targets.crm.max_batch: out of range "0"; write a number from 1 to 10000`,
+	"target-describe":        `5:63: targets.crm.describe: the address has no {object}; write an address such as https://crm.example.com/describe/{object}`,
+	"target-describe-scheme": `5:63: targets.crm.describe: the address does not begin with http:// or https://; write an address such as https://crm.example.com/describe/{object}`,
 	"target-list":            `4:10: targets: want a section of named targets, not a list; write crm: {type: http, url: …} below it`,
 	"target-name":            `5:11: targets.CRM EU: not a valid name "CRM EU"; name the target with lower-case letters, digits, - and _`,
 	"target-no-type":         `5:8: targets.crm.type: missing; write one of http`,
@@ -143,7 +145,7 @@ func TestFullFile(t *testing.T) {
 		Mappings: []string{"mappings/*.yaml", "more/dev/*.yaml"},
 		Targets: []Target{
 			{
-				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2,
+				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Describe: "https://crm.example.com/describe/{object}?key=s3cret-token", Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2,
 				Headers: []Header{{"Authorization", "Bearer s3cret-token"}, {"X-Price", "5$"}},
 			},
 			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4},

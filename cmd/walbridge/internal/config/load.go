@@ -127,9 +127,10 @@ func (l *loader) targets(n *yamldoc.Node, c *Config) {
 	for i, k := range n.Keys {
 		t := DefaultTarget()
 		t.Name = k.Text
-		s := l.doc.Section(n.Values[i], "type", "url", "headers", "timeout", "max_batch", "max_in_flight")
+		s := l.doc.Section(n.Values[i], "type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight")
 		s.Text("type", &t.Type)
 		l.secret(s.Node("url"), &t.URL)
+		l.secret(s.Node("describe"), &t.Describe)
 		l.headers(s.Node("headers"), &t)
 		s.Duration("timeout", &t.Timeout)
 		s.Int("max_batch", &t.MaxBatch)

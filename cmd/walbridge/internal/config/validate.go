@@ -94,6 +94,7 @@ func (t Target) validate(v *validator) {
 	} else {
 		v.address(at+".url", t.URL, []string{"http", "https"}, example)
 	}
+	t.validateDescribe(v, at+".describe")
 	for _, h := range t.Headers {
 		v.form(at+".headers."+h.Name, h.Name, headerForm, "write a header's name, such as Authorization")
 		if strings.ContainsAny(h.Value.Reveal(), "\r\n\x00") {
@@ -103,6 +104,21 @@ func (t Target) validate(v *validator) {
 	v.span(at+".timeout", t.Timeout, 10*time.Millisecond, 10*time.Minute)
 	v.number(at+".max_batch", int64(t.MaxBatch), 1, 10_000)
 	v.number(at+".max_in_flight", int64(t.MaxInFlight), 1, 1000)
+}
+
+// validateDescribe looks for the object's name in what is sent: neither a host nor what
+// follows # could have it.
+func (t Target) validateDescribe(v *validator, at string) {
+	if t.Describe == "" {
+		return
+	}
+	const example = "write an address such as https://crm.example.com/describe/" + ObjectMark
+	before := len(v.errs)
+	v.address(at, t.Describe, []string{"http", "https"}, example)
+	sent, _, _ := strings.Cut(t.Describe.Reveal(), "#")
+	if len(v.errs) == before && !strings.Contains(sent, ObjectMark) {
+		v.fail(at, "the address has no "+ObjectMark, "", example)
+	}
 }
 
 func (d Delivery) validate(v *validator) {

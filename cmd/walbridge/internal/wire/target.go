@@ -78,7 +78,7 @@ func newClient(cfg config.Target) (*httpapi.Client, error) {
 	for _, h := range cfg.Headers {
 		headers[h.Name] = httpapi.Secret(h.Value.Reveal())
 	}
-	return httpapi.New(httpapi.Options{URL: cfg.URL.Reveal(), Headers: headers, Timeout: cfg.Timeout,
+	return httpapi.New(httpapi.Options{URL: cfg.URL.Reveal(), Describe: cfg.Describe.Reveal(), Headers: headers, Timeout: cfg.Timeout,
 		MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight})
 }
 
