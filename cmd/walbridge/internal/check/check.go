@@ -30,16 +30,32 @@ func Run(f *Facts) *Report {
 		r.target(&f.Targets[i], f)
 	}
 	r.mistakes(f)
-	for _, m := range f.Mappings {
-		before := r.Warn + r.Fail
-		r.table(m, f.Postgres)
-		checked := r.fields(m, f)
-		if r.Warn+r.Fail == before {
-			r.ok("mapping "+m.Name(), fitting(m, checked))
-		}
+	if !f.Compiled && len(f.Files) > 0 {
+		r.warn("mappings", "they are not held against tables, which are not known", "see to postgres; where it cannot be reached, catalog.json tells them: walbridge check --save")
+	}
+	for _, file := range f.Files {
+		r.mapping(file, f)
 	}
 	r.siblings(f.Mappings)
 	return r
+}
+
+// mapping looks at one file with its table and target. Where it has mistakes, which are
+// told already, its table is looked at all the same.
+func (r *Report) mapping(file *mapping.File, f *Facts) {
+	before := r.Warn + r.Fail
+	i := slices.IndexFunc(f.Mappings, func(m *mapping.Mapping) bool { return m.Name() == file.Name })
+	if i < 0 {
+		s := subject{name: file.Name, table: file.From, at: mapping.Place{File: file.Path}}
+		r.table(&s, f.Postgres)
+		return
+	}
+	m := f.Mappings[i]
+	r.table(&subject{name: m.Name(), table: m.Table(), at: m.From(), columns: m.Columns(), fits: true}, f.Postgres)
+	checked := r.fields(m, f)
+	if r.Warn+r.Fail == before {
+		r.ok("mapping "+m.Name(), fitting(m, checked))
+	}
 }
 
 func fitting(m *mapping.Mapping, checked bool) string {
@@ -110,8 +126,12 @@ func (r *Report) mistakes(f *Facts) {
 }
 
 // at tells of a place in a file.
-func (r *Report) at(level Level, m *mapping.Mapping, p mapping.Place, text [2]string) {
-	r.add(Finding{Level: level, About: "mapping " + m.Name(), What: text[0], Fix: text[1], Place: fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)})
+func (r *Report) at(level Level, name string, p mapping.Place, text [2]string) {
+	f := Finding{Level: level, About: "mapping " + name, What: text[0], Fix: text[1], Place: p.File}
+	if p.Line > 0 {
+		f.Place = fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	}
+	r.add(f)
 }
 
 // siblings looks at mappings that write the same records.
@@ -120,7 +140,7 @@ func (r *Report) siblings(list []*mapping.Mapping) {
 		for _, other := range list[:i] {
 			key, theirs := m.Outputs()[0].Name, other.Outputs()[0].Name
 			if m.Target() == other.Target() && m.Object() == other.Object() && key != theirs {
-				r.at(Warn, m, m.To(), [2]string{
+				r.at(Warn, m.Name(), m.To(), [2]string{
 					fmt.Sprintf("it writes %s/%s by the key %s, and mapping %s by %s: one record may be made twice", m.Target(), m.Object(), key, other.Name(), theirs),
 					fmt.Sprintf("write key: {%s: …} in both, or another object in one of them", theirs)})
 			}

@@ -22,6 +22,8 @@ type Facts struct {
 	Files    []*mapping.File
 	Mappings []*mapping.Mapping
 	FileErr  error
+	// Compiled tells that the tables are known, so that the files were held against them.
+	Compiled bool
 	// CatalogErr says why what was saved cannot be used, or cannot be saved.
 	CatalogErr error
 	// Saved is the file that was written; empty if none was.

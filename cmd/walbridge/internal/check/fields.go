@@ -27,7 +27,7 @@ func (r *Report) fields(m *mapping.Mapping, f *Facts) bool {
 		if len(unknown.Known) > 0 {
 			fix = "its objects are " + nearest.List(unknown.Known)
 		}
-		r.at(Fail, m, m.To(), [2]string{fmt.Sprintf("target %s has no object %q", m.Target(), m.Object()), nearest.Hint(m.Object(), unknown.Known, fix)})
+		r.at(Fail, m.Name(), m.To(), [2]string{fmt.Sprintf("target %s has no object %q", m.Target(), m.Object()), nearest.Hint(m.Object(), unknown.Known, fix)})
 		return true
 	}
 	if !ok || object.Schema == nil {
@@ -52,7 +52,7 @@ type holder struct {
 }
 
 func (h *holder) say(level Level, o *mapping.Output, what, fix string) {
-	h.r.at(level, h.m, mapping.Place{File: o.File, Line: o.Line, Column: o.Column}, [2]string{fmt.Sprintf("field %s %s", o.Name, what), fix})
+	h.r.at(level, h.m.Name(), mapping.Place{File: o.File, Line: o.Line, Column: o.Column}, [2]string{fmt.Sprintf("field %s %s", o.Name, what), fix})
 }
 
 func (h *holder) output(o *mapping.Output, key bool) {
@@ -175,7 +175,7 @@ func (h *holder) required(all []*mapping.Mapping) {
 		if f.Values != nil {
 			fix += ", one of " + nearest.List(f.Values)
 		}
-		h.r.at(level, h.m, h.m.To(), [2]string{what, fix})
+		h.r.at(level, h.m.Name(), h.m.To(), [2]string{what, fix})
 	}
 }
 

@@ -69,36 +69,45 @@ func (r *Report) room(p *Postgres) {
 	}
 }
 
+// subject is a mapping as its table sees it.
+type subject struct {
+	name    string
+	table   cdc.Table
+	at      mapping.Place
+	columns []string
+	fits    bool // it has no mistakes
+}
+
 // table looks at the table of a mapping.
-func (r *Report) table(m *mapping.Mapping, p *Postgres) {
+func (r *Report) table(m *subject, p *Postgres) {
 	if p == nil || p.Err != nil {
 		return
 	}
-	t, ok := p.Tables[m.Table()]
+	t, ok := p.Tables[m.table]
 	if !ok {
 		return // told as a mistake of the file
 	}
-	say := func(level Level, what, fix string) { r.at(level, m, m.From(), [2]string{what, fix}) }
+	say := func(level Level, what, fix string) { r.at(level, m.name, m.at, [2]string{what, fix}) }
 	role := cdc.QuoteIdent(p.User)
-	if t.Trouble != nil {
+	if t.Trouble != nil && m.fits { // else it may be one of its mistakes
 		say(Fail, t.Trouble.What, t.Trouble.Hint)
 	}
 	if !t.Enter || !t.Read {
 		var grants []string
 		if !t.Enter {
-			grants = append(grants, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s;", cdc.QuoteIdent(m.Table().Schema), role))
+			grants = append(grants, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s;", cdc.QuoteIdent(m.table.Schema), role))
 		}
 		if !t.Read {
-			grants = append(grants, fmt.Sprintf("GRANT SELECT ON %s TO %s;", m.Table().SQL(), role))
+			grants = append(grants, fmt.Sprintf("GRANT SELECT ON %s TO %s;", m.table.SQL(), role))
 		}
-		say(Fail, fmt.Sprintf("role %s may not read table %s, which backfills and the delivery of large values do", p.User, m.Table()), strings.Join(grants, " "))
+		say(Fail, fmt.Sprintf("role %s may not read table %s, which backfills and the delivery of large values do", p.User, m.table), strings.Join(grants, " "))
 	}
 	if t.Filtered {
-		say(Fail, fmt.Sprintf("row level security of %s is for role %s too: its reads are refused, as hidden rows would count as deleted", m.Table(), p.User),
+		say(Fail, fmt.Sprintf("row level security of %s is for role %s too: its reads are refused, as hidden rows would count as deleted", m.table, p.User),
 			fmt.Sprintf("ALTER ROLE %s BYPASSRLS;", role))
 	}
 	var apart []string
-	for _, c := range m.Columns() {
+	for _, c := range m.columns {
 		for _, a := range t.Apart {
 			if a == c {
 				apart = append(apart, c)
@@ -107,7 +116,7 @@ func (r *Report) table(m *mapping.Mapping, p *Postgres) {
 	}
 	if len(apart) > 0 {
 		say(Warn, fmt.Sprintf("PostgreSQL leaves large values of %s out of updates that do not change them: where walbridge needs one it reads the row from the table, in its state of then", strings.Join(apart, ", ")),
-			fmt.Sprintf("none is needed; ALTER TABLE %s REPLICA IDENTITY FULL; has them sent, at the price of the whole old row in the WAL with every update and delete", m.Table().SQL()))
+			fmt.Sprintf("none is needed; ALTER TABLE %s REPLICA IDENTITY FULL; has them sent, at the price of the whole old row in the WAL with every update and delete", m.table.SQL()))
 	}
 }
 
