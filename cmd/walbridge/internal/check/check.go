@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -107,7 +108,7 @@ func (r *Report) mistakes(f *Facts) {
 		return
 	}
 	for _, e := range list {
-		about := "mapping " + e.File
+		about := "mapping " + strings.TrimSuffix(filepath.Base(e.File), filepath.Ext(e.File))
 		i := slices.IndexFunc(f.Files, func(file *mapping.File) bool { return file.Path == e.File })
 		if i < 0 {
 			r.mistake(about, e)

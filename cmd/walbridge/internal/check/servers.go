@@ -98,7 +98,7 @@ func (r *Report) table(m *subject, p *Postgres) {
 			grants = append(grants, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s;", cdc.QuoteIdent(m.table.Schema), role))
 		}
 		if !t.Read {
-			grants = append(grants, fmt.Sprintf("GRANT SELECT ON %s TO %s;", m.table.SQL(), role))
+			grants = append(grants, fmt.Sprintf("GRANT SELECT ON %s TO %s;", m.table, role))
 		}
 		say(Fail, fmt.Sprintf("role %s may not read table %s, which backfills and the delivery of large values do", p.User, m.table), strings.Join(grants, " "))
 	}
@@ -116,7 +116,7 @@ func (r *Report) table(m *subject, p *Postgres) {
 	}
 	if len(apart) > 0 {
 		say(Warn, fmt.Sprintf("PostgreSQL leaves large values of %s out of updates that do not change them: where walbridge needs one it reads the row from the table, in its state of then", strings.Join(apart, ", ")),
-			fmt.Sprintf("none is needed; ALTER TABLE %s REPLICA IDENTITY FULL; has them sent, at the price of the whole old row in the WAL with every update and delete", m.table.SQL()))
+			fmt.Sprintf("none is needed; ALTER TABLE %s REPLICA IDENTITY FULL; has them sent, at the price of the whole old row in the WAL with every update and delete", m.table))
 	}
 }
 
