@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,11 +108,9 @@ func (r *Report) table(m *subject, p *Postgres) {
 			fmt.Sprintf("ALTER ROLE %s BYPASSRLS;", role))
 	}
 	var apart []string
-	for _, c := range m.columns {
-		for _, a := range t.Apart {
-			if a == c {
-				apart = append(apart, c)
-			}
+	for _, c := range t.Apart {
+		if slices.Contains(m.columns, c) {
+			apart = append(apart, c)
 		}
 	}
 	if len(apart) > 0 {
