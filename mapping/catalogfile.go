@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -80,8 +81,11 @@ func (c *MemoryCatalog) Save(path string) (err error) {
 	for name, objects := range c.Schemas {
 		file.Targets[name] = catalogTarget{Objects: objects}
 	}
-	data, err := json.MarshalIndent(file, "", "  ")
-	if err != nil {
+	var data bytes.Buffer
+	e := json.NewEncoder(&data)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(file); err != nil {
 		return fmt.Errorf("encode catalog: %w", err)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".catalog-*")
@@ -93,7 +97,7 @@ func (c *MemoryCatalog) Save(path string) (err error) {
 			_ = os.Remove(tmp.Name()) // what is said is why it was not written
 		}
 	}()
-	_, err = tmp.Write(append(data, '\n'))
+	_, err = tmp.Write(data.Bytes())
 	if cerr := tmp.Close(); err == nil {
 		err = cerr
 	}

@@ -61,8 +61,8 @@ func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 	m.key = c.key()
 	for i := range f.Fields {
 		m.fields = append(m.fields, c.assign(&f.Fields[i]))
+		m.signed = m.signed || f.Fields[i].Write == WriteChanged
 	}
-	m.signs = signsOf(m.fields)
 	m.set = c.set()
 	m.rules = c.laneRules(columns)
 	if err := c.err(); err != nil {
@@ -192,7 +192,9 @@ func (c *compiler) field(name string, e Expr, want expr.Type) field {
 // assign compiles a field of the target.
 func (c *compiler) assign(a *Assign) field {
 	f := c.field(a.Field, a.Expr, expr.Any)
-	f.write = a.Write
+	if f.write = a.Write; f.write == WriteChanged {
+		f.token = tokenOf(c.f.Object, a.Field)
+	}
 	if f.program != nil && f.program.Ref() != nil {
 		f.ref = c.reference(a, f.program.Ref())
 	}

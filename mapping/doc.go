@@ -8,12 +8,16 @@
 // and column, the value and what to do (Errors). What Compile gives is pure: it
 // starts nothing, reads no clock, and is safe for concurrent use.
 //
+// Files may refer to each other (ref) and share lists of fields (use); CompileAll takes
+// them together. Without a database, the catalog is one that was saved (LoadCatalog).
+//
 // It holds I5 for what is sent: a field all of whose inputs are absent is left
-// out; a field with some of them absent, a condition or a key with any, makes
+// out; a field with some of them absent, a condition, a key or a reference with any, makes
 // the record Unresolved and is never guessed. It holds I12 and I14 for what
 // cannot be mapped: the row is Rejected by name of the field, never by value.
 //
-// Below it are expr (the language), yamldoc (strict YAML) and nearest (hints).
+// Below it are expr (the language), yamldoc (strict YAML), nearest (hints), trial (tests
+// in mapping files), format (their form) and schema (their JSON Schema).
 // It imports cdc and sinks, and is used by the delivery engine through a small
 // interface of that one's own.
 package mapping

@@ -1,7 +1,9 @@
 package mapping
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -296,6 +298,9 @@ func TestLoadGlob(t *testing.T) {
 	if !errors.As(err, &errs) {
 		t.Fatalf("got %v", err)
 	}
+	if each, eachErr := LoadEach([]string{"a.yaml", "d.yaml"}, dir); len(each) != 1 || each[0].Name != "a" || eachErr == nil {
+		t.Errorf("beside a file with a mistake: got %v, %v", each, eachErr)
+	}
 	for _, want := range []string{
 		filepath.Join(dir, "c.yaml") + `:1:7: name: the file ` + filepath.Join(dir, "a.yaml") + ` already has the mapping name "a"`,
 		filepath.Join(dir, "d.yaml") + `:1:1: form: unknown key "form"; did you mean from?`,
@@ -308,6 +313,8 @@ func TestLoadGlob(t *testing.T) {
 	}
 }
 
+const fuzzRow = `{"id":7,"name":"Ada","stage":"won","amount":12.50,"quantity":3,"custom":{"a":[1]},"notes":null,"Close Date":"2026-01-31","closed_at":"2026-01-31T10:00:00+00:00","active":true,"tags":["a",null],"account_id":5}`
+
 func FuzzParse(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*.yml")
 	if err != nil {
@@ -317,13 +324,37 @@ func FuzzParse(f *testing.F) {
 		f.Add(read(f, filepath.Base(p)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := Parse("m.yml", data)
+		// What takes seconds at a few kilobytes has no bound.
+		defer time.AfterFunc(8*time.Second, func() { panic(fmt.Sprintf("it takes too long: %q", data)) }).Stop()
+		file, err := loader(nil, nil).Parse("m.yml", data)
+		var m *Mapping
 		if err == nil {
-			_, err = Compile(file, testCatalog())
+			m, err = Compile(file, testCatalog())
 		}
 		var errs Errors
 		if err != nil && (!errors.As(err, &errs) || errs.Detail() == "") {
 			t.Fatalf("got %#v, want Errors", err)
+		}
+		if err != nil {
+			return
+		}
+		for _, prior := range []sinks.Prior{{}, {Live: true, Sent: "x"}} {
+			rec, send, err := m.Map(upsert(fuzzRow), prior)
+			for _, f := range rec.Fields {
+				if err == nil && send && !json.Valid(f.Value) {
+					t.Fatalf("field %s is %q, which is not JSON", f.Name, f.Value)
+				}
+			}
+		}
+		rules, err := LaneRules([]*Mapping{m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, ok := rules[opportunities]; ok {
+			lane, err := CompileLaneRules(text)
+			if err != nil || lane(fuzzRow) == "" {
+				t.Fatalf("the rules %s: %v", text, err)
+			}
 		}
 	})
 }

@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/walbridge/walbridge/sinks"
@@ -24,13 +23,9 @@ func (m *Mapping) TargetKey(object string) (sinks.Field, error) {
 	if missing := r.missingOf(&m.key, nil); len(missing) > 0 {
 		return sinks.Field{}, &sinks.Unresolved{Columns: missing}
 	}
-	r.buf = r.buf[:0]
-	key, null, err := r.append(&m.key)
-	switch r.buf = key; {
-	case err != nil:
-		return sinks.Field{}, m.rejected(m.key.name, err)
-	case null:
-		return sinks.Field{}, &sinks.Rejected{Code: codeNullKey, Err: fmt.Errorf("map %s: the key field %s is null", m.name, m.key.name)}
+	r.buf, r.ends = r.buf[:0], r.ends[:0]
+	if err := m.appendKey(r); err != nil {
+		return sinks.Field{}, err
 	}
-	return sinks.Field{Name: m.key.name, Value: json.RawMessage(slices.Clone(key))}, nil
+	return sinks.Field{Name: m.key.name, Value: json.RawMessage(slices.Clone(r.buf))}, nil
 }

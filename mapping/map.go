@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ type Mapping struct {
 	when   field // without a program if there is no condition
 	key    field
 	fields []field
-	signs  string // tells the fields with write: if_changed from others; empty if there are none
+	signed bool // there are fields with write: if_changed
 	set    []constant
 
 	outputs      []Output
@@ -42,6 +43,7 @@ type Mapping struct {
 type field struct {
 	name     string
 	write    Write
+	token    string          // what its tokens begin with, where write is WriteChanged
 	constant json.RawMessage // instead of a program
 	program  *expr.Program
 	ref      *reference // instead of the program's value
@@ -128,51 +130,78 @@ func (m *Mapping) Map(ch *cdc.Change, prior sinks.Prior) (rec sinks.Record, send
 // columns are those of the condition. A record that the target does not hold yet
 // is made whole: a field left out of it would never come (I5).
 func (m *Mapping) upsert(ch *cdc.Change, r *row, missing []string, prior sinks.Prior) (sinks.Record, bool, error) {
-	whole := !prior.Live
+	r.buf, r.ends, r.parents = r.buf[:0], r.ends[:0], nil
+	keyMissing := r.missingOf(&m.key, nil)
+	if len(keyMissing) == 0 {
+		if err := m.appendKey(r); err != nil {
+			return sinks.Record{}, false, err
+		}
+		if prior.Key.Name != "" && !bytes.Equal(r.buf, prior.Key.Value) {
+			prior = sinks.Prior{} // the record with this key is another one
+		}
+	}
 	missing = r.missingOf(&m.key, missing)
 	for i := range m.fields {
 		f := &m.fields[i]
 		if m.omits(f, prior) {
 			continue
 		}
-		if whole || f.ref != nil || !r.allAbsent(f.inputs) {
+		if !prior.Live || f.ref != nil || !r.allAbsent(f.inputs) {
 			missing = r.missingOf(f, missing)
 		}
 	}
 	if len(missing) > 0 {
 		return sinks.Record{}, false, &sinks.Unresolved{Columns: missing}
 	}
-	var null bool
-	var err error
-	r.buf, r.ends, r.parents = r.buf[:0], r.ends[:0], nil
-	if r.buf, null, err = r.append(&m.key); err != nil {
-		return sinks.Record{}, false, m.rejected(m.key.name, err)
-	}
-	if null {
-		return sinks.Record{}, false, &sinks.Rejected{Code: codeNullKey, Err: fmt.Errorf("map %s: the key field %s is null", m.name, m.key.name)}
-	}
-	r.ends = append(r.ends, len(r.buf))
 	signs := m.newSigns(prior.Sent)
 	sent := 0
 	for i := range m.fields {
-		f := &m.fields[i]
-		start := len(r.buf)
-		if !m.omits(f, prior) && (len(f.inputs) == 0 || !r.allAbsent(f.inputs)) {
-			if r.buf, _, err = r.append(f); err != nil {
-				return sinks.Record{}, false, m.rejected(f.name, err)
-			}
-			if f.write == WriteChanged && signs.same(r.buf[start:]) {
-				r.buf = r.buf[:start]
-			}
-		} else if f.write == WriteChanged {
-			signs.keep()
+		n := len(r.buf)
+		if err := m.appendField(r, &m.fields[i], prior, signs); err != nil {
+			return sinks.Record{}, false, err
 		}
-		if len(r.buf) > start {
+		if r.ends = append(r.ends, len(r.buf)); len(r.buf) > n {
 			sent++
 		}
-		r.ends = append(r.ends, len(r.buf))
 	}
 	return m.made(ch, r, sent, signs.text()), true, nil
+}
+
+// appendKey appends the key to the row's buffer.
+func (m *Mapping) appendKey(r *row) error {
+	b, null, err := r.append(&m.key)
+	if err != nil {
+		return m.rejected(m.key.name, err)
+	}
+	if null {
+		return &sinks.Rejected{Code: codeNullKey, Err: fmt.Errorf("map %s: the key field %s is null", m.name, m.key.name)}
+	}
+	r.buf, r.ends = b, append(r.ends, len(b))
+	return nil
+}
+
+// appendField appends the value of a field to the row's buffer, or nothing where it is
+// left out.
+func (m *Mapping) appendField(r *row, f *field, prior sinks.Prior, signs *signs) error {
+	switch {
+	case m.omits(f, prior):
+		return nil
+	case len(f.inputs) > 0 && r.allAbsent(f.inputs):
+		if f.write == WriteChanged {
+			signs.keep(f)
+		}
+		return nil
+	}
+	start := len(r.buf)
+	b, _, err := r.append(f)
+	if err != nil {
+		return m.rejected(f.name, err)
+	}
+	if f.write == WriteChanged && signs.same(f, b[start:]) {
+		b = b[:start]
+	}
+	r.buf = b
+	return nil
 }
 
 // omits tells whether a field is left out because of how it is written. Where the first

@@ -188,15 +188,35 @@ func TestWriteIfChanged(t *testing.T) {
 			}
 		}
 	})
-	// A signature of other fields says nothing.
+	// A token of another field says nothing.
 	other := compile(t, header+"fields: {B: {value: amount, write: if_changed}, S: {value: upper(stage), write: if_changed}}\n")
 	row := upsert(`{"id":7,"name":"x","amount":1,"stage":"won"}`)
 	rec, _, err := m.Map(row, sinks.Prior{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := text(other.Map(row, sinks.Prior{Live: true, Sent: rec.Sent})); got != `upsert Ext__c=7 B=1 S="WON"` {
+	if got := text(other.Map(row, sinks.Prior{Live: true, Sent: rec.Sent})); got != `upsert Ext__c=7 B=1` {
 		t.Errorf("after its fields were renamed, a mapping sends %s", got)
+	}
+}
+
+// A record with another key is another record: it is made whole, whatever the one before
+// was given.
+func TestChangedTargetKey(t *testing.T) {
+	m := compile(t, "from: opportunities\nto: crm/X\nkey: {K: name}\nfields: {A: amount, C: {value: stage, write: if_changed}, O: {value: quantity, write: on_create}, T: notes}\n")
+	rec, _, err := m.Map(upsert(`{"id":7,"name":"a","amount":1,"stage":"won","quantity":3,"notes":"n"}`), sinks.Prior{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prior := sinks.Prior{Live: true, Key: rec.Key, Sent: rec.Sent}
+	for after, want := range map[string]string{
+		`{"id":7,"name":"a","amount":1,"stage":"won","quantity":3}`:             `upsert K="a" A=1`,
+		`{"id":7,"name":"b","amount":1,"stage":"won","quantity":3}`:             "unresolved: columns not sent with the change: notes",
+		`{"id":7,"name":"b","amount":1,"stage":"won","quantity":3,"notes":"n"}`: `upsert K="b" A=1 C="won" O=3 T="n"`,
+	} {
+		if got := text(m.Map(upsert(after), prior)); got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", after, got, want)
+		}
 	}
 }
 

@@ -2,80 +2,71 @@ package mapping
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"hash/fnv"
 	"strings"
 )
 
-// The signature of a record tells which values the target was last given of the fields
-// with write: if_changed: which fields these are, then a hash of each value. It is kept
-// with what is known of the key, so it is short, and of letters that fit there.
-const (
-	signLen = 11            // characters of 64 bits
-	unknown = "-----------" // as many: the value is not known
-)
+// A record tells which values the target has, once it has accepted it, of the fields with
+// write: if_changed (sinks.Record.Sent): for each a token of which the beginning stands
+// for the field and the rest for its value. They are kept with what is known of the key,
+// so they are short.
 
-var signText = base64.RawURLEncoding
+var tokenText = base64.RawURLEncoding
 
-// signsOf names the fields that have a sign; empty if none has.
-func signsOf(fields []field) string {
+// tokenOf gives what the tokens of a field of an object begin with.
+func tokenOf(object, name string) string {
 	h := fnv.New32a()
-	some := false
-	for i := range fields {
-		if fields[i].write == WriteChanged {
-			h.Write([]byte(fields[i].name + "\x00"))
-			some = true
-		}
-	}
-	if !some {
-		return ""
-	}
-	return signText.EncodeToString(h.Sum(nil))
+	h.Write([]byte(object + "\x00" + name))
+	return tokenText.EncodeToString(h.Sum(nil))
 }
 
-// signs go through the fields with a sign, in their order, for one record.
+// signs make the tokens of one record.
 type signs struct {
-	names string
-	prior string // the signs that the target's values have; empty if they are not known
-	next  []byte
+	prior []string // the tokens that certainly hold
+	next  []string
 }
 
-// newSigns begins a signature. One of other fields than these says nothing.
+// newSigns begins the tokens of a record; nil where no field has one.
 func (m *Mapping) newSigns(prior string) *signs {
-	if m.signs == "" {
+	if !m.signed {
 		return nil
 	}
-	s := &signs{names: m.signs}
-	if rest, ok := strings.CutPrefix(prior, m.signs); ok {
-		s.prior = rest
+	s := &signs{}
+	if prior != "" {
+		s.prior = strings.Split(prior, ",")
 	}
 	return s
 }
 
-// same notes the value of the next field, and tells whether the target has it.
-func (s *signs) same(value []byte) bool {
+// same notes the value of a field, and tells whether the target has it.
+func (s *signs) same(f *field, value []byte) bool {
 	h := fnv.New64a()
+	h.Write([]byte(f.name + "\x00")) // a field whose beginning is another's has other ends
 	h.Write(value)
-	sign := signText.EncodeToString(binary.BigEndian.AppendUint64(nil, h.Sum64()))
-	was := s.was()
-	s.next = append(s.next, sign...)
-	return sign == was
-}
-
-// keep leaves the next field as the target has it.
-func (s *signs) keep() { s.next = append(s.next, s.was()...) }
-
-func (s *signs) was() string {
-	if at := len(s.next); at+signLen <= len(s.prior) {
-		return s.prior[at : at+signLen]
+	token := f.token + tokenText.EncodeToString(h.Sum(nil))
+	s.next = append(s.next, token)
+	for _, was := range s.prior {
+		if was == token {
+			return true
+		}
 	}
-	return unknown
+	return false
 }
 
-// text gives the signature.
+// keep leaves a field as the target has it.
+func (s *signs) keep(f *field) {
+	for _, was := range s.prior {
+		if strings.HasPrefix(was, f.token) {
+			s.next = append(s.next, was)
+			return
+		}
+	}
+}
+
+// text gives the tokens as a record has them.
 func (s *signs) text() string {
 	if s == nil {
 		return ""
 	}
-	return s.names + string(s.next)
+	return strings.Join(s.next, ",")
 }

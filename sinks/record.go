@@ -57,8 +57,11 @@ type Record struct {
 	Left bool
 	// Parents are the records that values refer to.
 	Parents []Parent
-	// Sent is the signature of the values that are only sent where they have changed, as
-	// the target has them once it has accepted the record.
+	// Sent says what the target holds of the fields that are only written when they
+	// change, once it has accepted the record: a token for each of them, in printable
+	// ASCII without spaces, separated by commas. A token stands for the object, the field
+	// and the value. A field that is left out because it did not change keeps its token, as
+	// does one whose columns are absent; one that was never sent has none.
 	Sent string
 	// Position is that of the newest change folded in.
 	Position cdc.Position
@@ -124,14 +127,15 @@ type Coalesce struct {
 
 // Prior is what was last delivered of a source key through a mapping.
 type Prior struct {
-	// Live tells that the target holds a record made from this key.
+	// Live tells that the target holds a record made from this key, or may hold one.
 	Live bool
+	// Doubt tells that it may as well hold none: a first write, or a delete, has no
+	// certain answer. What is written when a record comes into being is written again.
+	Doubt bool
 	// Key is the target key of that record.
 	Key Field
-	// Doubt tells that the first request for the record has had no certain answer: it may
-	// not be there.
-	Doubt bool
-	// Sent is the signature that the last record had which the target accepted; empty
-	// where it is not certain what the target holds.
+	// Sent has those tokens of Record.Sent that certainly hold for the record with
+	// this Key; a record with another key is another one. A field without its token
+	// is sent.
 	Sent string
 }

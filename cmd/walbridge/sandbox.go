@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,14 +15,21 @@ import (
 )
 
 func sandboxCommand() *cobra.Command {
-	listen := "127.0.0.1:8650"
+	listen, schema := "127.0.0.1:8650", ""
 	c := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Serve simulated targets to try mappings against",
 		Long: `Serve simulated targets: crm, forecast and commission, each at /NAME/batch, and
-a page that shows what they hold. They keep everything in memory.`,
+a page that shows what they hold. They keep everything in memory.
+
+With --schema they describe their objects at /NAME/describe/OBJECT, and refuse
+records as a CRM would: {"crm":{"Account":{"fields":[{"name":"Name","type":"text"}]}}}.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			server, err := newSandbox(schema)
+			if err != nil {
+				return err
+			}
 			l, err := net.Listen("tcp", listen)
 			if err != nil {
 				return fmt.Errorf("listen on --listen %s: %w; choose another address", listen, err)
@@ -29,11 +37,29 @@ a page that shows what they hold. They keep everything in memory.`,
 			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "sandbox targets: http://%s/crm/batch, …/forecast/batch, …/commission/batch\nwhat they hold:  http://%[1]s/\n", l.Addr()); err != nil {
 				return err
 			}
-			return serve(cmd.Context(), l, sandbox.New(sandbox.Options{}))
+			return serve(cmd.Context(), l, server)
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", listen, "the address to serve on; it asks for no password, so keep it on this machine")
+	c.Flags().StringVar(&schema, "schema", "", "a JSON `file` with the schemas of objects, by app")
 	return c
+}
+
+// newSandbox makes the targets, with the schemas of a file if there is one.
+func newSandbox(schemaFile string) (*sandbox.Server, error) {
+	plain := sandbox.New(sandbox.Options{})
+	if schemaFile == "" {
+		return plain, nil
+	}
+	data, err := os.ReadFile(schemaFile)
+	if err != nil {
+		return nil, fmt.Errorf("read --schema: %w; name a file such as docs/examples/salesforce-crm/targets.json", err)
+	}
+	schemas, err := sandbox.ReadSchemas(data, plain.Apps())
+	if err != nil {
+		return nil, fmt.Errorf("read --schema %s: %w", schemaFile, err)
+	}
+	return sandbox.New(sandbox.Options{Schemas: schemas}), nil
 }
 
 // serve serves until ctx ends.

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -108,7 +109,12 @@ func FuzzCompileEval(f *testing.F) {
 	} {
 		f.Add(s, "12.5")
 	}
+	for _, fn := range Functions() {
+		f.Add(strings.NewReplacer("updated_at", "close_date", "custom.tier", "custom.a", "custom.seats", "custom.a[0]").Replace(fn.Example), `"2026-01-31"`)
+	}
 	f.Fuzz(func(t *testing.T, src, raw string) {
+		// What takes seconds at a few kilobytes has no bound.
+		defer time.AfterFunc(8*time.Second, func() { panic(fmt.Sprintf("it takes too long: %q over %q", src, raw)) }).Stop()
 		s := NewScope(columns, nil)
 		p, err := s.Compile(src, Any)
 		if err != nil {

@@ -112,6 +112,7 @@ const (
 // mistakes that do not stop the reading, such as a repeated key, are kept for
 // Err.
 func Parse(file string, data []byte, excerpts bool) (*Doc, error) {
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // editors of Windows put it there
 	d := &Doc{File: file, Excerpts: excerpts, lines: strings.Split(string(data), "\n")}
 	if len(data) > maxFile {
 		d.Fail(nil, "the file is larger than 1 MiB", "", "is it the right file?")
@@ -180,7 +181,8 @@ func parse(data []byte) (tree *ast.File, err error) {
 			err = errors.New("the YAML parser gave up on this file")
 		}
 	}()
-	// The parser counts a comment's line twice where lines end as on Windows.
+	// The parser counts a comment's line twice where lines end as on Windows, and keeps
+	// their ends within quoted texts.
 	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 	return parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 }

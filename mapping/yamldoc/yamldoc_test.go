@@ -135,6 +135,17 @@ func TestExpandedTextIsNotShown(t *testing.T) {
 	}
 }
 
+// A file means the same with the line breaks and the byte order mark of Windows.
+func TestFilesOfWindows(t *testing.T) {
+	const text = "a: 'b\n  c'\nd: |\n  e\n  f\ng: \"h\n\n  i\"\n"
+	d := parseText(t, "\uFEFF"+strings.ReplaceAll(text, "\n", "\r\n"))
+	for i, n := range parseText(t, text).Root.Values {
+		if got := d.Root.Values[i]; got.Text != n.Text || got.Line != n.Line || got.Column != n.Column {
+			t.Errorf("%s: got %q at %d:%d, want %q at %d:%d", n.Path, got.Text, got.Line, got.Column, n.Text, n.Line, n.Column)
+		}
+	}
+}
+
 func TestDetail(t *testing.T) {
 	_, err := Parse("f.yml", []byte("a: b\n\tc: [\n"), true)
 	var es Errors

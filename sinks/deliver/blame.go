@@ -125,7 +125,7 @@ func (j *job) fail(now time.Time, it *item, err error) {
 	j.asked = true
 	var ret *sinks.Retryable
 	if it.entry.Attempts+1 >= j.s.e.o.MaxAttempts {
-		if unknown(err) && it.rec.Op == sinks.Upsert && !it.known.Live {
+		if unknown(err) && (it.rec.Op != sinks.Upsert || !it.known.Live) {
 			it.known.Doubt, it.known.Key = true, it.rec.Key
 		}
 		j.park(now, it, sinks.Code(err), err)

@@ -21,7 +21,9 @@
 //     After an unknown outcome a key waits as long.
 //   - A key's first write, and its delete, are noted before they are made, so that
 //     a record whose outcome is not known is neither forgotten nor taken for whole
-//     (I5, I11; map.go).
+//     (I5, I11; map.go). A field that is only written when it changes is sent until the
+//     target said yes to it: what it held before is forgotten in that note, and not
+//     trusted of a key that a session before may have sent (I11; session.go).
 //   - A change not above what was seen is dropped (I4), unless the target may
 //     lack columns that it has: then the row is read from the source (I5).
 //   - One record's failure is its own; a batch refused as a whole is halved (I6).

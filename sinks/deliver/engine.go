@@ -68,7 +68,7 @@ func newEngine(o Options, l leases) (*Engine, error) {
 		e.routes[m.Table()] = append(e.routes[m.Table()], m)
 		e.byName[m.Name()] = m
 	}
-	e.stats = newRecorder()
+	e.stats = newRecorder(o.Mappers)
 	e.log = newJournal(e.logger, e.stats)
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(newCollector(o.Name, e)); err != nil {

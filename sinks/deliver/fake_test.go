@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -112,15 +113,21 @@ func (l *fakeLog) tails() map[cdc.Stream]cdc.Position {
 }
 
 // fakeMapper maps a deal to an Opportunity: note is left out when absent, sum
-// needs both of its columns, a row with on = false is not wanted.
+// needs both of its columns, a row with on = false is not wanted. C and D are only
+// written when they change.
 type fakeMapper struct {
 	name     string
 	lane     string
-	gone     string // what becomes of a record whose row is: deleted, ignore or set
+	gone     string        // what becomes of a record whose row is: deleted, ignore or set
+	set      []sinks.Field // by set; a note of -1 if empty
+	slim     bool          // C and D are all there is
+	key      string        // the column of the target key; id if empty
 	coalesce sinks.Coalesce
+	slo      time.Duration
 
 	mu       sync.Mutex
-	filtered map[string]bool // "key position"
+	filtered map[string]bool     // "key position"
+	ignored  func(source string) // told of rows that are not sent, as they are not meant
 }
 
 func (m *fakeMapper) Name() string             { return cmp.Or(m.name, "deals") }
@@ -128,6 +135,7 @@ func (m *fakeMapper) Table() cdc.Table         { return deals }
 func (m *fakeMapper) Object() string           { return "Opportunity" }
 func (m *fakeMapper) Lane() string             { return m.lane }
 func (m *fakeMapper) Coalesce() sinks.Coalesce { return m.coalesce }
+func (m *fakeMapper) SLO() time.Duration       { return m.slo }
 
 func (m *fakeMapper) Map(ch *cdc.Change, prior sinks.Prior) (sinks.Record, bool, error) {
 	rec := sinks.Record{Mapping: m.Name(), Source: ch.Key, Object: m.Object(), Position: ch.Position, Op: sinks.Delete, Key: prior.Key}
@@ -141,11 +149,15 @@ func (m *fakeMapper) Map(ch *cdc.Change, prior sinks.Prior) (sinks.Record, bool,
 	if ch.Op == cdc.OpDelete || row.Get("on").JSON() == "false" {
 		send := prior.Live && m.gone != "ignore"
 		if !send {
-			m.mu.Lock()
-			m.filtered[ch.Key+" "+ch.Position.String()] = true
-			m.mu.Unlock()
+			m.filter(ch)
+			if m.ignored != nil {
+				m.ignored(ch.Key)
+			}
 		} else if m.gone == "set" {
-			rec.Op, rec.Left, rec.Fields = sinks.Upsert, true, []sinks.Field{{Name: "Note", Value: json.RawMessage("-1")}}
+			rec.Op, rec.Left, rec.Fields = sinks.Upsert, true, m.set
+			if len(m.set) == 0 {
+				rec.Fields = []sinks.Field{{Name: "Note", Value: json.RawMessage("-1")}}
+			}
 		}
 		return rec, send, nil
 	}
@@ -153,16 +165,53 @@ func (m *fakeMapper) Map(ch *cdc.Change, prior sinks.Prior) (sinks.Record, bool,
 		return rec, false, errors.New("no value for it")
 	}
 	rec.Op = sinks.Upsert
-	rec.Key = sinks.Field{Name: "Ext", Value: json.RawMessage(row.Get("id").JSON())}
+	rec.Key = sinks.Field{Name: "Ext", Value: json.RawMessage(row.Get(cmp.Or(m.key, "id")).JSON())}
 	a, b := row.Get("a"), row.Get("b")
 	if b.IsAbsent() && slices.Contains(ch.Absent, "b") {
 		return sinks.Record{}, false, &sinks.Unresolved{Columns: []string{"b"}}
 	}
-	rec.Fields = append(rec.Fields, sinks.Field{Name: "Sum", Value: json.RawMessage(`"` + a.JSON() + "+" + b.JSON() + `"`)})
-	if note := row.Get("note"); !note.IsAbsent() {
-		rec.Fields = append(rec.Fields, sinks.Field{Name: "Note", Value: json.RawMessage(note.JSON())})
+	if !m.slim {
+		rec.Fields = append(rec.Fields, sinks.Field{Name: "Sum", Value: json.RawMessage(`"` + a.JSON() + "+" + b.JSON() + `"`)})
+		if note := row.Get("note"); !note.IsAbsent() {
+			rec.Fields = append(rec.Fields, sinks.Field{Name: "Note", Value: json.RawMessage(note.JSON())})
+		}
+	}
+	if string(rec.Key.Value) != string(prior.Key.Value) {
+		prior.Sent = "" // of another record
+	}
+	changed(&rec, row, prior.Sent)
+	if len(rec.Fields) == 0 && prior.Live {
+		m.filter(ch)
+		return rec, false, nil
 	}
 	return rec, true, nil
+}
+
+func (m *fakeMapper) filter(ch *cdc.Change) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.filtered[ch.Key+" "+ch.Position.String()] = true
+}
+
+// changed adds the fields that are only written when they change: C of c, D of d.
+func changed(rec *sinks.Record, row cdc.Row, sent string) {
+	var tokens []string
+	for _, name := range []string{"C", "D"} {
+		v, token := row.Get(strings.ToLower(name)), ""
+		for _, t := range strings.Split(sent, ",") {
+			if strings.HasPrefix(t, name+":") {
+				token = t
+			}
+		}
+		if now := name + ":" + v.JSON(); !v.IsAbsent() && now != token {
+			token = now
+			rec.Fields = append(rec.Fields, sinks.Field{Name: name, Value: json.RawMessage(v.JSON())})
+		}
+		if token != "" {
+			tokens = append(tokens, token)
+		}
+	}
+	rec.Sent = strings.Join(tokens, ",")
 }
 
 // held is what the fake target has of a key.
@@ -186,6 +235,9 @@ type fakeTarget struct {
 	applied map[string]bool // "source position"
 	batches [][]string
 	wrong   []string
+	// seen is told of each batch that was dealt with, and what was said of each record;
+	// it may be nil.
+	seen func(b sinks.Batch, said []error)
 }
 
 func newFakeTarget() *fakeTarget {
@@ -222,6 +274,17 @@ func (f *fakeTarget) Deliver(ctx context.Context, b sinks.Batch) ([]sinks.Result
 		keys[i] = fmt.Sprint(time.Now().Format("05.000 "), keys[i], " ", i < len(apply) && apply[i], " ", err)
 	}
 	f.batches = append(f.batches, keys)
+	if f.seen != nil {
+		said := make([]error, len(b.Records))
+		for i := range said {
+			if said[i] = err; err == nil {
+				if said[i] = errMissing; i < len(rs) {
+					said[i] = rs[i].Err
+				}
+			}
+		}
+		f.seen(b, said)
+	}
 	return rs, err
 }
 
@@ -272,3 +335,11 @@ func (s *fakeSource) Complete(_ context.Context, _ cdc.Table, keys []string, _ [
 func keyState(id int) state.Key { return state.Key{Mapping: "deals", Source: keyOf(id)} }
 
 func keyStateOf(source string) state.Key { return state.Key{Mapping: "deals", Source: source} }
+
+// wasGone tells whether a row that it was asked for was not there: then what the target
+// has of the key is not known for certain.
+func (s *fakeSource) wasGone(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone[key]
+}

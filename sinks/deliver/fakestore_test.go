@@ -31,6 +31,8 @@ type fakeStore struct {
 	trail       map[state.Key][]string // what was written of each key, and when
 	// fault says what happens to a call: an error before or after it is done.
 	fault func(call string) (before, after error)
+	// noted is told of what is noted before records are sent; it may be nil.
+	noted func(state.Write)
 }
 
 const fakeTTL = 10 * time.Second
@@ -79,7 +81,14 @@ func (s *fakeStore) do(call string, token int, f func() error) error {
 }
 
 func (s *fakeStore) write(call string, w state.Write) {
-	s.known[w.Key] = w.Known
+	k, err := state.ParseKnown(w.Known.String()) // as it is stored
+	if err != nil {
+		panic(err)
+	}
+	s.known[w.Key] = k
+	if call == "prepare" && s.noted != nil {
+		s.noted(w)
+	}
 	s.trail[w.Key] = append(s.trail[w.Key], fmt.Sprintf("%s %s %s", time.Now().Format("05.000"), call, w.Known))
 }
 

@@ -65,6 +65,10 @@ type item struct {
 	known  state.Known
 	text   string // of known, as it is stored
 	rec    sinks.Record
+	// doubt tells that a session before may have handed the entry to the target, and
+	// that nothing is known of an answer (I11): what the state says of the fields that
+	// are only written when they change is not trusted, and not in known.
+	doubt bool
 
 	// completed tells that the absent columns were read from the source.
 	completed bool
@@ -111,6 +115,9 @@ func (j *job) run(ctx context.Context) {
 		j.s.e.log.works("read state")
 		for i, it := range j.items {
 			it.known, it.text = known[i].Known, known[i].Text
+			if it.doubt = it.doubt && it.known.Sent != ""; it.doubt {
+				it.known.Sent = ""
+			}
 			if err := known[i].Err; err != nil {
 				it.fate, it.after = again, settingWaits.initial
 				j.s.e.log.wants("read the state of a key of mapping "+j.mapper.Name(), err)

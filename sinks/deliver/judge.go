@@ -79,11 +79,24 @@ func (j *job) accept(now time.Time, it *item) {
 	if it.rec.Op == sinks.Upsert {
 		it.write.Live, it.write.Key = true, it.rec.Key
 		it.write.Lacking = it.rec.Left
-		// What an older change filled in may have been overtaken too.
-		it.write.Partial = !it.completed && len(it.row.Newest().Absent) > 0
+		it.write.Sent = it.rec.Sent // of no use where it lacks something
+		it.write.Partial = it.partial()
 	}
 	j.s.e.stats.accepted(it.entry.Lane, now.Sub(it.entry.Oldest))
+	if it.known.Seen.Before(it.change.Position) { // else of a newer change, which was counted
+		j.s.e.stats.within(j.mapper.Name(), it.row.Newest(), now)
+	}
 }
+
+// same notes that nothing is to be sent, since the target holds all of it.
+func (it *item) same(rec sinks.Record) {
+	it.fate, it.write = filtered, it.known
+	it.write.Seen, it.write.Sent, it.write.Partial = it.change.Position, rec.Sent, it.partial()
+}
+
+// partial tells that the newest change did not send all. What an older one filled in
+// may have been overtaken too.
+func (it *item) partial() bool { return !it.completed && len(it.row.Newest().Absent) > 0 }
 
 // filter notes that nothing is to be sent, and that the change was seen. A record
 // that the target holds, and that is no longer kept up to date, lacks from now on

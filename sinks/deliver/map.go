@@ -1,8 +1,11 @@
 package deliver
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -77,12 +80,14 @@ func (j *job) mapOne(it *item) bool {
 		return false
 	case err != nil:
 		j.parkUnmapped(it, err)
-	case !send:
-		it.filter()
 	case rec.Op == sinks.Upsert && !rec.Left && !it.completed && j.leavesGap(it, rec):
 		return false
-	default:
+	case send:
 		it.rec = rec
+	case rec.Op == sinks.Upsert && it.known.Live:
+		it.same(rec)
+	default:
+		it.filter()
 	}
 	return true
 }
@@ -96,19 +101,30 @@ func (j *job) parkUnmapped(it *item, err error) {
 }
 
 // leavesGap tells whether a record leaves out fields that the target does not
-// hold: it has no record of the key yet, or not all that came before. A mapping
+// hold: it has no record of the key yet, another one, or not all that came before. A mapping
 // that gives the same fields with null for the absent columns does not read them.
 func (j *job) leavesGap(it *item, rec sinks.Record) bool {
 	k := it.known
-	if len(it.change.Absent) == 0 || k.Live && !k.Lacking && !it.row.Bare() {
+	holds := k.Live && !k.Lacking && k.Key.Name == rec.Key.Name && bytes.Equal(k.Key.Value, rec.Key.Value)
+	if len(it.change.Absent) == 0 || holds && !it.row.Bare() {
 		return false
+	}
+	prior := k.Prior()
+	if prior.Sent != "" {
+		// What did not change is left out too: of a column that is absent that is not
+		// known, and null in its place may be what was sent before.
+		prior.Sent = ""
+		var err error
+		if rec, _, err = j.mapper.Map(&it.change, prior); err != nil {
+			return true
+		}
 	}
 	nulls := make(map[string]string, len(it.change.Absent))
 	for _, name := range it.change.Absent {
 		nulls[name] = "null"
 	}
 	whole := queue.Fill(it.change, nulls)
-	full, send, err := j.mapper.Map(&whole, k.Prior())
+	full, send, err := j.mapper.Map(&whole, prior)
 	return err != nil || !send || len(full.Fields) != len(rec.Fields)
 }
 
@@ -157,20 +173,41 @@ func (j *job) intent(partition int, items []*item) state.Intent {
 				in.Sent[lanes[t.Lane]] = j.read[partition][t.Lane]
 			}
 		}
-		k := it.known
-		switch {
-		case (it.rec.Op != sinks.Upsert || it.rec.Left) && !k.Lacking:
-			// If it is deleted, or marked as left, without an answer, what was there is
-			// not what the next change leaves out.
-			k.Lacking = true
-		case it.rec.Op == sinks.Upsert && !it.rec.Left && !k.Live && !k.Doubt:
-			k.Doubt, k.Key = true, it.rec.Key
-		default:
-			continue
+		if k, changed := it.begun(); changed {
+			in.Writes = append(in.Writes, state.Write{Key: state.Key(it.entry.Key), Known: k, Was: it.text})
 		}
-		in.Writes = append(in.Writes, state.Write{Key: state.Key(it.entry.Key), Known: k, Was: it.text})
 	}
 	return in
+}
+
+// begun is what is known of a key from the moment on that its record is on its way to
+// the target, for as long as there is no answer; changed is false if that is no less
+// than what the state says.
+func (it *item) begun() (k state.Known, changed bool) {
+	k = it.known
+	leaves := it.rec.Op != sinks.Upsert
+	switch {
+	case leaves || it.rec.Left:
+		// If it is deleted, or marked as left, what was there is not what the next change
+		// leaves out.
+		k.Lacking, k.Doubt = true, k.Doubt || leaves
+		return k, k.Lacking != it.known.Lacking || k.Doubt != it.known.Doubt
+	case !k.Live && !k.Doubt:
+		k.Doubt, k.Key = true, it.rec.Key
+		return k, true
+	}
+	// A field that changes holds from now on the one value or the other.
+	k.Sent = common(k.Sent, it.rec.Sent)
+	return k, it.doubt || k.Sent != it.known.Sent
+}
+
+// common gives those tokens of a that b has too.
+func common(a, b string) string {
+	if a == b {
+		return a
+	}
+	have := strings.Split(b, ",")
+	return strings.Join(slices.DeleteFunc(strings.Split(a, ","), func(t string) bool { return !slices.Contains(have, t) }), ",")
 }
 
 func (s *session) notedOf(partition int) [laneCount]cdc.Position {

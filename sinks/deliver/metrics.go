@@ -15,6 +15,7 @@ type collector struct {
 	counts  []count
 	values  []value
 	lanes   []laneValue
+	slos    []sloCount
 	latency *prometheus.HistogramVec
 }
 
@@ -31,6 +32,11 @@ type value struct {
 type laneValue struct {
 	desc *prometheus.Desc
 	of   func(*LaneStats) float64
+}
+
+type sloCount struct {
+	desc *prometheus.Desc
+	of   func(*SLOStats) uint64
 }
 
 func newCollector(target string, e *Engine) *collector {
@@ -69,6 +75,13 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("lag_seconds", "Age of the oldest entry read and not released, counted from its commit.", "lane"), func(l *LaneStats) float64 { return l.Age(time.Now()).Seconds() }},
 		{desc("read_lsn", "LSN of the highest entry read.", "lane"), func(l *LaneStats) float64 { return float64(l.Read.LSN) }},
 	}
+	slo := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("walbridge_slo_"+name, help, []string{"mapping"}, labels)
+	}
+	c.slos = []sloCount{
+		{slo("met_total", "Accepted records whose newest change was committed no longer ago than the mapping's slo."), func(s *SLOStats) uint64 { return s.Met }},
+		{slo("missed_total", "Accepted records whose newest change was committed longer ago than the mapping's slo."), func(s *SLOStats) uint64 { return s.Missed }},
+	}
 	c.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "walbridge_delivery_latency_seconds", ConstLabels: labels,
 		Help:    "Time from the commit of a record's oldest change to its acceptance by the target.",
@@ -93,6 +106,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range c.lanes {
 		ch <- m.desc
 	}
+	for _, m := range c.slos {
+		ch <- m.desc
+	}
 	c.latency.Describe(ch)
 }
 
@@ -108,6 +124,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for i := range s.Lanes {
 		for _, m := range c.lanes {
 			ch <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.of(&s.Lanes[i]), s.Lanes[i].Lane)
+		}
+	}
+	for i := range s.SLO {
+		for _, m := range c.slos {
+			ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.of(&s.SLO[i])), s.SLO[i].Mapping)
 		}
 	}
 	c.latency.Collect(ch)

@@ -23,8 +23,12 @@ type Mapper interface {
 	// stream. What comes in the bulk lane is bulk for every mapping.
 	Lane() string
 	Coalesce() sinks.Coalesce
+	// SLO is how soon after its commit a change is to be accepted by the target; zero
+	// if nobody said.
+	SLO() time.Duration
 	// Map makes the record of a merged row. send is false where the target need
-	// not hear of it. *sinks.Unresolved names columns that must be read from the
+	// not hear of it: with an upsert, because the target holds all of it; otherwise
+	// because the row is not meant. *sinks.Unresolved names columns that must be read from the
 	// source first; any other error parks the row.
 	Map(ch *cdc.Change, prior sinks.Prior) (rec sinks.Record, send bool, err error)
 }

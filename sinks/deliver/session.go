@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,6 +69,9 @@ type part struct {
 	// behind are the lanes not yet read as far as entries were sent before, and
 	// until how far that is.
 	behind map[string]cdc.Position
+	// handed is how far sessions before may have handed entries to the target that are
+	// above the checkpoint; zero where they did not.
+	handed [laneCount]cdc.Position
 
 	reading      bool
 	reads        uint64 // how many were begun
@@ -232,7 +236,7 @@ func (s *session) open() error {
 				sent = handed // the server lost what was noted there
 			}
 			if at.Before(sent) {
-				p.behind[lane] = sent
+				p.behind[lane], p.handed[i] = sent, sent
 				s.holding, s.unclear, s.holdUntil = true, true, claimed.Add(s.limits.Timeout) // the most that can be
 			}
 		}
@@ -315,7 +319,7 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 		s.senders++
 		j := &job{s: s, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
 		for _, e := range b.Entries {
-			j.items = append(j.items, &item{entry: e})
+			j.items = append(j.items, &item{entry: e, doubt: s.parts[e.Partition].inDoubt(e.Tokens)})
 			if _, ok := j.read[e.Partition]; !ok {
 				j.read[e.Partition] = s.parts[e.Partition].readTo()
 			}
@@ -325,6 +329,12 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 			s.post(j)
 		})
 	}
+}
+
+// inDoubt tells whether one of some entries may have been handed to the target by a
+// session before.
+func (p *part) inDoubt(ts []queue.Token) bool {
+	return slices.ContainsFunc(ts, func(t queue.Token) bool { return !p.handed[t.Lane].Before(t.Mark.Position()) })
 }
 
 func (p *part) readTo() (at [laneCount]cdc.Position) {

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -30,11 +31,13 @@ type sim struct {
 	history []logged // every change, in order of Position
 	delayed map[string][]cdc.Change
 	faults  bool // guarded by rngMu
+	changes *changes
 }
 
 // deal is a row of the source.
 type deal struct {
 	a, b, note int
+	c, d       int // few values, which come again
 	on         bool
 }
 
@@ -49,6 +52,9 @@ func newSim(t testing.TB, seed uint64) *sim {
 		s.mapper.coalesce = sinks.Coalesce{Quiet: 200 * time.Millisecond, MaxDelay: time.Second, MaxBatch: 5}
 	}
 	s.mapper.gone = []string{"", "", "ignore", "set"}[s.rng.IntN(4)]
+	s.mapper.slim = s.rng.IntN(4) == 0
+	s.mapper.set = []sinks.Field{{Name: "C", Value: json.RawMessage("-1")}}
+	s.changes = watchChanges(s.world)
 	s.target.limits.Timeout = time.Duration(500+s.rng.IntN(4500)) * time.Millisecond
 	if s.rng.IntN(3) == 0 {
 		s.log.max = 1 + s.rng.IntN(3)
@@ -146,7 +152,7 @@ func (d *deal) row(id int, without ...string) string {
 	for _, c := range []struct {
 		name string
 		v    int
-	}{{"a", d.a}, {"b", d.b}, {"note", d.note}} {
+	}{{"a", d.a}, {"b", d.b}, {"note", d.note}, {"c", d.c}, {"d", d.d}} {
 		if !slices.Contains(without, c.name) {
 			cols = append(cols, fmt.Sprintf("%q:%d", c.name, c.v))
 		}
@@ -163,11 +169,15 @@ func (s *sim) change() {
 	s.source.mu.Lock()
 	switch {
 	case d == nil:
-		d = &deal{a: s.draw(10), b: s.draw(10), note: s.last, on: true}
+		d = &deal{a: s.draw(10), b: s.draw(10), c: s.draw(3), d: s.draw(3), note: s.last, on: true}
 		s.deals[id] = d
 		ch.Op, ch.After = cdc.OpCreate, d.row(id)
 		if s.chance(4) { // a row that got this key takes its unchanged note along
-			ch.After, ch.Absent = d.row(id, "note"), []string{"note"}
+			ch.Absent = []string{"note"}
+			if s.chance(2) {
+				ch.Absent = append(ch.Absent, "d")
+			}
+			ch.After = d.row(id, ch.Absent...)
 		}
 		s.source.rows[ch.Key] = d.row(id)
 	case s.chance(6):
@@ -187,9 +197,18 @@ func (s *sim) change() {
 		} else if s.chance(2) {
 			ch.Absent = append(ch.Absent, "note")
 		}
+		if s.chance(3) {
+			d.c = s.draw(3)
+		}
+		if s.chance(3) {
+			d.d = s.draw(3)
+		} else if s.chance(2) {
+			ch.Absent = append(ch.Absent, "d")
+		}
 		ch.After = d.row(id, ch.Absent...)
 		s.source.rows[ch.Key] = d.row(id)
 	}
+	s.changes.was(ch.Key, ch.Position, s.deals[id])
 	s.source.mu.Unlock()
 	lane := cdc.Lanes()[s.draw(3)]
 	s.history = append(s.history, logged{lane, ch})
@@ -224,8 +243,9 @@ func (s *sim) generation() {
 			delete(s.source.rows, keyOf(id))
 		case d != nil && s.chance(3):
 			s.last++
-			d.a, d.b, d.note = s.draw(10), s.draw(10), s.last
+			d.a, d.b, d.c, d.d, d.note = s.draw(10), s.draw(10), s.draw(3), s.draw(3), s.last
 			s.source.rows[keyOf(id)] = d.row(id)
+			s.changes.was(keyOf(id), at(s.last), d)
 		}
 	}
 	s.source.mu.Unlock()
@@ -314,10 +334,12 @@ func (s *sim) converged() {
 		}
 		want := "nothing"
 		if d := s.deals[id]; d != nil && d.on {
-			want = fmt.Sprintf("Note=%d Sum=%d+%d", d.note, d.a, d.b)
+			if want = fmt.Sprintf("C=%d D=%d", d.c, d.d); !s.mapper.slim {
+				want += fmt.Sprintf(" Note=%d Sum=%d+%d", d.note, d.a, d.b)
+			}
 		}
 		got := s.has(id)
-		if want == "nothing" && (s.mapper.gone == "ignore" || s.mapper.gone == "set" && strings.Contains(got, "Note=-1")) {
+		if want == "nothing" && (s.mapper.gone == "ignore" || s.mapper.gone == "set" && strings.Contains(got, "C=-1")) {
 			continue
 		}
 		if got != want {
@@ -351,6 +373,7 @@ func (s *sim) run() {
 		s.start(func(o *Options) {
 			o.MaxAttempts = 1000
 			o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20}
+			o.Begin = s.changes.begin
 		})
 	}
 	begin()

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,18 @@ type Stats struct {
 	LastErrorAt time.Time
 	// Lanes are by urgency, the most urgent first.
 	Lanes []LaneStats
+	// SLO are of the mappings that have one, in their order.
+	SLO []SLOStats
+}
+
+// SLOStats are of a mapping whose changes are to be accepted by the target so soon
+// after their commit.
+type SLOStats struct {
+	Mapping string
+	Within  time.Duration
+	// Met and Missed count accepted records, by the time since the commit of the newest
+	// change that went into them.
+	Met, Missed uint64
 }
 
 // LaneStats are of one lane, over all partitions.
@@ -83,9 +96,17 @@ type counters struct {
 	foldedIn [laneCount]atomic.Uint64
 }
 
+// slo counts for a mapping.
+type slo struct {
+	mapping     string
+	within      time.Duration
+	met, missed atomic.Uint64
+}
+
 // recorder collects what Stats shows.
 type recorder struct {
 	counters
+	slos    []*slo
 	observe func(lane queue.Lane, d time.Duration) // for metrics
 
 	mu      sync.Mutex // covers all below
@@ -100,8 +121,13 @@ type recorder struct {
 // longest is the longest latency that is told apart.
 const longest = 24 * time.Hour
 
-func newRecorder() *recorder {
+func newRecorder(mappers []Mapper) *recorder {
 	r := &recorder{observe: func(queue.Lane, time.Duration) {}}
+	for _, m := range mappers {
+		if d := m.SLO(); d > 0 {
+			r.slos = append(r.slos, &slo{mapping: m.Name(), within: d})
+		}
+	}
 	for i := range laneCount {
 		r.total[i] = hdrhistogram.New(1, longest.Microseconds(), 2)
 		r.window[i] = hdrhistogram.New(1, longest.Microseconds(), 2)
@@ -119,6 +145,27 @@ func (r *recorder) accepted(lane queue.Lane, d time.Duration) {
 	for _, h := range []*hdrhistogram.Histogram{r.total[lane], r.window[lane]} {
 		// Its only error is a value out of bounds, which this is not.
 		_ = h.RecordValue(d.Microseconds())
+	}
+}
+
+// within counts a record that was accepted now for the mapping's objective. Only a
+// change that was committed just then says how fast delivery is: a row that a backfill
+// read, or that a sweep looked for, has been at the source for any length of time, and
+// a load of old rows would drown what the objective is about. The same goes for a
+// replay; here it does not come, as what was seen before is stale. Clocks that do not
+// agree may make the time negative, which counts as met.
+func (r *recorder) within(mapping string, newest cdc.Change, now time.Time) {
+	if newest.Op != cdc.OpCreate && newest.Op != cdc.OpUpdate && newest.Op != cdc.OpDelete {
+		return
+	}
+	for _, o := range r.slos {
+		switch {
+		case o.mapping != mapping:
+		case now.Sub(newest.Time) <= o.within:
+			o.met.Add(1)
+		default:
+			o.missed.Add(1)
+		}
 	}
 }
 
@@ -150,6 +197,9 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 			Lane: lane, Read: r.gauges.read[i], Open: r.gauges.open[i], Oldest: r.gauges.oldest[i], Delivered: hs[i].TotalCount(), Folded: c.foldedIn[i].Load(),
 			P50: at(50), P95: at(95), P99: at(99), P100: at(100),
 		})
+	}
+	for _, o := range r.slos {
+		s.SLO = append(s.SLO, SLOStats{Mapping: o.mapping, Within: o.within, Met: o.met.Load(), Missed: o.missed.Load()})
 	}
 	return s
 }
@@ -185,5 +235,10 @@ func (e *Engine) Window() Stats {
 	now.Stale -= was.Stale
 	now.Truncates -= was.Truncates
 	now.Swept -= was.Swept
+	now.SLO = slices.Clone(now.SLO) // the other is kept
+	for i, o := range was.SLO {
+		now.SLO[i].Met -= o.Met
+		now.SLO[i].Missed -= o.Missed
+	}
 	return now
 }

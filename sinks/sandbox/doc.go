@@ -10,6 +10,9 @@
 // key). Faults happen before or after the records are applied, the second being
 // an answer that is lost.
 //
-// It imports cdc for Position and nothing else of walbridge. The control paths
+// Of an object whose schema it is given (Options.Schemas) it answers with that at
+// /{app}/describe/{object}, and refuses, record by record, what the schema does not allow.
+//
+// It imports cdc for Position, sinks for Schema and nothing else of walbridge. The control paths
 // (/_faults, /_reset) ask for no token: bind it to loopback.
 package sandbox

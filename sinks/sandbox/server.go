@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/walbridge/walbridge/sinks"
 )
 
 // The apps that a Server has when Options names none.
@@ -40,6 +42,9 @@ type App struct {
 type Options struct {
 	// Apps by name; nil means crm, forecast and commission without limits of rate.
 	Apps map[string]App
+	// Schemas are those of objects, by app: a record that its object's does not allow is
+	// refused. Objects without one take anything.
+	Schemas map[string]map[string]*sinks.Schema
 	// History bounds how many applied records each app remembers for checkers;
 	// zero remembers none. What no longer fits is counted in Stats.
 	History int
@@ -81,6 +86,7 @@ func New(o Options) *Server {
 	}
 	for name, conf := range o.Apps {
 		s.apps[name] = newApp(name, conf, o.History)
+		s.apps[name].schemas = o.Schemas[name]
 	}
 	s.mux = s.routes()
 	return s
@@ -92,6 +98,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{app}/batch", s.batch)
+	mux.HandleFunc("GET /{app}/describe/{object}", s.describe)
 	mux.HandleFunc("GET /{app}/objects/{object}", s.listObjects)
 	mux.HandleFunc("GET /_faults", s.getFaults)
 	mux.HandleFunc("POST /_faults", s.postFaults)

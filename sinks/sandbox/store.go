@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
 )
 
 // Object is what an app holds under one key.
@@ -60,6 +61,7 @@ type app struct {
 	name       string
 	conf       App
 	maxHistory int
+	schemas    map[string]*sinks.Schema // by object, never changed after New
 
 	// mu covers what follows. It is never held during I/O nor together with
 	// another lock.
@@ -105,7 +107,11 @@ func (a *app) apply(object string, records []checked) []result {
 	defer a.mu.Unlock()
 	a.stats.Records += int64(len(records))
 	for i := range records {
-		if r := records[i].refusal; r != nil {
+		r := records[i].refusal
+		if r == nil {
+			r = a.violationLocked(object, &records[i])
+		}
+		if r != nil {
 			a.stats.Refused++
 			results[i] = result{Code: r.Code, Message: r.Message, Retryable: r.Retryable}
 			continue
@@ -113,6 +119,20 @@ func (a *app) apply(object string, records []checked) []result {
 		results[i] = result{OK: true, ID: a.applyLocked(object, &records[i])}
 	}
 	return results
+}
+
+// violationLocked looks at a record as what came before it in the same batch has left
+// the object, since that decides whether it makes one.
+func (a *app) violationLocked(object string, c *checked) *Refusal {
+	schema := a.schemas[object]
+	if schema == nil {
+		return nil
+	}
+	var held map[string]json.RawMessage
+	if o := a.objects[object][c.key]; o != nil {
+		held = o.Fields
+	}
+	return violation(schema, &c.Record, held)
 }
 
 func (a *app) applyLocked(object string, c *checked) string {

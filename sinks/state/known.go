@@ -25,8 +25,8 @@ type Known struct {
 	Seen cdc.Position
 	// Live tells that the target holds a record made from the key.
 	Live bool
-	// Doubt tells that a first write was begun and its outcome is not known: the
-	// target may hold a record.
+	// Doubt tells that a first write or, of one that is Live, a delete was begun and
+	// its outcome is not known: the target may hold a record, or none.
 	Doubt bool
 	// Partial tells that the last change delivered had absent columns. The target
 	// holds their values if nothing overtook anything; an older change that still
@@ -35,6 +35,10 @@ type Known struct {
 	// Lacking tells that the target may lack columns, because a record was parked or
 	// a delete was begun: absent columns of the next change are not what it holds.
 	Lacking bool
+	// Sent is what the target holds of the fields that are only written when they
+	// change, as in sinks.Record. A token that a request may make untrue is taken
+	// out before the request is made.
+	Sent string
 	// Key is the target key of the record.
 	Key sinks.Field
 }
@@ -42,11 +46,21 @@ type Known struct {
 // Prior is what a mapping is told of the key. A record in doubt counts as live:
 // deleting one that is not there does no harm, forgetting one does.
 func (k Known) Prior() sinks.Prior {
-	return sinks.Prior{Live: k.Live || k.Doubt, Key: k.Key}
+	return sinks.Prior{Live: k.Live || k.Doubt, Doubt: k.Doubt, Key: k.Key, Sent: k.held()}
 }
 
-// String gives the form that is stored: position, flags, and the target key as a
-// JSON object.
+// held is Sent where it counts: a record that is to be made whole, or that may not
+// be there, is sent with all its fields. What has no place in the stored form does
+// not count either, which costs a request, not a key whose state cannot be read.
+func (k Known) held() string {
+	if !k.Live || k.Doubt || k.Lacking || strings.ContainsFunc(k.Sent, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return ""
+	}
+	return k.Sent
+}
+
+// String gives the form that is stored: position, flags with, behind an equals
+// sign, what was sent, and the target key as a JSON object.
 func (k Known) String() string {
 	b := k.Seen.Append(make([]byte, 0, 64))
 	b = append(b, ' ')
@@ -58,6 +72,9 @@ func (k Known) String() string {
 	}
 	if len(b) == n {
 		b = append(b, '-')
+	}
+	if sent := k.held(); sent != "" {
+		b = append(append(b, '='), sent...)
 	}
 	if k.Key.Name == "" {
 		return string(b)
@@ -94,6 +111,7 @@ func ParseKnown(s string) (Known, error) {
 		return k, errors.New("parse state: it does not begin with a position")
 	}
 	letters, object, _ := strings.Cut(rest, " ")
+	letters, k.Sent, _ = strings.Cut(letters, "=")
 	for _, f := range k.flags() {
 		*f.on = strings.IndexByte(letters, f.letter) >= 0
 	}

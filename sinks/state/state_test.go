@@ -216,7 +216,7 @@ func TestGroupGone(t *testing.T) {
 func TestCommitAndLoad(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		c := b.claim("one")
-		live := Known{Seen: at(5, 2), Live: true, Key: sinks.Field{Name: "Ext__c", Value: json.RawMessage(`"a\u0000b"`)}}
+		live := Known{Seen: at(5, 2), Live: true, Sent: "aB3_,x-9", Key: sinks.Field{Name: "Ext__c", Value: json.RawMessage(`"a\u0000b"`)}}
 		k0, k1 := Key{"deals", `{"id":1}`}, Key{"deals", `{"id":2}`}
 		w := Commit{ID: 1, Writes: []Write{{Key: k0, Known: live}}, Dead: []DeadLetter{{
 			Key: k0, Table: cdc.Table{Schema: "public", Name: "deals"}, Op: "upsert", Code: "TOO_LONG", Error: "too long",
@@ -256,8 +256,12 @@ func TestKnownText(t *testing.T) {
 	if s := (Known{Seen: at(7, 4), Live: true, Partial: true, Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}}).String(); s != `7-4 la {"id":5}` {
 		t.Errorf("text is %s", s)
 	}
+	if s := (Known{Seen: at(7, 4), Live: true, Sent: "x=d,ap", Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}}).String(); s != `7-4 l=x=d,ap {"id":5}` {
+		t.Errorf("text is %s", s)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		k := Known{
+			Sent: rapid.StringMatching(`[!-~]*`).Draw(t, "sent"),
 			Seen: at(rapid.Uint64().Draw(t, "lsn"), rapid.Uint64().Draw(t, "ord")),
 			Live: rapid.Bool().Draw(t, "l"), Doubt: rapid.Bool().Draw(t, "d"), Partial: rapid.Bool().Draw(t, "a"), Lacking: rapid.Bool().Draw(t, "p"),
 		}
@@ -269,10 +273,35 @@ func TestKnownText(t *testing.T) {
 			k.Key = sinks.Field{Name: name, Value: v}
 		}
 		got, err := ParseKnown(k.String())
-		if err != nil || !reflect.DeepEqual(got, k) {
-			t.Fatalf("%s reads as %+v, %v", k, got, err)
+		if err != nil || !reflect.DeepEqual(got.Prior(), k.Prior()) {
+			t.Fatalf("%s is told as %+v, %v", k, got.Prior(), err)
+		}
+		if !k.Live || k.Doubt || k.Lacking {
+			if k.Sent = ""; k.Prior().Sent != "" {
+				t.Fatalf("%s is trusted", k)
+			}
+		}
+		if !reflect.DeepEqual(got, k) {
+			t.Fatalf("%s reads as %+v", k, got)
 		}
 	})
+	// What a mapping gives against the rules costs that field, not the key.
+	for _, sent := range []string{"a b", "a\n", "\u00e9", "\xff", "a\x7f"} {
+		k := Known{Seen: at(7, 4), Live: true, Sent: sent, Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}}
+		if k.Prior().Sent != "" || k.String() != `7-4 l {"id":5}` {
+			t.Errorf("%q is kept as %s", sent, k)
+		}
+	}
+	// As older versions wrote it.
+	for text, want := range map[string]Known{
+		"7-4 -":                {Seen: at(7, 4)},
+		`7-4 la {"id":5}`:      {Seen: at(7, 4), Live: true, Partial: true, Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}},
+		`7-4 dp {"id":"a= b"}`: {Seen: at(7, 4), Doubt: true, Lacking: true, Key: sinks.Field{Name: "id", Value: json.RawMessage(`"a= b"`)}},
+	} {
+		if got, err := ParseKnown(text); err != nil || !reflect.DeepEqual(got, want) || got.String() != text {
+			t.Errorf("%s reads as %+v, %v", text, got, err)
+		}
+	}
 	for _, bad := range []string{"", "7", "7-4", "x y", `7-4 l {"a":1,"b":2}`, `7-4 l {`} {
 		if _, err := ParseKnown(bad); err == nil {
 			t.Errorf("%q was read", bad)

@@ -99,3 +99,41 @@ func TestKeysOfThePage(t *testing.T) {
 		}
 	}
 }
+
+// So does the mapping of the README, beside one that it refers to.
+func TestMappingOfTheReadme(t *testing.T) {
+	deals := cdc.Table{Schema: "public", Name: "deals"}
+	cat := &mapping.MemoryCatalog{TableColumns: tablesOf(`CREATE TABLE deals (id bigint PRIMARY KEY, account_id bigint, name text, stage text, amount numeric(12,2), currency text, close_date date, closed_at timestamptz, owner_email text);
+CREATE TABLE accounts (id bigint PRIMARY KEY, name text);`)}
+	accounts, err := mapping.Parse("accounts-to-crm.yaml", []byte("from: accounts\nto: crm/Account\nkey: {K: id}\nfields: {Name: name}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, text := range blocks(read(t, "README.md"), "yaml") {
+		if !strings.Contains(text, "from: ") {
+			continue
+		}
+		found++
+		f, err := mapping.Parse("deals.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := mapping.CompileAmong(f, []*mapping.File{f, accounts}, cat)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := trial.Parse("deals.yaml", []byte(text), trial.Subject{Table: deals, Columns: cat.TableColumns[deals], Key: f.Key.Field})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range s.Cases {
+			if r := s.Run(m, c); !r.Passed {
+				t.Errorf("%s: %s %v", c.Name, r.Problem, r.Diff())
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("the README shows %d mappings", found)
+	}
+}

@@ -93,6 +93,8 @@ type Target struct {
 	Requests    uint64    `json:"requests"`
 	Retries     uint64    `json:"retries"`
 	Parked      uint64    `json:"parked"`
+	SLOMet      uint64    `json:"slo_met"` // records, over the mappings that have an slo
+	SLOMissed   uint64    `json:"slo_missed"`
 	Lanes       []Lane    `json:"lanes"`
 }
 

@@ -144,6 +144,10 @@ func (t *target) status(r *rates, now time.Time) console.Target {
 	case s.PausedUntil.After(now):
 		out.State, out.PausedUntil = "paused", s.PausedUntil
 	}
+	for _, o := range s.SLO {
+		out.SLOMet += o.Met
+		out.SLOMissed += o.Missed
+	}
 	for _, l := range s.Lanes {
 		key := t.name + "/" + l.Lane
 		out.Lanes = append(out.Lanes, console.Lane{

@@ -140,6 +140,9 @@ function drawTarget(nodes, target, now) {
   text(nodes.requests, format.count(target.requests));
   look(nodes.retries, "n", target.retries > 0 ? "warn" : "plain", format.count(target.retries));
   look(nodes.parked, "n", target.parked > 0 ? "bad" : "plain", format.count(target.parked));
+  const promised = target.slo_met + target.slo_missed;
+  look(nodes.slo, "n", target.slo_missed > 0 ? "warn" : "plain",
+    promised > 0 ? format.count(target.slo_met) + " of " + format.count(promised) : format.none);
   show(nodes.error, Boolean(target.last_error));
   text(nodes.error, target.last_error ? "Last error: " + target.last_error : "");
   target.lanes.forEach((lane, i) => {
@@ -203,6 +206,7 @@ function buildHead(body, width) {
   nodes.requests = fact("requests");
   nodes.retries = fact("retries");
   nodes.parked = fact("parked");
+  nodes.slo = fact("in time");
   nodes.error = make("p", { class: "error" }, cell);
   return nodes;
 }
