@@ -69,6 +69,7 @@ func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 		return nil, err
 	}
 	m.outputs, m.fromAt, m.toAt = c.outputs(m, columns), placeOf(f.Path, f.from), placeOf(f.Path, f.to)
+	m.sets = c.setOutputs(m)
 	m.scope, m.names = c.scope, c.scope.Used()
 	m.slots = make(map[string]int, len(m.names))
 	for i, name := range m.names {

@@ -298,6 +298,9 @@ func TestLoadGlob(t *testing.T) {
 	if !errors.As(err, &errs) {
 		t.Fatalf("got %v", err)
 	}
+	if each, eachErr := LoadEach([]string{"a.yaml", "d.yaml"}, dir); len(each) != 1 || each[0].Name != "a" || eachErr == nil {
+		t.Errorf("beside a file with a mistake: got %v, %v", each, eachErr)
+	}
 	for _, want := range []string{
 		filepath.Join(dir, "c.yaml") + `:1:7: name: the file ` + filepath.Join(dir, "a.yaml") + ` already has the mapping name "a"`,
 		filepath.Join(dir, "d.yaml") + `:1:1: form: unknown key "form"; did you mean from?`,

@@ -12,6 +12,16 @@ import (
 // by path within a pattern. The error is of type Errors and has the mistakes of
 // all files, among them patterns that match nothing and names used twice.
 func LoadGlob(patterns []string, baseDir string) ([]*File, error) {
+	files, err := LoadEach(patterns, baseDir)
+	if err != nil {
+		return nil, err
+	}
+	return files, nil
+}
+
+// LoadEach is LoadGlob that also gives the files whose form is right where others have
+// mistakes.
+func LoadEach(patterns []string, baseDir string) ([]*File, error) {
 	var errs Errors
 	var files []*File
 	for _, path := range expand(patterns, baseDir, &errs) {
@@ -23,10 +33,7 @@ func LoadGlob(patterns []string, baseDir string) ([]*File, error) {
 		files = append(files, f)
 	}
 	errs = append(errs, repeatedNames(files)...)
-	if err := errs.Err(); err != nil {
-		return nil, err
-	}
-	return files, nil
+	return files, errs.Err()
 }
 
 func expand(patterns []string, baseDir string, errs *Errors) []string {

@@ -30,6 +30,7 @@ type Mapping struct {
 	set    []constant
 
 	outputs      []Output
+	sets         []Output
 	fromAt, toAt Place
 
 	scope *expr.Scope

@@ -27,6 +27,8 @@ type Output struct {
 	// NotNull tells that it is never null.
 	NotNull bool
 	Write   Write
+	// Source is its expression as the file has it; empty for a constant.
+	Source string
 	// File, Line and Column are where it is in the file.
 	File         string
 	Line, Column int
@@ -34,6 +36,17 @@ type Output struct {
 
 // Outputs gives what the mapping's records are made of, the key first.
 func (m *Mapping) Outputs() []Output { return m.outputs }
+
+// Sets gives the constants that a record is given when its row is gone.
+func (m *Mapping) Sets() []Output { return m.sets }
+
+func (c *compiler) setOutputs(m *Mapping) (out []Output) {
+	for i, s := range m.set {
+		a := &c.f.Delete.Set[i]
+		out = append(out, c.output(&field{name: s.name, constant: json.RawMessage(s.json), slot: -1}, a, nil))
+	}
+	return out
+}
 
 // outputs describes a mapping's fields, which are those of its file.
 func (c *compiler) outputs(m *Mapping, columns []Column) []Output {
@@ -46,7 +59,7 @@ func (c *compiler) outputs(m *Mapping, columns []Column) []Output {
 }
 
 func (c *compiler) output(f *field, a *Assign, columns []Column) Output {
-	o := Output{Name: f.name, Write: f.write, Columns: c.columnsOf(f), File: a.doc.File, Line: a.key.Line, Column: a.key.Column}
+	o := Output{Name: f.name, Write: f.write, Columns: c.columnsOf(f), Source: a.Source, File: a.doc.File, Line: a.key.Line, Column: a.key.Column}
 	switch {
 	case f.constant != nil:
 		o.Constant = f.constant

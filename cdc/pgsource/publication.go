@@ -158,6 +158,26 @@ func (s *Source) readPublication(ctx context.Context, conn *pgx.Conn) (p Publica
 	return p, nil
 }
 
+// publicationPlan gives the statements after which the publication has what is mapped;
+// none if it has.
+func (s *Source) publicationPlan(p *Publication) (statements []string, err error) {
+	name, want := cdc.QuoteIdent(s.options.Publication), s.tables()
+	const options = "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
+	switch {
+	case p.All:
+		return nil, &cdc.SetupError{What: fmt.Sprintf("publication %s was made for all tables, which cannot be altered", s.options.Publication),
+			Hint: "run DROP PUBLICATION " + name + "; walbridge makes it again"}
+	case !p.Exists:
+		return []string{fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (%s)", name, names(want), options)}, nil
+	case p.Changed != "":
+		return []string{fmt.Sprintf("ALTER PUBLICATION %s SET (%s)", name, options),
+			fmt.Sprintf("ALTER PUBLICATION %s SET TABLE %s", name, names(want))}, nil
+	case !p.has(want):
+		return []string{fmt.Sprintf("ALTER PUBLICATION %s SET TABLE %s", name, names(want))}, nil
+	}
+	return nil, nil
+}
+
 // setPublication makes the publication, or gives it the tables that are mapped. It
 // is never dropped: it must be there at every LSN that the slot decodes.
 func (s *Source) setPublication(ctx context.Context, conn *pgx.Conn) error {
@@ -165,30 +185,16 @@ func (s *Source) setPublication(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	name, want := cdc.QuoteIdent(s.options.Publication), s.tables()
-	if p.All {
-		return &cdc.SetupError{What: fmt.Sprintf("publication %s was made for all tables, which cannot be altered", s.options.Publication),
-			Hint: "run DROP PUBLICATION " + name + "; walbridge makes it again"}
-	}
-	const options = "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
-	var statements []string
-	switch {
-	case !p.Exists:
-		statements = []string{fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (%s)", name, names(want), options)}
-	case p.Changed != "":
-		statements = []string{fmt.Sprintf("ALTER PUBLICATION %s SET (%s)", name, options),
-			fmt.Sprintf("ALTER PUBLICATION %s SET TABLE %s", name, names(want))}
-	case !p.has(want):
-		statements = []string{fmt.Sprintf("ALTER PUBLICATION %s SET TABLE %s", name, names(want))}
-	default:
-		return nil
+	statements, err := s.publicationPlan(&p)
+	if err != nil || len(statements) == 0 {
+		return err
 	}
 	for _, sql := range statements {
 		if err := s.publish(ctx, conn, sql); err != nil {
 			return err
 		}
 	}
-	s.logger.Info("publication set up", "publication", s.options.Publication, "tables", len(want))
+	s.logger.Info("publication set up", "publication", s.options.Publication, "tables", len(s.tables()))
 	return nil
 }
 
@@ -200,12 +206,17 @@ func (s *Source) publish(ctx context.Context, conn *pgx.Conn, statement string) 
 	case err == nil:
 		return nil
 	case errors.As(err, &pe) && pe.Code == forbidden:
-		return &cdc.SetupError{What: fmt.Sprintf("role %s may not make or change publication %s", s.config.User, s.options.Publication),
-			Err: errors.New(pe.Message), Hint: "run as the owner of the tables: " + statement}
+		return s.mayNotPublish(statement, errors.New(pe.Message))
 	case errors.As(err, &pe) && pe.Code == duplicateObject && strings.HasPrefix(statement, "CREATE"):
 		return nil // another capture of this bridge was faster
 	}
 	return fmt.Errorf("set up publication %s: %w", s.options.Publication, err)
+}
+
+// mayNotPublish says who can run the statements that the role cannot.
+func (s *Source) mayNotPublish(statements string, cause error) *cdc.SetupError {
+	return &cdc.SetupError{What: fmt.Sprintf("role %s may not make or change publication %s", s.config.User, s.options.Publication),
+		Err: cause, Hint: "run as the owner of the tables: " + statements}
 }
 
 // hasTable tells whether it has a table.

@@ -34,6 +34,27 @@ func (s *Source) Check(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func (s *Source) checkServer(ctx context.Context, conn *pgx.Conn) error {
+	aspects, err := s.serverAspects(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, a := range aspects {
+		if a.Trouble != nil {
+			return a.Trouble
+		}
+	}
+	return nil
+}
+
+// Aspect is something that was looked at.
+type Aspect struct {
+	// Good says that it is as it has to be, where there is no trouble.
+	Good    string
+	Trouble *cdc.SetupError
+}
+
+// serverAspects looks at what every capture needs of the server.
+func (s *Source) serverAspects(ctx context.Context, conn *pgx.Conn) ([]Aspect, error) {
 	var version int
 	var level string
 	var may bool
@@ -41,19 +62,26 @@ func (s *Source) checkServer(ctx context.Context, conn *pgx.Conn) error {
 COALESCE((SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user), false)
 OR EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'rds_replication' AND pg_has_role(current_user, oid, 'member'))`).
 		Scan(&version, &level, &may)
-	switch {
-	case err != nil:
-		return fmt.Errorf("read settings of postgres: %w", err)
-	case version < oldestVersion:
-		return &cdc.SetupError{What: fmt.Sprintf("postgres at %s is version %d", s.where, version/10000), Hint: "walbridge needs 14 or newer"}
-	case level != "logical":
-		return &cdc.SetupError{What: fmt.Sprintf("postgres at %s has wal_level = %s", s.where, level),
+	if err != nil {
+		return nil, fmt.Errorf("read settings of postgres: %w", err)
+	}
+	out := []Aspect{
+		{Good: fmt.Sprintf("version %d.%d at %s", version/10000, version%10000, s.where)},
+		{Good: "wal_level is logical"},
+		{Good: fmt.Sprintf("role %s may replicate", s.config.User)},
+	}
+	if version < oldestVersion {
+		out[0].Trouble = &cdc.SetupError{What: fmt.Sprintf("postgres at %s is version %d", s.where, version/10000), Hint: "walbridge needs 14 or newer"}
+	}
+	if level != "logical" {
+		out[1].Trouble = &cdc.SetupError{What: fmt.Sprintf("postgres at %s has wal_level = %s", s.where, level),
 			Hint: "run ALTER SYSTEM SET wal_level = logical; and restart the server (on a managed one, set it in its parameters: rds.logical_replication = 1, cloudsql.logical_decoding = on)"}
-	case !may:
-		return &cdc.SetupError{What: fmt.Sprintf("role %s may not replicate", s.config.User),
+	}
+	if !may {
+		out[2].Trouble = &cdc.SetupError{What: fmt.Sprintf("role %s may not replicate", s.config.User),
 			Hint: fmt.Sprintf("run ALTER ROLE %s REPLICATION as a superuser (on RDS: GRANT rds_replication TO %[1]s)", cdc.QuoteIdent(s.config.User))}
 	}
-	return nil
+	return out, nil
 }
 
 // checkTables tells what is wrong with each captured table of which something is.

@@ -145,18 +145,30 @@ func (l *Log) checkPolicy(ctx context.Context, where string) error {
 		memory, err := infoOf(ctx, p.client, "memory")
 		if isRefused(err) {
 			l.logger.Warn("redis does not let us see its memory policy, which must be noeviction", "server", where,
-				"hint", "allow the user the command INFO: ACL SETUSER … +info")
+				"hint", mayInfo)
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("read memory policy of redis at %s: %w", where, err)
 		}
-		if policy := memory["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-			return &cdc.SetupError{What: fmt.Sprintf("redis at %s has maxmemory-policy %s, which throws away unread entries when memory is short", where, policy),
-				Hint: "run CONFIG SET maxmemory-policy noeviction and put it into redis.conf"}
+		if trouble := policyTrouble(where, memory["maxmemory_policy"]); trouble != nil {
+			return trouble
 		}
 	}
 	return nil
+}
+
+// mayInfo lets us see what a server does.
+const mayInfo = "allow the user the command INFO: ACL SETUSER … +info"
+
+// policyTrouble says that a server throws entries away; nil if it does not, or does not
+// tell.
+func policyTrouble(where, policy string) *cdc.SetupError {
+	if policy == "" || policy == "noeviction" {
+		return nil
+	}
+	return &cdc.SetupError{What: fmt.Sprintf("redis at %s has maxmemory-policy %s, which throws away unread entries when memory is short", where, policy),
+		Hint: "run CONFIG SET maxmemory-policy noeviction and put it into redis.conf"}
 }
 
 // Keys names the log's Redis keys.

@@ -43,13 +43,22 @@ func (l *Log) describe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read description of the log: %w", err)
 	}
-	if v := fmt.Sprint(have[0]); v != strconv.Itoa(formatVersion) {
-		return &cdc.SetupError{What: fmt.Sprintf("the log %q is of version %s, this walbridge knows version %d", l.keys.Name, v, formatVersion),
+	if trouble := l.misfit(fmt.Sprint(have[0]), fmt.Sprint(have[1])); trouble != nil {
+		return trouble
+	}
+	return nil
+}
+
+// misfit says that the log, as its description tells, is not the one that was asked for;
+// nil if it is.
+func (l *Log) misfit(version, partitions string) *cdc.SetupError {
+	if version != strconv.Itoa(formatVersion) {
+		return &cdc.SetupError{What: fmt.Sprintf("the log %q is of version %s, this walbridge knows version %d", l.keys.Name, version, formatVersion),
 			Hint: "run the version of walbridge that made the log, or give the bridge another name and start anew"}
 	}
-	if s := fmt.Sprint(have[1]); s != strconv.Itoa(l.partitions) {
-		return &cdc.SetupError{What: fmt.Sprintf("the log %q was made with %s partitions, the configuration says %d", l.keys.Name, s, l.partitions),
-			Hint: fmt.Sprintf("set redis.partitions: %s, or give the bridge another name and start anew: the order of a key is kept within its partition", s)}
+	if partitions != strconv.Itoa(l.partitions) {
+		return &cdc.SetupError{What: fmt.Sprintf("the log %q was made with %s partitions, the configuration says %d", l.keys.Name, partitions, l.partitions),
+			Hint: fmt.Sprintf("set redis.partitions: %s, or give the bridge another name and start anew: the order of a key is kept within its partition", partitions)}
 	}
 	return nil
 }

@@ -31,3 +31,22 @@ func MappingPatterns(path string, getenv func(string) (string, bool)) (patterns 
 	}
 	return patterns, dir, doc.Err()
 }
+
+// OfflineTargets gives the names of the targets of a configuration, likewise without
+// servers and secrets; none where there is no such section.
+func OfflineTargets(path string) (names []string, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, Errors{{File: path, Msg: "cannot be read: " + cause(err).Error(), Hint: "name the configuration with -c"}}
+	}
+	doc, err := yamldoc.Parse(path, data, false) // excerpts could show a password
+	if err != nil {
+		return nil, err
+	}
+	if n := doc.Root.Get("targets"); n != nil && n.Kind == yamldoc.Map {
+		for _, k := range n.Keys {
+			names = append(names, k.Text)
+		}
+	}
+	return names, nil
+}

@@ -38,3 +38,21 @@ func TestMappingPatterns(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestOfflineTargets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "walbridge.yaml")
+	for text, want := range map[string][]string{
+		"postgres: {url: \"${NOT_SET}\"}\ntargets:\n  crm: {url: \"${NOT_SET}\"}\n  other: {}\n": {"crm", "other"},
+		"name: x\n": nil,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := OfflineTargets(path); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, %v", text, got, err)
+		}
+	}
+	if _, err := OfflineTargets(path + "x"); err == nil {
+		t.Error("a file that is not there has targets")
+	}
+}
