@@ -89,7 +89,7 @@ func TestOutputs(t *testing.T) {
 	want := []string{
 		"Ext__c true integer [id]  0 true always 4", "N false text [name]  80 true always 6", "T false text [notes]  20 false always 7",
 		"A false decimal [amount]  0 false always 8", `C false text [] "abc" 3 true on_create 9`, "D false date [Close Date]  0 false always 10",
-		`X false text [] "ab" 2 true always 11`, "R false reference [id]  0 false always 12", "Z false null [] null 0 false always 13",
+		`X false text [] "ab" 2 true always 11`, "R false reference [id]  0 true always 12", "Z false null [] null 0 false always 13",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -68,7 +68,7 @@ func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	m.outputs, m.fromAt, m.toAt = c.outputs(m, columns), placeOf(f.Path, f.from), placeOf(f.Path, f.to)
+	m.outputs, m.fromAt, m.toAt = c.outputs(m), placeOf(f.Path, f.from), placeOf(f.Path, f.to)
 	m.sets = c.setOutputs(m)
 	m.scope, m.names = c.scope, c.scope.Used()
 	m.slots = make(map[string]int, len(m.names))
@@ -82,7 +82,7 @@ func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 func exprColumns(columns []Column) []expr.Column {
 	out := make([]expr.Column, len(columns))
 	for i, col := range columns {
-		out[i] = expr.Column{Name: col.Name, Type: col.Type}
+		out[i] = expr.Column{Name: col.Name, Type: col.Type, NotNull: col.NotNull}
 	}
 	return out
 }

@@ -2,7 +2,7 @@ package mapping
 
 import (
 	"encoding/json"
-	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/walbridge/walbridge/mapping/expr"
@@ -43,29 +43,29 @@ func (m *Mapping) Sets() []Output { return m.sets }
 func (c *compiler) setOutputs(m *Mapping) (out []Output) {
 	for i, s := range m.set {
 		a := &c.f.Delete.Set[i]
-		out = append(out, c.output(&field{name: s.name, constant: json.RawMessage(s.json), slot: -1}, a, nil))
+		out = append(out, c.output(&field{name: s.name, constant: json.RawMessage(s.json), slot: -1}, a))
 	}
 	return out
 }
 
 // outputs describes a mapping's fields, which are those of its file.
-func (c *compiler) outputs(m *Mapping, columns []Column) []Output {
-	out := []Output{c.output(&m.key, &c.f.Key, columns)}
+func (c *compiler) outputs(m *Mapping) []Output {
+	out := []Output{c.output(&m.key, &c.f.Key)}
 	out[0].Key = true
 	for i := range m.fields {
-		out = append(out, c.output(&m.fields[i], &c.f.Fields[i], columns))
+		out = append(out, c.output(&m.fields[i], &c.f.Fields[i]))
 	}
 	return out
 }
 
-func (c *compiler) output(f *field, a *Assign, columns []Column) Output {
+func (c *compiler) output(f *field, a *Assign) Output {
 	o := Output{Name: f.name, Write: f.write, Columns: c.columnsOf(f), Source: a.Source, File: a.doc.File, Line: a.key.Line, Column: a.key.Column}
 	switch {
 	case f.constant != nil:
 		o.Constant = f.constant
 		o.Type = constantType(f.constant)
 	case f.ref != nil:
-		o.Type = "reference"
+		o.Type, o.NotNull = "reference", f.program.NotNull()
 		return o
 	case f.program.IsConstant():
 		v, err := f.program.Eval(c.scope.NewRow())
@@ -84,15 +84,9 @@ func (c *compiler) output(f *field, a *Assign, columns []Column) Output {
 		}
 		return o
 	}
-	if f.slot < 0 {
+	o.NotNull = f.program.NotNull()
+	if f.program.Type() == expr.Text {
 		o.MaxLen = f.program.MaxLen()
-		return o
-	}
-	for _, col := range columns {
-		if col.Name == o.Columns[0] {
-			o.NotNull = col.NotNull
-			o.MaxLen = textLength(col.Type)
-		}
 	}
 	return o
 }
@@ -121,22 +115,6 @@ func constantType(raw json.RawMessage) string {
 	return expr.Decimal.Word()
 }
 
-// boundedText are the types of text with a length.
-var boundedText = regexp.MustCompile(`^(?:character varying|varchar|character|char|bpchar)\((\d+)\)$`)
-
-// textLength gives the bound of a type of text; zero if it has none.
-func textLength(pg string) int {
-	m := boundedText.FindStringSubmatch(pg)
-	if m == nil {
-		return 0
-	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil { // longer than any length
-		return 0
-	}
-	return n
-}
-
 // Place is where a mistake about the mapping as a whole is told: its table, its target or
 // its condition.
 type Place struct {
@@ -156,6 +134,28 @@ func (m *Mapping) From() Place { return m.fromAt }
 
 // To is where the file names the target.
 func (m *Mapping) To() Place { return m.toAt }
+
+// Needed gives the columns without which a change has no record: those of the condition,
+// the key and references, and of fields that are made of several. A field made of one alone
+// is left as it is where that column was not sent (I5).
+func (m *Mapping) Needed() []string {
+	var out []string
+	add := func(f *field) {
+		for _, slot := range f.inputs {
+			if name := m.names[slot]; !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	add(&m.when)
+	add(&m.key)
+	for i := range m.fields {
+		if f := &m.fields[i]; f.ref != nil || len(f.inputs) > 1 {
+			add(f)
+		}
+	}
+	return out
+}
 
 // Columns gives the columns that the mapping reads, for its condition too.
 func (m *Mapping) Columns() []string { return m.names }

@@ -40,6 +40,8 @@ type TableSurvey struct {
 	Filtered bool
 	// Apart are columns that an update may leave out when it does not change them.
 	Apart []string
+	// Large tells that the table has values that are stored apart.
+	Large bool
 	// Generated are columns that PostgreSQL computes, with what of.
 	Generated map[string]string
 }
@@ -186,6 +188,8 @@ SELECT n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE'), has_table_pri
       AND l.relreplident <> 'f' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attstorage IN ('x', 'e')
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = l.oid AND a.attnum = ANY (i.indkey::int2[])
         AND CASE l.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) ORDER BY 1),
+  EXISTS (SELECT FROM pg_catalog.pg_class l WHERE (l.oid = c.oid OR l.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid)))
+    AND l.reltoastrelid <> 0 AND pg_catalog.pg_relation_size(l.reltoastrelid) > 0),
   COALESCE((SELECT jsonb_object_agg(a.attname, pg_get_expr(d.adbin, d.adrelid)) FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped), '{}')
@@ -207,7 +211,7 @@ func (s *Source) surveyTables(ctx context.Context, conn *pgx.Conn) (map[cdc.Tabl
 	for rows.Next() {
 		var t cdc.Table
 		var v TableSurvey
-		if err := rows.Scan(&t.Schema, &t.Name, &v.Enter, &v.Read, &v.Filtered, &v.Apart, &v.Generated); err != nil {
+		if err := rows.Scan(&t.Schema, &t.Name, &v.Enter, &v.Read, &v.Filtered, &v.Apart, &v.Large, &v.Generated); err != nil {
 			return nil, fmt.Errorf("read privileges of tables: %w", err)
 		}
 		v.Trouble = wrong[t]

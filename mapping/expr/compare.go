@@ -90,7 +90,7 @@ func (c *compiler) comparison(op string, l, r typed, at int) (typed, error) {
 		"<": func(c int) bool { return c < 0 }, "<=": func(c int) bool { return c <= 0 },
 		">": func(c int) bool { return c > 0 }, ">=": func(c int) bool { return c >= 0 },
 	}[op]
-	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+	return typed{typ: Bool, at: at, notNull: l.notNull && r.notNull, eval: func(row *Row) (value, error) {
 		a, b, err := both(row, l, r)
 		if err != nil || !a.set || !b.set {
 			return value{}, err
@@ -108,7 +108,7 @@ func (c *compiler) nilTest(op string, l, r typed, at int) (typed, error) {
 	if l.typ == Nil {
 		x = r
 	}
-	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+	return typed{typ: Bool, at: at, notNull: true, eval: func(row *Row) (value, error) {
 		v, err := x.eval(row)
 		if err != nil {
 			return value{}, err
@@ -156,7 +156,11 @@ func (c *compiler) in(n *ast.BinaryNode, at int) (typed, error) {
 			return typed{}, err
 		}
 	}
-	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+	notNull := left.notNull
+	for _, it := range items {
+		notNull = notNull && it.right.notNull
+	}
+	return typed{typ: Bool, at: at, notNull: notNull, eval: func(row *Row) (value, error) {
 		sawNull := false
 		for _, it := range items {
 			a, b, err := both(row, it.left, it.right)
@@ -223,7 +227,7 @@ func (c *compiler) search(op string, l, r typed, at int) (typed, error) {
 	test := map[string]func(string, string) bool{
 		"contains": strings.Contains, "startsWith": strings.HasPrefix, "endsWith": strings.HasSuffix,
 	}[op]
-	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+	return typed{typ: Bool, at: at, notNull: l.notNull && r.notNull, eval: func(row *Row) (value, error) {
 		a, b, err := both(row, l, r)
 		if err != nil || !a.set || !b.set {
 			return value{}, err
@@ -245,7 +249,7 @@ func (c *compiler) matches(l, r typed, at int) (typed, error) {
 		return typed{}, err
 	}
 	long := &Error{Offset: at, Msg: tooMuch}
-	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+	return typed{typ: Bool, at: at, notNull: l.notNull, eval: func(row *Row) (value, error) {
 		v, err := l.eval(row)
 		if err != nil || !v.set {
 			return value{}, err

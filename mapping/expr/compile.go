@@ -2,8 +2,11 @@ package expr
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cockroachdb/apd/v3"
 	"github.com/expr-lang/expr/ast"
@@ -21,8 +24,10 @@ type typed struct {
 	at     int    // offset in the source
 	column string // set for a plain column
 	path   string // set for a column and a path into it, as it is written
-	// maxLen is how many characters it has at most, where that is known.
-	maxLen int
+	// notNull tells that it is never null; maxLen is how many characters a text has, or the
+	// digits of a whole number, at most, zero where that is not known.
+	notNull bool
+	maxLen  int
 	// wholeLiteral is set for a whole number written out, which round needs.
 	wholeLiteral *int
 	textLiteral  *string
@@ -59,7 +64,7 @@ func (c *compiler) compile(n ast.Node) (typed, error) {
 		return c.decimal(n)
 	case *ast.StringNode:
 		t := constant(Text, textOf(n.Value), at)
-		t.textLiteral = &n.Value
+		t.textLiteral, t.maxLen = &n.Value, utf8.RuneCountInString(n.Value)
 		return t, nil
 	case *ast.IdentifierNode:
 		return c.identifier(n.Value, at)
@@ -88,7 +93,7 @@ func (c *compiler) compile(n ast.Node) (typed, error) {
 }
 
 func constant(t Type, v value, at int) typed {
-	return typed{typ: t, at: at, eval: func(*Row) (value, error) { return v, nil }}
+	return typed{typ: t, at: at, notNull: v.set, eval: func(*Row) (value, error) { return v, nil }}
 }
 
 // decimal takes a literal from the source's text: the parser has already made
@@ -152,7 +157,7 @@ func (c *compiler) columnNode(col Column, at int) typed {
 		row.decoded[slot], row.has[slot] = v, true
 		return v, nil
 	}
-	return typed{eval: eval, typ: t, at: at, column: name, path: name}
+	return typed{eval: eval, typ: t, at: at, column: name, path: name, notNull: col.NotNull, maxLen: textLength(col.Type)}
 }
 
 func (c *compiler) unary(n *ast.UnaryNode) (typed, error) {
@@ -166,7 +171,7 @@ func (c *compiler) unary(n *ast.UnaryNode) (typed, error) {
 		if x.typ != Bool && x.typ != Nil {
 			return typed{}, c.fail(at, n.Operator, boolHint(x), "%s needs a boolean, not %s:", "the operator", x.typ)
 		}
-		return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+		return typed{typ: Bool, at: at, notNull: x.notNull, eval: func(row *Row) (value, error) {
 			v, err := x.eval(row)
 			if err != nil || !v.set {
 				return value{}, err
@@ -180,7 +185,7 @@ func (c *compiler) unary(n *ast.UnaryNode) (typed, error) {
 		if n.Operator == "+" {
 			return x, nil
 		}
-		t, err := c.arithmetic("-", typed{typ: x.typ, at: at, eval: zero(x.typ)}, x, at)
+		t, err := c.arithmetic("-", typed{typ: x.typ, at: at, notNull: true, eval: zero(x.typ)}, x, at)
 		if x.wholeLiteral != nil {
 			negative := -*x.wholeLiteral
 			t.wholeLiteral = &negative
@@ -218,8 +223,9 @@ func (c *compiler) conditional(n *ast.ConditionalNode) (typed, error) {
 	if err != nil {
 		return typed{}, err
 	}
+	length := longer(yes, no)
 	yes, no = as(t, yes), as(t, no)
-	return typed{typ: t, at: cond.at, eval: func(row *Row) (value, error) {
+	return typed{typ: t, at: cond.at, notNull: yes.notNull && no.notNull, maxLen: length, eval: func(row *Row) (value, error) {
 		v, err := cond.eval(row)
 		if err != nil {
 			return value{}, err
@@ -246,6 +252,47 @@ func (c *compiler) jsonError(x typed) error {
 		path = "x"
 	}
 	return c.fail(x.at, path, fmt.Sprintf("say what it holds: string(%s), int(…), decimal(…) or bool(…); or send it as it is, as a field of its own", path), "a JSON value cannot be calculated with:")
+}
+
+// longer gives the greatest length of two texts of which one is taken; zero where one is
+// not known. A side that is null has none.
+func longer(a, b typed) int {
+	switch {
+	case a.typ == Nil || a.textLiteral != nil && *a.textLiteral == "":
+		return b.maxLen
+	case b.typ == Nil || b.textLiteral != nil && *b.textLiteral == "":
+		return a.maxLen
+	case a.maxLen == 0 || b.maxLen == 0:
+		return 0
+	}
+	return max(a.maxLen, b.maxLen)
+}
+
+// boundedText are the types of text with a length.
+var boundedText = regexp.MustCompile(`^(?:character varying|varchar|character|char|bpchar)\((\d+)\)$`)
+
+// textLength gives how many characters a text, or digits a whole number, of a type has at
+// most; zero if there is no bound.
+func textLength(pg string) int {
+	switch pg {
+	case "uuid":
+		return 36
+	case "bigint":
+		return len("-9223372036854775808")
+	case "integer":
+		return len("-2147483648")
+	case "smallint":
+		return len("-32768")
+	}
+	m := boundedText.FindStringSubmatch(pg)
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil { // longer than any length
+		return 0
+	}
+	return n
 }
 
 // as makes a node give values of type t, which its own type must fit.

@@ -4,12 +4,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // datePart is a piece of a pattern for dates.
 type datePart struct {
 	text  string // as it is, where write is nil
 	write func(b []byte, t time.Time) []byte
+	width int  // the most characters that write gives, up to the year 9999
 	clock bool // it shows the time of day, which a date has not
 }
 
@@ -41,6 +43,21 @@ var dateLetters = []struct {
 	{"SS", true, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "05") }},
 	{"AM", true, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "PM") }},
 	{"PM", true, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "PM") }},
+}
+
+// widthOf gives how many characters a pattern's letters come to at most.
+func widthOf(letters string) int {
+	switch letters {
+	case "HH24", "HH12":
+		return 2
+	case "Month", "Day":
+		return len("September")
+	case "US":
+		return 6
+	case "MS":
+		return 3
+	}
+	return len(letters)
 }
 
 // padded appends a number with noughts before it, up to a width.
@@ -77,7 +94,7 @@ func datePattern(s string) (parts []datePart, bad string) {
 		found := false
 		for i := range dateLetters {
 			if l := &dateLetters[i]; strings.HasPrefix(s, l.letters) {
-				parts, s, found = append(parts, datePart{write: l.write, clock: l.clock}), s[len(l.letters):], true
+				parts, s, found = append(parts, datePart{write: l.write, width: widthOf(l.letters), clock: l.clock}), s[len(l.letters):], true
 				break
 			}
 		}
@@ -114,7 +131,7 @@ func formatDate(c *compiler, k *call) (typed, error) {
 			return typed{}, c.fail(k.args[1].at, pattern, "take the letters for hours, minutes and seconds out", "a date has no time of day:")
 		}
 	}
-	return k.one(Text, func(v value) (value, failed) {
+	out := k.one(Text, func(v value) (value, failed) {
 		if !finite(v.int) {
 			return value{}, isInfinite
 		}
@@ -128,5 +145,9 @@ func formatDate(c *compiler, k *call) (typed, error) {
 			}
 		}
 		return textOf(string(b)), ""
-	}), nil
+	})
+	for _, p := range parts {
+		out.maxLen += max(utf8.RuneCountInString(p.text), p.width)
+	}
+	return out, nil
 }

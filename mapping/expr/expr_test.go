@@ -2,6 +2,7 @@ package expr
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,10 +11,10 @@ import (
 )
 
 var columns = []Column{
-	{"id", "bigint"}, {"name", "character varying(80)"}, {"stage", "deal_stage"}, {"email", "text"},
-	{"amount", "numeric(12,2)"}, {"discount", "numeric"}, {"rate", "double precision"}, {"quantity", "integer"},
-	{"active", "boolean"}, {"won", "boolean"}, {"close_date", "date"}, {"custom", "jsonb"}, {"tags", "text[]"},
-	{"note", "text"}, {"Close Date", "date"}, {"big", "bigint"},
+	{Name: "id", Type: "bigint"}, {Name: "name", Type: "character varying(80)"}, {Name: "stage", Type: "deal_stage"}, {Name: "email", Type: "text"},
+	{Name: "amount", Type: "numeric(12,2)"}, {Name: "discount", Type: "numeric"}, {Name: "rate", Type: "double precision"}, {Name: "quantity", Type: "integer"},
+	{Name: "active", Type: "boolean"}, {Name: "won", Type: "boolean"}, {Name: "close_date", Type: "date"}, {Name: "custom", Type: "jsonb"}, {Name: "tags", Type: "text[]"},
+	{Name: "note", Type: "text"}, {Name: "Close Date", Type: "date"}, {Name: "big", Type: "bigint"},
 }
 
 var row = map[string]string{
@@ -337,6 +338,33 @@ func TestExamplesOfFunctions(t *testing.T) {
 		s.Fill(r, row)
 		if v, err := p.Eval(r); err != nil || v.JSON() != f.Gives {
 			t.Errorf("%s = %s, %v; the table says %s", f.Example, v.JSON(), err, f.Gives)
+		}
+	}
+}
+
+// What is never null, and how long a text can be, is known where it follows from the
+// expression.
+func TestBounds(t *testing.T) {
+	cols := append(slices.Clone(columns), Column{Name: "code", Type: "character varying(20)", NotNull: true}, Column{Name: "uid", Type: "uuid", NotNull: true}, Column{Name: "n", Type: "integer", NotNull: true})
+	for src, want := range map[string]string{
+		"name": "null 80", "code": "20", "uid": "36", "note": "null 0", "'abc'": "3", "upper(code)": "20", "truncate(note, 7)": "null 7", "truncate(note, 7) ?? 'none'": "7",
+		"code + '-' + uid": "57", "code + note": "null 0", "note ?? code": "0", "active ? code : 'x'": "20", "won ? code : nil": "null 20", "pad(code, 30, '0')": "30", "hash(code)": "64",
+		"string(n)": "11", "string(quarter(close_date))": "null 1", "string(won)": "null 5", "map(code, {'a': 'long', 'b': 'x'})": "4", "map(code, {'a': nil}, 'x')": "null 1",
+		"format_date(col('Close Date'), 'YYYY-MM')": "null 7", "email(code)": "null 20", "phone(code, 'DE')": "null 16", "extract(code, 'x')": "null 0", "code ?? ''": "20",
+		"n + 1": "0", "n > 1": "0", "n == nil": "0", "n > 1 && won": "null 0", "n in [1, 2]": "0", "n in [1, nil]": "null 0", "-n": "0", "!(n > 1)": "0", "greatest(n, quantity)": "0",
+		"int(code)": "null 0", "round(n, 2)": "0", "[n]": "0", "tags[0]": "null 0", "code matches 'x'": "0", "date(code)": "null 0", "coalesce(note, 'x')": "0", "code == 'a' ? 1 : 2": "0",
+	} {
+		p, err := NewScope(cols, noEnv).Compile(src, Any)
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		got := fmt.Sprint(p.MaxLen())
+		if !p.NotNull() {
+			got = "null " + got
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", src, got, want)
 		}
 	}
 }

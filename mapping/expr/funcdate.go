@@ -10,20 +10,20 @@ import (
 func dateFunctions() []*function {
 	const g = "dates"
 	part := func(name, about, example, gives string, f func(time.Time) int) *function {
-		return &function{Function: Function{name, g, name + "(x)", about, example, gives}, params: []Type{aMoment}, least: 1, make: partOf(f)}
+		return &function{Function: Function{name, g, name + "(x)", about, example, gives}, params: []Type{aMoment}, least: 1, make: partOf(f, len(gives))}
 	}
 	return []*function{
-		{Function: Function{"date", g, "date(x), date(x, 'Europe/Berlin')", "the date of a text or timestamp; of an instant the one in that zone (UTC if none is given)", "date(updated_at, 'Asia/Tokyo')", `"2026-02-04"`}, params: []Type{anyScalar, Text}, least: 1, make: toDate},
-		{Function: Function{"timestamp", g, "timestamp(x)", "the instant of an ISO text with its offset", "timestamp('2026-02-03T10:00:00+02:00')", `"2026-02-03T08:00:00+00:00"`}, params: []Type{anyScalar}, least: 1, make: toTimestamp},
+		{Function: Function{"date", g, "date(x), date(x, 'Europe/Berlin')", "the date of a text or timestamp; of an instant the one in that zone (UTC if none is given)", "date(updated_at, 'Asia/Tokyo')", `"2026-02-04"`}, params: []Type{anyScalar, Text}, least: 1, mayBeNull: true, make: toDate},
+		{Function: Function{"timestamp", g, "timestamp(x)", "the instant of an ISO text with its offset", "timestamp('2026-02-03T10:00:00+02:00')", `"2026-02-03T08:00:00+00:00"`}, params: []Type{anyScalar}, least: 1, mayBeNull: true, make: toTimestamp},
 		{Function: Function{"in_zone", g, "in_zone(x, 'Europe/Berlin')", "what calendar and clock showed there at an instant; of a timestamp without zone, the instant at which they did", "in_zone(updated_at, 'Europe/Berlin')", `"2026-02-03T18:30:00.25"`}, params: []Type{aMoment, Text}, least: 2, make: inZone},
 		{Function: Function{"format_date", g, "format_date(x, 'DD.MM.YYYY'), format_date(x, 'HH24:MI', 'Europe/Berlin')", "as text, by PostgreSQL's letters: YYYY YY MM Mon Month DD Dy Day D DDD Q IYYY IW HH24 HH12 MI SS MS US AM; others in double quotes", `format_date(close_date, 'DD Mon YYYY')`, `"03 Feb 2026"`}, params: []Type{aMoment, Text, Text}, least: 2, make: formatDate},
 		part("year", "the year", "year(close_date)", "2026", time.Time.Year),
-		part("month", "the month, from 1", "month(close_date)", "2", func(t time.Time) int { return int(t.Month()) }),
-		part("day", "the day of the month", "day(close_date)", "3", time.Time.Day),
+		part("month", "the month, from 1", "month(date('2026-11-30'))", "11", func(t time.Time) int { return int(t.Month()) }),
+		part("day", "the day of the month", "day(date('2026-11-30'))", "30", time.Time.Day),
 		part("weekday", "the day of the week, from 1 for Monday", "weekday(close_date)", "2", isoWeekday),
 		part("quarter", "the quarter of the calendar year", "quarter(close_date)", "1", func(t time.Time) int { return quarterOf(t, 1) }),
-		{Function: Function{"fiscal_quarter", g, "fiscal_quarter(x, 2)", "the quarter of a fiscal year that starts with that month", "fiscal_quarter(date('2026-01-31'), 2)", "4"}, params: []Type{aMoment, Int}, least: 2, make: fiscal(quarterOf)},
-		{Function: Function{"fiscal_year", g, "fiscal_year(x, 2)", "the calendar year in which that fiscal year ends", "fiscal_year(close_date, 2)", "2027"}, params: []Type{aMoment, Int}, least: 2, make: fiscal(fiscalYear)},
+		{Function: Function{"fiscal_quarter", g, "fiscal_quarter(x, 2)", "the quarter of a fiscal year that starts with that month", "fiscal_quarter(date('2026-01-31'), 2)", "4"}, params: []Type{aMoment, Int}, least: 2, make: fiscal(quarterOf, 1)},
+		{Function: Function{"fiscal_year", g, "fiscal_year(x, 2)", "the calendar year in which that fiscal year ends", "fiscal_year(close_date, 2)", "2027"}, params: []Type{aMoment, Int}, least: 2, make: fiscal(fiscalYear, 4)},
 		{Function: Function{"days_between", g, "days_between(from, to)", "how many days from one date to another", "days_between(date('2026-01-31'), close_date)", "3"}, params: []Type{Date, Date}, least: 2, make: daysBetween},
 		{Function: Function{"add_days", g, "add_days(x, 30)", "so many days later", "add_days(close_date, 30)", `"2026-03-05"`}, params: []Type{aMoment, Int}, least: 2, make: addDays},
 		{Function: Function{"add_months", g, "add_months(x, 1)", "so many months later, at the month's end at the latest", "add_months(date('2026-01-31'), 1)", `"2026-02-28"`}, params: []Type{aMoment, Int}, least: 2, make: addMonths},
@@ -137,26 +137,29 @@ func fiscalYear(t time.Time, start int) int {
 	return t.Year()
 }
 
-// partOf makes a function that takes a number of a date.
-func partOf(f func(time.Time) int) func(*compiler, *call) (typed, error) {
+// partOf makes a function that takes a number of a date, of so many digits at most (up to
+// the year 9999).
+func partOf(f func(time.Time) int, digits int) func(*compiler, *call) (typed, error) {
 	return func(_ *compiler, k *call) (typed, error) {
 		t := k.args[0].typ
-		return k.one(Int, func(v value) (value, failed) {
+		out := k.one(Int, func(v value) (value, failed) {
 			if !finite(v.int) {
 				return value{}, isInfinite
 			}
 			return intOf(int64(f(timeOf(t, v.int)))), ""
-		}), nil
+		})
+		out.maxLen = digits
+		return out, nil
 	}
 }
 
-func fiscal(f func(t time.Time, start int) int) func(*compiler, *call) (typed, error) {
+func fiscal(f func(t time.Time, start int) int, digits int) func(*compiler, *call) (typed, error) {
 	return func(c *compiler, k *call) (typed, error) {
 		start, err := k.whole(c, 1, 1, 12)
 		if err != nil {
 			return typed{}, err
 		}
-		return partOf(func(t time.Time) int { return f(t, start) })(c, k)
+		return partOf(func(t time.Time) int { return f(t, start) }, digits)(c, k)
 	}
 }
 

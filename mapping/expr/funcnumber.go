@@ -2,6 +2,7 @@ package expr
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -110,7 +111,8 @@ func extreme(sign int) func(*compiler, *call) (typed, error) {
 			k.args[i] = as(t, k.args[i])
 		}
 		order := orderOf(t)
-		return typed{typ: t, at: k.at, eval: func(row *Row) (value, error) {
+		notNull := slices.ContainsFunc(k.args, func(x typed) bool { return x.notNull })
+		return typed{typ: t, at: k.at, notNull: notNull, eval: func(row *Row) (value, error) {
 			var best value
 			for _, x := range k.args {
 				v, err := x.eval(row)

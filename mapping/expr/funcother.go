@@ -10,16 +10,16 @@ import (
 func otherFunctions() []*function {
 	const p, t, o = "persons", "types", "choice"
 	return []*function{
-		{Function: Function{"first_name", p, "first_name(x)", "all but the last name: of “Lovelace, Ada” what is behind the comma", "first_name('Ada King Lovelace')", `"Ada King"`}, params: []Type{Text}, least: 1, make: personName(firstName)},
-		{Function: Function{"last_name", p, "last_name(x)", "the last name, with particles such as von and van; a single word is a last name", "last_name('Ludwig van Beethoven')", `"van Beethoven"`}, params: []Type{Text}, least: 1, make: personName(lastName)},
-		{Function: Function{"email", p, "email(x)", "an address trimmed and in small letters; null if it is none", "email(' Ada@Example.COM ')", `"ada@example.com"`}, params: []Type{Text}, least: 1, make: personName(emailOf)},
-		{Function: Function{"domain", p, "domain(x)", "the domain of an e-mail address or a web address, in small letters, without www.; null if there is none", "domain('https://www.Acme.com/de')", `"acme.com"`}, params: []Type{Text}, least: 1, make: personName(domainOf)},
-		{Function: Function{"phone", p, "phone(x, 'DE')", "a number in the form E.164; the country (ISO 3166) is for numbers without one, and may be a column; null if it is not a number of a phone", "phone('(030) 901820', 'DE')", `"+4930901820"`}, params: []Type{Text, Text}, least: 2, make: phone},
+		{Function: Function{"first_name", p, "first_name(x)", "all but the last name: of “Lovelace, Ada” what is behind the comma", "first_name('Ada King Lovelace')", `"Ada King"`}, params: []Type{Text}, least: 1, mayBeNull: true, make: personName(firstName)},
+		{Function: Function{"last_name", p, "last_name(x)", "the last name, with particles such as von and van; a single word is a last name", "last_name('Ludwig van Beethoven')", `"van Beethoven"`}, params: []Type{Text}, least: 1, mayBeNull: true, make: personName(lastName)},
+		{Function: Function{"email", p, "email(x)", "an address trimmed and in small letters; null if it is none", "email(' Ada@Example.COM ')", `"ada@example.com"`}, params: []Type{Text}, least: 1, mayBeNull: true, make: personName(emailOf)},
+		{Function: Function{"domain", p, "domain(x)", "the domain of an e-mail address or a web address, in small letters, without www.; null if there is none", "domain('https://www.Acme.com/de')", `"acme.com"`}, params: []Type{Text}, least: 1, mayBeNull: true, make: personName(domainOf)},
+		{Function: Function{"phone", p, "phone(x, 'DE')", "a number in the form E.164; the country (ISO 3166) is for numbers without one, and may be a column; null if it is not a number of a phone", "phone('(030) 901820', 'DE')", `"+4930901820"`}, params: []Type{Text, Text}, least: 2, mayBeNull: true, make: phone},
 
 		{Function: Function{"string", t, "string(x)", "as text; of JSON a text or number, not an object", "string(custom.tier)", `"gold"`}, params: []Type{anyValue}, least: 1, make: toText},
-		{Function: Function{"int", t, "int(x)", "a whole number of a text, decimal, boolean or JSON; an empty text is null, any other that is none an error", "int(custom.seats)", "12"}, params: []Type{anyValue}, least: 1, make: toInt},
-		{Function: Function{"decimal", t, "decimal(x)", "an exact number of a text or JSON, likewise", "decimal('12.50') * 2", "25.00"}, params: []Type{anyValue}, least: 1, make: toDecimal},
-		{Function: Function{"bool", t, "bool(x)", "true or false of a text (true, t, yes, y, on, 1 and their opposites) or JSON", "bool('yes')", "true"}, params: []Type{anyValue}, least: 1, make: toBool},
+		{Function: Function{"int", t, "int(x)", "a whole number of a text, decimal, boolean or JSON; an empty text is null, any other that is none an error", "int(custom.seats)", "12"}, params: []Type{anyValue}, least: 1, mayBeNull: true, make: toInt},
+		{Function: Function{"decimal", t, "decimal(x)", "an exact number of a text or JSON, likewise", "decimal('12.50') * 2", "25.00"}, params: []Type{anyValue}, least: 1, mayBeNull: true, make: toDecimal},
+		{Function: Function{"bool", t, "bool(x)", "true or false of a text (true, t, yes, y, on, 1 and their opposites) or JSON", "bool('yes')", "true"}, params: []Type{anyValue}, least: 1, mayBeNull: true, make: toBool},
 
 		{Function: Function{"map", o, "map(x, {'a': 'b'}), map(x, {'a': 'b'}, 'other')", "the value for x, or for each item of a list; without a last argument a value that is not there is an error. Null stays null", "map(stage, {'won': 'Closed Won', 'lost': 'Closed Lost'}, 'Open')", `"Closed Won"`}, params: []Type{anyValue, unchecked, anyScalar}, least: 2, make: mapped},
 		{Function: Function{"coalesce", o, "coalesce(x, y, …)", "the first that is not null; x ?? y is the same", "coalesce(discount, 0)", "0"}, params: []Type{anyValue}, least: 1, many: true, make: coalesce},
@@ -43,7 +43,16 @@ func toText(c *compiler, k *call) (typed, error) {
 			return out, ""
 		}), nil
 	}
-	return k.one(Text, func(v value) (value, failed) { return textOf(asText(x.typ, v)), "" }), nil
+	out := k.one(Text, func(v value) (value, failed) { return textOf(asText(x.typ, v)), "" })
+	switch x.typ {
+	case Bool:
+		out.maxLen = len("false")
+	case Int, Text:
+		out.maxLen = x.maxLen
+	case Date:
+		out.maxLen = len("5874897-12-31")
+	}
+	return out, nil
 }
 
 func coalesce(c *compiler, k *call) (typed, error) {
@@ -138,10 +147,15 @@ func mapped(c *compiler, k *call) (typed, error) {
 			return typed{}, err
 		}
 	}
-	for i := range results {
-		results[i] = as(t, results[i])
+	notNull, longest := true, typed{typ: Nil}
+	for i, r := range results {
+		notNull = notNull && r.notNull
+		if r.typ != Nil {
+			longest = typed{typ: t, maxLen: longer(longest, r)}
+		}
+		results[i] = as(t, r)
 	}
-	return k.lookUp(t, keyType, func(row *Row, key value) (value, error) {
+	out := k.lookUp(t, keyType, func(row *Row, key value) (value, error) {
 		i, ok := pairs[mapKeyOf(keyType, key)]
 		switch {
 		case ok:
@@ -150,7 +164,11 @@ func mapped(c *compiler, k *call) (typed, error) {
 			return results[len(results)-1].eval(row)
 		}
 		return value{}, k.err("the value is not among the keys, and there is no default")
-	}), nil
+	})
+	if out.notNull = x.notNull && notNull; !x.typ.IsList() {
+		out.maxLen = longest.maxLen
+	}
+	return out, nil
 }
 
 // lookUp makes a call that looks up one value, or each of a list.

@@ -29,7 +29,7 @@ func textFunctions() []*function {
 		{Function: Function{"pad", g, "pad(x, 8, '0')", "filled up from the left to so many characters", "pad(string(id), 6, '0')", `"000042"`}, params: []Type{Text, Int, Text}, least: 3, make: pad},
 		{Function: Function{"length", g, "length(x)", "how many characters a text has, or items a list", "length(name)", `12`}, params: []Type{anyValue}, least: 1, make: length},
 		{Function: Function{"replace", g, "replace(x, 'pattern', 'with')", "each match of a regular expression (RE2) replaced; $1 is its first group", `replace(email, '@.*', '')`, `"Ada.L"`}, params: []Type{Text, Text, Text}, least: 3, make: replace},
-		{Function: Function{"extract", g, "extract(x, 'pattern')", "the first group of the first match, or the match; null if there is none", `extract(email, '@(.*)$')`, `"Example.COM"`}, params: []Type{Text, Text}, least: 2, make: extract},
+		{Function: Function{"extract", g, "extract(x, 'pattern')", "the first group of the first match, or the match; null if there is none", `extract(email, '@(.*)$')`, `"Example.COM"`}, params: []Type{Text, Text}, least: 2, mayBeNull: true, make: extract},
 		{Function: Function{"split", g, "split(x, ',')", "the list of the parts between a separator, trimmed, without empty ones", "split('a, b,,c', ',')", `["a","b","c"]`}, params: []Type{Text, Text}, least: 2, make: split},
 		{Function: Function{"hash", g, "hash(x), hash(x, 'md5')", "a checksum of the text's UTF-8 bytes in small hexadecimal digits: sha256, or sha512, sha1, md5", "hash('ada', 'md5')", `"8c8d357b5e872bbacd45197626bd5759"`}, params: []Type{Text, Text}, least: 1, make: checksum},
 	}
@@ -37,7 +37,9 @@ func textFunctions() []*function {
 
 func plainText(f func(string) string) func(*compiler, *call) (typed, error) {
 	return func(_ *compiler, k *call) (typed, error) {
-		return k.one(Text, func(v value) (value, failed) { return textOf(f(v.text)), "" }), nil
+		out := k.one(Text, func(v value) (value, failed) { return textOf(f(v.text)), "" })
+		out.maxLen = k.args[0].maxLen
+		return out, nil
 	}
 }
 
@@ -83,9 +85,13 @@ func pad(c *compiler, k *call) (typed, error) {
 	if err == nil && utf8.RuneCountInString(with) != 1 {
 		err = c.fail(k.args[2].at, with, "write "+k.f.Usage, "it must be one character:")
 	}
-	return k.one(Text, func(v value) (value, failed) {
+	out := k.one(Text, func(v value) (value, failed) {
 		return textOf(strings.Repeat(with, max(0, n-utf8.RuneCountInString(v.text))) + v.text), ""
-	}), err
+	})
+	if most := k.args[0].maxLen; most > 0 {
+		out.maxLen = max(n, most)
+	}
+	return out, err
 }
 
 func length(c *compiler, k *call) (typed, error) {
@@ -193,9 +199,11 @@ func checksum(c *compiler, k *call) (typed, error) {
 		return typed{}, err
 	}
 	make := checksums[name]
-	return k.one(Text, func(v value) (value, failed) {
+	out := k.one(Text, func(v value) (value, failed) {
 		h := make()
 		h.Write([]byte(v.text))
 		return textOf(hex.EncodeToString(h.Sum(nil))), ""
-	}), nil
+	})
+	out.maxLen = 2 * make().Size()
+	return out, nil
 }

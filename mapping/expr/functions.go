@@ -37,6 +37,8 @@ type function struct {
 	params []Type
 	least  int
 	many   bool
+	// mayBeNull tells that it may give null where no argument is.
+	mayBeNull bool
 	// make compiles a call, whose arguments have the types of params by then.
 	make func(c *compiler, call *call) (typed, error)
 }
@@ -216,7 +218,7 @@ func (k *call) err(why failed) error {
 // one makes a call of a function of one argument that is not null.
 func (k *call) one(result Type, f func(value) (value, failed)) typed {
 	x := k.args[0]
-	return typed{typ: result, at: k.at, eval: func(row *Row) (value, error) {
+	return typed{typ: result, at: k.at, notNull: x.notNull && !k.f.mayBeNull, eval: func(row *Row) (value, error) {
 		v, err := x.eval(row)
 		if err != nil || !v.set {
 			return value{}, err
@@ -232,7 +234,7 @@ func (k *call) one(result Type, f func(value) (value, failed)) typed {
 // two makes a call of a function of two arguments that are not null.
 func (k *call) two(result Type, f func(a, b value) (value, failed)) typed {
 	x, y := k.args[0], k.args[1]
-	return typed{typ: result, at: k.at, eval: func(row *Row) (value, error) {
+	return typed{typ: result, at: k.at, notNull: x.notNull && y.notNull && !k.f.mayBeNull, eval: func(row *Row) (value, error) {
 		a, b, err := both(row, x, y)
 		if err != nil || !a.set || !b.set {
 			return value{}, err

@@ -51,7 +51,7 @@ func (c *compiler) logic(op string, l, r typed, at int) (typed, error) {
 	// decides is the value of one side that settles the answer whatever the other
 	// is, null included.
 	decides := op == "||" || op == "or"
-	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
+	return typed{typ: Bool, at: at, notNull: l.notNull && r.notNull, eval: func(row *Row) (value, error) {
 		a, err := l.eval(row)
 		if err != nil || a.set && a.bool == decides {
 			return a, err
@@ -72,8 +72,9 @@ func (c *compiler) orElse(l, r typed, at int) (typed, error) {
 	if err != nil {
 		return typed{}, err
 	}
+	length := longer(l, r)
 	l, r = as(t, l), as(t, r)
-	return typed{typ: t, at: at, eval: func(row *Row) (value, error) {
+	return typed{typ: t, at: at, notNull: l.notNull || r.notNull, maxLen: length, eval: func(row *Row) (value, error) {
 		v, err := l.eval(row)
 		if err != nil || v.set {
 			return v, err
@@ -85,6 +86,20 @@ func (c *compiler) orElse(l, r typed, at int) (typed, error) {
 // maxText bounds what joining can build: 1000 nodes of long notes would be much.
 const maxText = 1 << 20
 
+// joined gives the greatest length of two texts that are joined; zero where one is not
+// known.
+func joined(a, b typed) int {
+	switch {
+	case a.textLiteral != nil && *a.textLiteral == "":
+		return b.maxLen
+	case b.textLiteral != nil && *b.textLiteral == "":
+		return a.maxLen
+	case a.maxLen == 0 || b.maxLen == 0:
+		return 0
+	}
+	return a.maxLen + b.maxLen
+}
+
 func (c *compiler) concat(l, r typed, at int) (typed, error) {
 	for _, x := range []typed{l, r} {
 		if x.typ != Text && x.typ != Nil {
@@ -92,7 +107,7 @@ func (c *compiler) concat(l, r typed, at int) (typed, error) {
 		}
 	}
 	long := &Error{Offset: at, Msg: "the text is longer than 1 MiB"}
-	return typed{typ: Text, at: at, eval: func(row *Row) (value, error) {
+	return typed{typ: Text, at: at, notNull: l.notNull && r.notNull, maxLen: joined(l, r), eval: func(row *Row) (value, error) {
 		a, b, err := both(row, l, r)
 		if err != nil || !a.set || !b.set {
 			return value{}, err
@@ -131,7 +146,7 @@ func (c *compiler) arithmetic(op string, l, r typed, at int) (typed, error) {
 	bad := &Error{Offset: at, Msg: "the result is not a number"}
 	long := &Error{Offset: at, Msg: "the result has too many digits"}
 	zero := &Error{Offset: at, Msg: "division by zero", Hint: "test the divisor first, such as x == 0 ? nil : y / x"}
-	return typed{typ: Decimal, at: at, eval: func(row *Row) (value, error) {
+	return typed{typ: Decimal, at: at, notNull: l.notNull && r.notNull, eval: func(row *Row) (value, error) {
 		a, b, err := both(row, l, r)
 		if err != nil || !a.set || !b.set {
 			return value{}, err
@@ -164,7 +179,7 @@ func (c *compiler) arithmetic(op string, l, r typed, at int) (typed, error) {
 func intArithmetic(op string, l, r typed, at int) typed {
 	over := &Error{Offset: at, Msg: "the result is beyond a whole number of 64 bits", Hint: "multiply by 1.0 to calculate with decimals"}
 	zero := &Error{Offset: at, Msg: "division by zero", Hint: "test the divisor first"}
-	return typed{typ: Int, at: at, eval: func(row *Row) (value, error) {
+	return typed{typ: Int, at: at, notNull: l.notNull && r.notNull, eval: func(row *Row) (value, error) {
 		x, y, err := both(row, l, r)
 		if err != nil || !x.set || !y.set {
 			return value{}, err

@@ -134,7 +134,7 @@ func (c *compiler) list(n *ast.ArrayNode) (typed, error) {
 	for i := range items {
 		items[i] = as(t, items[i])
 	}
-	return typed{typ: ListOf(t), at: at, eval: func(row *Row) (value, error) {
+	return typed{typ: ListOf(t), at: at, notNull: true, eval: func(row *Row) (value, error) {
 		out := make([]value, len(items))
 		for i, x := range items {
 			v, err := x.eval(row)

@@ -11,7 +11,7 @@ import (
 // personName makes a function of a text that may give null, which an empty text is too.
 func personName(f func(string) string) func(*compiler, *call) (typed, error) {
 	return func(_ *compiler, k *call) (typed, error) {
-		return k.one(Text, func(v value) (value, failed) {
+		out := k.one(Text, func(v value) (value, failed) {
 			if why := tooLong(v.text); why != "" {
 				return value{}, why
 			}
@@ -19,7 +19,9 @@ func personName(f func(string) string) func(*compiler, *call) (typed, error) {
 				return textOf(s), ""
 			}
 			return value{}, ""
-		}), nil
+		})
+		out.maxLen = k.args[0].maxLen
+		return out, nil
 	}
 }
 
@@ -95,7 +97,7 @@ func phone(c *compiler, k *call) (typed, error) {
 		return typed{}, c.fail(k.args[1].at, *code, "write a code of ISO 3166, such as 'DE'", "not a country's code of two letters:")
 	}
 	x, country := k.args[0], k.args[1]
-	return typed{typ: Text, at: k.at, eval: func(row *Row) (value, error) {
+	return typed{typ: Text, at: k.at, maxLen: len("+123456789012345"), eval: func(row *Row) (value, error) {
 		a, b, err := both(row, x, country) // without a country numbers with + are still understood
 		if err != nil || !a.set {
 			return value{}, err

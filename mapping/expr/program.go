@@ -38,6 +38,7 @@ type Program struct {
 	constant []byte
 	ref      *Ref
 	maxLen   int
+	notNull  bool
 }
 
 // Ref is what an expression ref('mapping', key, …) refers to: the record that another
@@ -70,6 +71,9 @@ func (p *Program) Type() Type { return p.typ }
 // MaxLen is the most characters that a text has, where the expression bounds it by itself,
 // such as by truncate; else zero.
 func (p *Program) MaxLen() int { return p.maxLen }
+
+// NotNull tells that the value is never null.
+func (p *Program) NotNull() bool { return p.notNull }
 
 // Ref gives what the expression refers to; nil if it is none of ref(…), which has no
 // value of its own.
@@ -211,7 +215,7 @@ func (c *compiler) program(root typed, want Type) (*Program, error) {
 	if want != Any && root.typ != want && root.typ != Nil {
 		return nil, &Error{Offset: 0, Msg: fmt.Sprintf("the expression gives %s, but %s is wanted", root.typ, want), Hint: wantHint(want)}
 	}
-	p := &Program{root: root.eval, typ: root.typ, inputs: c.used, column: -1, maxLen: root.maxLen}
+	p := &Program{root: root.eval, typ: root.typ, inputs: c.used, column: -1, maxLen: root.maxLen, notNull: root.notNull}
 	if root.column != "" {
 		p.column = c.scope.slots[root.column]
 	}

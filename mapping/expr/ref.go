@@ -31,7 +31,7 @@ func (c *compiler) ref(n *ast.CallNode, want Type) (*Program, error) {
 		return nil, c.fail(n.Arguments[0].Location().From, f.Name, "write "+f.Usage, "the mapping's name must be written out, in")
 	}
 	r := &Ref{Mapping: name.Value, Offset: name.Location().From}
-	p := &Program{column: -1, ref: r}
+	p := &Program{column: -1, ref: r, notNull: true}
 	for _, a := range n.Arguments[1:] {
 		part := &compiler{src: c.src, scope: c.scope}
 		x, err := part.compile(a)
@@ -46,6 +46,7 @@ func (c *compiler) ref(n *ast.CallNode, want Type) (*Program, error) {
 			return nil, err
 		}
 		r.Keys, r.At = append(r.Keys, key), append(r.At, x.at)
+		p.notNull = p.notNull && key.notNull
 		for _, slot := range key.inputs {
 			p.inputs = appendNew(p.inputs, slot)
 		}

@@ -79,6 +79,8 @@ type Column struct {
 	// Type is the type's name as PostgreSQL's format_type gives it, such as
 	// numeric(12,2); of a domain, that of its base type.
 	Type string
+	// NotNull tells that it is never null.
+	NotNull bool
 }
 
 // TypeOf gives the type that values of a PostgreSQL type have in expressions.

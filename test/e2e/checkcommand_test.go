@@ -115,7 +115,7 @@ func TestCheckMendsPostgres(t *testing.T) {
 	replicate := b.wants(list, "fail", "postgres", "role walbridge may not replicate")
 	publish := b.wants(list, "fail", "postgres", "may not make or change publication "+b.publication())
 	filtered := b.wants(list, "fail", "mapping deals-to-crm", "row level security of public.deals")
-	b.wants(list, "warn", "mapping deals-to-crm", "large values of name, note, stage")
+	b.wants(list, "ok", "mapping deals-to-crm", "large values of name, note, stage that an update does not change are not sent")
 	b.wants(list, "ok", "postgres", "wal_level is logical")
 	b.wants(list, "warn", "postgres", "max_slot_wal_keep_size is -1")
 	for _, about := range []string{"mapping deals-to-crm", "mapping won-to-commission", "mapping forecasts", "mapping notes"} {

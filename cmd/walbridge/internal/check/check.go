@@ -52,7 +52,7 @@ func (r *Report) mapping(file *mapping.File, f *Facts) {
 		return
 	}
 	m := f.Mappings[i]
-	r.table(&subject{name: m.Name(), table: m.Table(), at: m.From(), columns: m.Columns(), fits: true}, f.Postgres)
+	r.table(&subject{name: m.Name(), table: m.Table(), at: m.From(), columns: m.Columns(), needed: m.Needed(), fits: true}, f.Postgres)
 	checked := r.fields(m, f)
 	if r.Warn+r.Fail == before {
 		r.ok("mapping "+m.Name(), fitting(m, checked))

@@ -28,7 +28,7 @@ func columns() *mapping.MemoryCatalog {
 		{Name: "local", Type: "timestamp without time zone", NotNull: true},
 		{Name: "tags", Type: "text[]", NotNull: true},
 		{Name: "custom", Type: "jsonb", NotNull: true},
-		{Name: "word", Type: "text", NotNull: true},
+		{Name: "word", Type: "text", NotNull: true}, {Name: "parent", Type: "bigint"},
 	}}, TargetNames: []string{"crm"}}
 }
 
@@ -127,7 +127,7 @@ func TestPostgres(t *testing.T) {
 		"unreadable": {table(func(x *Table) { x.Enter, x.Read = false, false }), []string{"fail | mapping m0 | role walbridge may not read table public.deals, which backfills and the delivery of large values do | GRANT USAGE ON SCHEMA public TO walbridge; GRANT SELECT ON public.deals TO walbridge;"}},
 		"filtered":   {table(func(x *Table) { x.Filtered = true }), []string{"fail | mapping m0 | row level security of public.deals is for role walbridge too: its reads are refused, as hidden rows would count as deleted | ALTER ROLE walbridge BYPASSRLS;"}},
 		"no key":     {table(func(x *Table) { x.Trouble = trouble }), []string{"fail | mapping m0 | wal_level = replica"}},
-		"apart":      {table(func(x *Table) { x.Apart = []string{"name", "code", "custom"} }), []string{"warn | mapping m0 | PostgreSQL leaves large values of name, code out of updates that do not change them: where walbridge needs one it reads the row from the table, in its state of then | none is needed; ALTER TABLE public.deals REPLICA IDENTITY FULL;"}},
+		"apart":      {table(func(x *Table) { x.Apart, x.Large = []string{"name", "code", "custom"}, true }), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -256,5 +256,39 @@ fail  mapping deals  deals.yaml:4:9: field Nmae is not one
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// Large values cost a read where the mapping needs them, and the table has some.
+func TestLargeValues(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		file  string
+		large bool
+		want  string
+	}{
+		"left alone":     {plain, true, "ok | mapping m0 | large values of name, code that an update does not change are not sent, and stay as they are at the target"},
+		"joined":         {strings.Replace(plain, "Name: name", "Name: name + code", 1), true, "warn | mapping m0 | PostgreSQL leaves large values of name, code out of updates that do not change them: as the mapping needs these columns, walbridge then reads the row from the table, in its state of then | none is needed; ALTER TABLE public.deals REPLICA IDENTITY FULL;"},
+		"a condition":    {plain + "when: name != nil\n", true, "warn | mapping m0 | PostgreSQL leaves large values of name out of updates"},
+		"none is there":  {plain + "when: name != nil\n", false, "ok | mapping m0 | large values of code"},
+		"none is mapped": {"from: public.deals\nto: crm/Deal\nkey: {Id: id}\nfields: {Amount: amount}\n", true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := compiled(t, c.file)
+			f.Postgres = healthy()
+			one := f.Postgres.Tables[deals]
+			one.Apart, one.Large = []string{"name", "code", "custom"}, c.large
+			f.Postgres.Tables[deals] = one
+			var got []string
+			for _, x := range Run(f).Findings {
+				if l := line(x); strings.Contains(l, "large values") {
+					got = append(got, l)
+				}
+			}
+			if all := strings.Join(got, "\n"); !strings.Contains(all, c.want) || c.want == "" && all != "" {
+				t.Errorf("got\n%s\nwant %s", all, c.want)
+			}
+		})
 	}
 }

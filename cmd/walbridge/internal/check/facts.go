@@ -61,7 +61,8 @@ type Table struct {
 	Trouble     *cdc.SetupError
 	Enter, Read bool // its schema, and itself
 	Filtered    bool // by row level security
-	Apart       []string
+	Apart       []string // columns that an update may leave out
+	Large       bool     // it has values that are stored apart
 	Generated   map[string]string
 }
 

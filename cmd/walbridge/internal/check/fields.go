@@ -82,7 +82,11 @@ func (h *holder) output(o *mapping.Output, key bool) {
 	}
 	h.length(o, f)
 	if f.NotNull && !o.NotNull || f.Required && !o.NotNull {
-		h.say(Warn, o, "cannot be empty at the target, and may be null", fmt.Sprintf("write coalesce(%s, …) with a value for then, or leave such rows out by when:", o.Source))
+		fix := fmt.Sprintf("write coalesce(%s, …) with a value for then, or leave such rows out by when:", source(o))
+		if o.Type == "reference" {
+			fix = fmt.Sprintf("leave rows without one out: when: %s != nil", strings.Join(o.Columns, " != nil && "))
+		}
+		h.say(Warn, o, "cannot be empty at the target, and may be null", fix)
 	}
 }
 
@@ -113,13 +117,17 @@ func (h *holder) length(o *mapping.Output, f *sinks.SchemaField) {
 	if f.Length == 0 || o.Type != "text" || f.Values != nil {
 		return
 	}
-	fix := fmt.Sprintf("write truncate(%s, %d)", o.Source, f.Length)
+	fix := fmt.Sprintf("write truncate(%s, %d)", source(o), f.Length)
 	if o.Key {
 		fix = "shorten the key: one that is cut off could be that of two records"
 	}
+	level := Warn // an expression may never give what its parts could
+	if o.Constant != nil || len(o.Columns) == 1 && o.Source == o.Columns[0] {
+		level = Fail
+	}
 	switch {
 	case o.MaxLen > f.Length:
-		h.say(Fail, o, fmt.Sprintf("takes %d characters, and may be given %d", f.Length, o.MaxLen), fix)
+		h.say(level, o, fmt.Sprintf("takes %d characters, and may be given %d", f.Length, o.MaxLen), fix)
 	case o.MaxLen == 0:
 		h.say(Warn, o, fmt.Sprintf("takes %d characters, and nothing bounds what it is given", f.Length), fix)
 	}
@@ -184,5 +192,13 @@ func quoted(o *mapping.Output) string {
 	if o.Constant != nil && o.Source == "" {
 		return string(o.Constant)
 	}
-	return "'" + strings.ReplaceAll(o.Source, "'", "''") + "'"
+	return "'" + strings.ReplaceAll(source(o), "'", "''") + "'"
+}
+
+// source is an output's expression on one line.
+func source(o *mapping.Output) string {
+	if !strings.Contains(o.Source, "\n") {
+		return o.Source
+	}
+	return strings.Join(strings.Fields(o.Source), " ")
 }

@@ -76,7 +76,8 @@ type subject struct {
 	table   cdc.Table
 	at      mapping.Place
 	columns []string
-	fits    bool // it has no mistakes
+	needed  []string // those without which a change has no record
+	fits    bool     // it has no mistakes
 }
 
 // table looks at the table of a mapping.
@@ -107,15 +108,29 @@ func (r *Report) table(m *subject, p *Postgres) {
 		say(Fail, fmt.Sprintf("row level security of %s is for role %s too: its reads are refused, as hidden rows would count as deleted", m.table, p.User),
 			fmt.Sprintf("ALTER ROLE %s BYPASSRLS;", role))
 	}
-	var apart []string
+	r.apart(m, &t)
+}
+
+// apart tells what comes of large values, which PostgreSQL leaves out of updates that do
+// not change them. Where the table has some and the mapping needs the column, updates cost
+// a read.
+func (r *Report) apart(m *subject, t *Table) {
+	var needed, left []string
 	for _, c := range t.Apart {
-		if slices.Contains(m.columns, c) {
-			apart = append(apart, c)
+		switch {
+		case slices.Contains(m.needed, c):
+			needed = append(needed, c)
+		case slices.Contains(m.columns, c):
+			left = append(left, c)
 		}
 	}
-	if len(apart) > 0 {
-		say(Warn, fmt.Sprintf("PostgreSQL leaves large values of %s out of updates that do not change them: where walbridge needs one it reads the row from the table, in its state of then", strings.Join(apart, ", ")),
-			fmt.Sprintf("none is needed; ALTER TABLE %s REPLICA IDENTITY FULL; has them sent, at the price of the whole old row in the WAL with every update and delete", m.table))
+	if len(needed) > 0 && t.Large {
+		r.at(Warn, m.name, m.at, [2]string{
+			fmt.Sprintf("PostgreSQL leaves large values of %s out of updates that do not change them: as the mapping needs these columns, walbridge then reads the row from the table, in its state of then", strings.Join(needed, ", ")),
+			fmt.Sprintf("none is needed; ALTER TABLE %s REPLICA IDENTITY FULL; has them sent, at the price of the whole old row in the WAL with every update and delete", m.table)})
+	}
+	if len(left) > 0 {
+		r.at(OK, m.name, m.at, [2]string{fmt.Sprintf("large values of %s that an update does not change are not sent, and stay as they are at the target", strings.Join(left, ", ")), ""})
 	}
 }
 

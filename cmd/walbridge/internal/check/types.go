@@ -53,7 +53,7 @@ func misfit(o *mapping.Output, f *sinks.SchemaField) (what, fix string, bad bool
 		return what, "write the constant as the target wants it", true
 	}
 	if how := makes[f.Type][o.Type]; how != "" {
-		return what, "write " + fmt.Sprintf(how, o.Source), true
+		return what, "write " + fmt.Sprintf(how, source(o)), true
 	}
 	return what, "give it an expression of that type", true
 }
