@@ -35,6 +35,8 @@ type catalogColumn struct {
 	Type    string `json:"type"`
 	NotNull bool   `json:"not_null,omitempty"`
 	Key     bool   `json:"key,omitempty"`
+	// Own tells that the type, or that of the items, is not one of PostgreSQL's.
+	Own bool `json:"own_type,omitempty"`
 }
 
 type catalogTarget struct {
@@ -58,7 +60,11 @@ func LoadCatalog(path string) (*MemoryCatalog, error) {
 	for table, t := range file.Tables {
 		columns := make([]Column, 0, len(t.Columns))
 		for _, c := range t.Columns {
-			columns = append(columns, Column{Name: c.Name, Type: c.Type, NotNull: c.NotNull, Key: c.Key})
+			col := Column{Name: c.Name, Type: c.Type, NotNull: c.NotNull, Key: c.Key}
+			if c.Own {
+				col.TypeOID = firstUserOID
+			}
+			columns = append(columns, col)
 		}
 		cat.TableColumns[table] = columns
 	}
@@ -74,7 +80,7 @@ func (c *MemoryCatalog) Save(path string) (err error) {
 	for table, columns := range c.TableColumns {
 		t := catalogTable{Columns: make([]catalogColumn, 0, len(columns))}
 		for _, col := range columns {
-			t.Columns = append(t.Columns, catalogColumn{Name: col.Name, Type: col.Type, NotNull: col.NotNull, Key: col.Key})
+			t.Columns = append(t.Columns, catalogColumn{Name: col.Name, Type: col.Type, NotNull: col.NotNull, Key: col.Key, Own: col.TypeOID >= firstUserOID})
 		}
 		file.Tables[table] = t
 	}

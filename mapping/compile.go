@@ -193,7 +193,7 @@ func (c *compiler) field(name string, e Expr, want expr.Type) field {
 func (c *compiler) assign(a *Assign) field {
 	f := c.field(a.Field, a.Expr, expr.Any)
 	if f.write = a.Write; f.write == WriteChanged {
-		f.token = tokenOf(c.f.Object, a.Field)
+		f.token = tokenOf(c.f.Object, c.f.Key.Field, a.Field)
 	}
 	if f.program != nil && f.program.Ref() != nil {
 		f.ref = c.reference(a, f.program.Ref())

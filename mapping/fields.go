@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/walbridge/walbridge/mapping/nearest"
 	"github.com/walbridge/walbridge/mapping/yamldoc"
@@ -27,7 +28,7 @@ func (p *parser) assigns(n *yamldoc.Node, example string) []Assign {
 	}
 	var list []Assign
 	for i, k := range n.Keys {
-		if isBlank(k.Text) {
+		if strings.TrimSpace(k.Text) == "" {
 			p.doc.Fail(k, "a field without a name", "", "write "+example)
 			continue
 		}
@@ -37,15 +38,6 @@ func (p *parser) assigns(n *yamldoc.Node, example string) []Assign {
 		}
 	}
 	return list
-}
-
-func isBlank(s string) bool {
-	for _, r := range s {
-		if r != ' ' && r != '\t' {
-			return false
-		}
-	}
-	return true
 }
 
 // value takes what gives a field its value: an expression, or a section that says more.
@@ -103,8 +95,8 @@ func (p *parser) constant(n *yamldoc.Node) (json.RawMessage, bool) {
 	switch n.Kind {
 	case yamldoc.Null:
 		return json.RawMessage("null"), true
-	case yamldoc.Bool:
-		return json.RawMessage(n.Text), true
+	case yamldoc.Bool: // YAML has True and TRUE, too
+		return json.RawMessage(strings.ToLower(n.Text)), true
 	case yamldoc.Number:
 		if !plainNumber.MatchString(n.Text) {
 			p.doc.Fail(n, "not a plain number", n.Text, "write digits and a point only, or quote it if it is text")

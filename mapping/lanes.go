@@ -34,8 +34,7 @@ func (c *compiler) laneRules(columns []Column) *laneRules {
 		return nil
 	}
 	out := &laneRules{Else: c.f.Lane}
-	// The environment may be another when a row is sent again.
-	scope := expr.NewScope(exprColumns(columns), nil)
+	scope := expr.NewScope(exprColumns(columns), nil).Lasting()
 	for _, r := range c.f.LaneRules {
 		p, err := scope.Compile(r.When.Source, expr.Bool)
 		if err != nil {
@@ -46,14 +45,17 @@ func (c *compiler) laneRules(columns []Column) *laneRules {
 			c.doc.Fail(r.When.node, "the condition is the same for every row:", r.When.Source, "name a column, or write the lane alone")
 		}
 		out.Rules = append(out.Rules, laneRule{When: r.When.Source, Lane: r.Lane})
-	}
-	for _, name := range scope.Used() {
-		i := slices.IndexFunc(columns, func(col Column) bool { return col.Name == name })
-		if col := columns[i]; col.TypeOID >= firstUserOID && expr.TypeOf(col.Type) != expr.Text {
-			c.doc.Fail(c.f.LaneRules[0].When.node, "a lane rule may not read a column of a domain or an array of a type of your own:", name,
-				"what such a column has follows from the catalog, which may be another when a row is sent again: take a column of a type of PostgreSQL's")
+		for _, slot := range p.Inputs() {
+			name := scope.Used()[slot]
+			col := columns[slices.IndexFunc(columns, func(col Column) bool { return col.Name == name })]
+			if col.TypeOID >= firstUserOID && expr.TypeOf(col.Type) != expr.Text {
+				c.doc.Fail(r.When.node, "a lane rule may not read a column of a domain or an array of a type of your own:", name,
+					"what such a column has follows from the catalog, which may be another when a row is sent again: take a column of a type of PostgreSQL's")
+			}
+			if !slices.Contains(out.columns, col) {
+				out.columns = append(out.columns, col)
+			}
 		}
-		out.columns = append(out.columns, columns[i])
 	}
 	return out
 }
@@ -125,7 +127,7 @@ func CompileLaneRules(text string) (func(row string) string, error) {
 	for name, typ := range t.Columns {
 		columns = append(columns, expr.Column{Name: name, Type: typ})
 	}
-	scope := expr.NewScope(columns, nil)
+	scope := expr.NewScope(columns, nil).Lasting()
 	l := &laneFinder{rank: map[string]int{}}
 	for i, lane := range cdc.Lanes() {
 		l.rank[lane] = i

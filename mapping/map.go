@@ -132,11 +132,11 @@ func (m *Mapping) Map(ch *cdc.Change, prior sinks.Prior) (rec sinks.Record, send
 func (m *Mapping) upsert(ch *cdc.Change, r *row, missing []string, prior sinks.Prior) (sinks.Record, bool, error) {
 	r.buf, r.ends, r.parents = r.buf[:0], r.ends[:0], nil
 	keyMissing := r.missingOf(&m.key, nil)
-	if len(keyMissing) == 0 {
+	if len(keyMissing) == 0 && len(missing) == 0 { // else it is not known whether the row is meant
 		if err := m.appendKey(r); err != nil {
 			return sinks.Record{}, false, err
 		}
-		if prior.Key.Name != "" && !bytes.Equal(r.buf, prior.Key.Value) {
+		if prior.Key.Name != "" && (prior.Key.Name != m.key.name || !bytes.Equal(r.buf, prior.Key.Value)) {
 			prior = sinks.Prior{} // the record with this key is another one
 		}
 	}
@@ -164,7 +164,9 @@ func (m *Mapping) upsert(ch *cdc.Change, r *row, missing []string, prior sinks.P
 			sent++
 		}
 	}
-	return m.made(ch, r, sent, signs.text()), true, nil
+	rec := m.made(ch, r, sent, signs.text())
+	// Where all that is left has not changed, the target has it already.
+	return rec, sent > 0 || !m.signed || !prior.Live || prior.Doubt, nil
 }
 
 // appendKey appends the key to the row's buffer.
@@ -192,13 +194,13 @@ func (m *Mapping) appendField(r *row, f *field, prior sinks.Prior, signs *signs)
 		}
 		return nil
 	}
-	start := len(r.buf)
+	start, parents := len(r.buf), len(r.parents)
 	b, _, err := r.append(f)
 	if err != nil {
 		return m.rejected(f.name, err)
 	}
 	if f.write == WriteChanged && signs.same(f, b[start:]) {
-		b = b[:start]
+		b, r.parents = b[:start], r.parents[:parents]
 	}
 	r.buf = b
 	return nil

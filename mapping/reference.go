@@ -40,9 +40,12 @@ func (c *compiler) reference(a *Assign, r *expr.Ref) *reference {
 	if other.Target != c.f.Target {
 		return fail(r.Offset, "the mapping leads to another target:", other.Target, "refer to a mapping to "+c.f.Target)
 	}
+	broken := func() *reference {
+		return fail(r.Offset, "the mapping it refers to has mistakes:", other.Name, "mend "+other.Path)
+	}
 	columns, ok := c.cat.Columns(other.From)
 	if !ok {
-		return nil // told of that file
+		return broken()
 	}
 	var keys []Column
 	for _, col := range columns {
@@ -65,7 +68,7 @@ func (c *compiler) reference(a *Assign, r *expr.Ref) *reference {
 	}
 	program, err := out.scope.Compile(other.Key.Source, expr.Any)
 	if err != nil || program.Ref() != nil {
-		return nil // told of that file
+		return broken()
 	}
 	for _, name := range out.scope.Used() {
 		if !slices.Contains(out.columns, name) {

@@ -13,10 +13,10 @@ import (
 
 var tokenText = base64.RawURLEncoding
 
-// tokenOf gives what the tokens of a field of an object begin with.
-func tokenOf(object, name string) string {
+// tokenOf gives what the tokens of a field of an object, known by a key, begin with.
+func tokenOf(object, key, name string) string {
 	h := fnv.New32a()
-	h.Write([]byte(object + "\x00" + name))
+	h.Write([]byte(object + "\x00" + key + "\x00" + name))
 	return tokenText.EncodeToString(h.Sum(nil))
 }
 

@@ -142,34 +142,44 @@ func (c *compiler) in(n *ast.BinaryNode, at int) (typed, error) {
 		}
 		return c.among(left, right, at)
 	}
-	type item struct {
-		left, right typed
-		order       comparer
-	}
-	items := make([]item, len(written.Nodes))
-	for i, node := range written.Nodes {
+	return c.inWritten(left, written, at)
+}
+
+// inWritten is whether a value is in a list that is written out.
+func (c *compiler) inWritten(left typed, list *ast.ArrayNode, at int) (typed, error) {
+	items := make([]typed, len(list.Nodes))
+	t := left.typ
+	for i, node := range list.Nodes {
 		x, err := c.compile(node)
 		if err != nil {
 			return typed{}, err
 		}
-		if items[i].left, items[i].right, items[i].order, err = c.comparable(left, x, x.at); err != nil {
+		if _, items[i], _, err = c.comparable(left, x, x.at); err != nil {
 			return typed{}, err
 		}
+		t, _ = unify(t, items[i].typ)
 	}
 	notNull := left.notNull
-	for _, it := range items {
-		notNull = notNull && it.right.notNull
+	left = as(t, left)
+	for i := range items {
+		items[i] = as(t, items[i])
+		notNull = notNull && items[i].notNull
 	}
+	order := orderOf(t)
 	return typed{typ: Bool, at: at, notNull: notNull, eval: func(row *Row) (value, error) {
-		sawNull := false
-		for _, it := range items {
-			a, b, err := both(row, it.left, it.right)
-			if err != nil {
+		a, err := left.eval(row)
+		if err != nil {
+			return value{}, err
+		}
+		sawNull := !a.set && len(items) > 0
+		for _, x := range items {
+			b, err := x.eval(row)
+			switch {
+			case err != nil:
 				return value{}, err
-			}
-			if !a.set || !b.set {
+			case !a.set || !b.set:
 				sawNull = true
-			} else if it.order(a, b) == 0 {
+			case order(a, b) == 0:
 				return boolOf(true), nil
 			}
 		}
@@ -248,13 +258,13 @@ func (c *compiler) matches(l, r typed, at int) (typed, error) {
 	if err != nil {
 		return typed{}, err
 	}
-	long := &Error{Offset: at, Msg: tooMuch}
+	long, size := &Error{Offset: at, Msg: tooMuch}, patternSize(re)
 	return typed{typ: Bool, at: at, notNull: l.notNull, eval: func(row *Row) (value, error) {
 		v, err := l.eval(row)
 		if err != nil || !v.set {
 			return value{}, err
 		}
-		if len(v.text) > maxText || !row.spend(len(v.text)) {
+		if !row.matched(size, v.text) {
 			return value{}, long
 		}
 		return boolOf(re.MatchString(v.text)), nil

@@ -237,11 +237,27 @@ func (c *compiler) conditional(n *ast.ConditionalNode) (typed, error) {
 	}}, nil
 }
 
-// common gives the type that both sides fit, for operators that choose one.
-func (c *compiler) common(where string, a, b typed) (Type, error) {
-	t, ok := unify(a.typ, b.typ)
-	if !ok {
-		return Any, c.fail(b.at, "", "make text of one with string(x)", "%s have different types, %s and %s", where, a.typ, b.typ)
+// common gives the type that all of a list fit, of which one is chosen. A text that is
+// written out beside dates is one of them.
+func (c *compiler) common(where string, list ...typed) (Type, error) {
+	t := Nil
+	for _, literals := range []bool{false, true} {
+		for _, x := range list {
+			if (x.textLiteral != nil) != literals {
+				continue
+			}
+			if literals && t.moment() {
+				if _, _, err := c.momentLiteral(typed{typ: t}, x); err != nil {
+					return Any, err
+				}
+				continue
+			}
+			joined, ok := unify(t, x.typ)
+			if !ok {
+				return Any, c.fail(list[len(list)-1].at, "", "make text of one with string(x)", "%s have different types, %s and %s", where, t, x.typ)
+			}
+			t = joined
+		}
 	}
 	return t, nil
 }
@@ -297,6 +313,11 @@ func textLength(pg string) int {
 
 // as makes a node give values of type t, which its own type must fit.
 func as(t Type, x typed) typed {
+	if t.moment() && x.textLiteral != nil {
+		if v, ok := parseMoment(t, *x.textLiteral); ok {
+			return constant(t, v, x.at)
+		}
+	}
 	widened := widener(t, x.typ)
 	if widened == nil {
 		if x.typ == Nil {

@@ -22,8 +22,8 @@ var dateLetters = []struct {
 	clock   bool
 	write   func(b []byte, t time.Time) []byte
 }{
-	{"YYYY", false, func(b []byte, t time.Time) []byte { return padded(b, t.Year(), 4) }},
-	{"YY", false, func(b []byte, t time.Time) []byte { return padded(b, t.Year()%100, 2) }},
+	{"YYYY", false, func(b []byte, t time.Time) []byte { return padded(b, bcYear(t), 4) }},
+	{"YY", false, func(b []byte, t time.Time) []byte { return padded(b, bcYear(t)%100, 2) }},
 	{"IYYY", false, func(b []byte, t time.Time) []byte { y, _ := t.ISOWeek(); return padded(b, y, 4) }},
 	{"IW", false, func(b []byte, t time.Time) []byte { _, w := t.ISOWeek(); return padded(b, w, 2) }},
 	{"MM", false, func(b []byte, t time.Time) []byte { return t.AppendFormat(b, "01") }},
@@ -58,6 +58,14 @@ func widthOf(letters string) int {
 		return 3
 	}
 	return len(letters)
+}
+
+// bcYear gives the year without its era, as to_char does.
+func bcYear(t time.Time) int {
+	if y := yearOf(t); y > 0 {
+		return y
+	}
+	return -yearOf(t)
 }
 
 // padded appends a number with noughts before it, up to a width.

@@ -2,7 +2,8 @@ package expr
 
 import (
 	"time"
-	// The zones come with the binary: a replay on another machine gives the same.
+	// Zones are those of the machine, which its owner keeps up to date; a machine that has
+	// none takes these.
 	_ "time/tzdata"
 )
 
@@ -17,7 +18,7 @@ func dateFunctions() []*function {
 		{Function: Function{"timestamp", g, "timestamp(x)", "the instant of an ISO text with its offset", "timestamp('2026-02-03T10:00:00+02:00')", `"2026-02-03T08:00:00+00:00"`}, params: []Type{anyScalar}, least: 1, mayBeNull: true, make: toTimestamp},
 		{Function: Function{"in_zone", g, "in_zone(x, 'Europe/Berlin')", "what calendar and clock showed there at an instant; of a timestamp without zone, the instant at which they did", "in_zone(updated_at, 'Europe/Berlin')", `"2026-02-03T18:30:00.25"`}, params: []Type{aMoment, Text}, least: 2, make: inZone},
 		{Function: Function{"format_date", g, "format_date(x, 'DD.MM.YYYY'), format_date(x, 'HH24:MI', 'Europe/Berlin')", "as text, by PostgreSQL's letters: YYYY YY MM Mon Month DD Dy Day D DDD Q IYYY IW HH24 HH12 MI SS MS US AM; others in double quotes", `format_date(close_date, 'DD Mon YYYY')`, `"03 Feb 2026"`}, params: []Type{aMoment, Text, Text}, least: 2, make: formatDate},
-		part("year", "the year", "year(close_date)", "2026", time.Time.Year),
+		part("year", "the year", "year(close_date)", "2026", yearOf),
 		part("month", "the month, from 1", "month(date('2026-11-30'))", "11", func(t time.Time) int { return int(t.Month()) }),
 		part("day", "the day of the month", "day(date('2026-11-30'))", "30", time.Time.Day),
 		part("weekday", "the day of the week, from 1 for Monday", "weekday(close_date)", "2", isoWeekday),
@@ -41,6 +42,9 @@ func (k *call) zone(c *compiler, i int) (*time.Location, error) {
 	name, err := k.text(c, i, "UTC")
 	if err != nil {
 		return nil, err
+	}
+	if name != "UTC" && c.scope.lasting {
+		return nil, c.fail(k.args[i].at, name, lastingHint, "a time zone cannot be named here:")
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "" || name == "Local" {
@@ -112,12 +116,35 @@ func inZone(c *compiler, k *call) (typed, error) {
 			return v, ""
 		}
 		at := timeOf(t, v.int)
+		if y := at.Year(); y < -290_000 || y > 290_000 {
+			return value{}, "that is too far away"
+		}
 		if result == Timestamp {
-			there := time.Date(at.Year(), at.Month(), at.Day(), at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), zone)
-			return intOf(there.UnixMicro()), ""
+			return intOf(instantOf(at, zone).UnixMicro()), ""
 		}
 		return intOf(wallMicros(at.In(zone))), ""
 	}), nil
+}
+
+// instantOf gives the instant at which calendar and clock in a zone show a wall time, which
+// is given in UTC. As in PostgreSQL, a time that is shown twice is the later one, of
+// standard time, and one that is skipped is counted with the offset before.
+func instantOf(wall time.Time, zone *time.Location) time.Time {
+	_, before := wall.Add(-24 * time.Hour).In(zone).Zone()
+	_, after := wall.Add(24 * time.Hour).In(zone).Zone()
+	first, second := wall.Add(-time.Duration(before)*time.Second), wall.Add(-time.Duration(after)*time.Second)
+	if _, offset := second.In(zone).Zone(); offset == after {
+		return second
+	}
+	return first
+}
+
+// yearOf gives the year; that before the year 1 is -1, as in PostgreSQL.
+func yearOf(t time.Time) int {
+	if y := t.Year(); y > 0 {
+		return y
+	}
+	return t.Year() - 1
 }
 
 // wallMicros gives what calendar and clock show as a local time.
@@ -132,9 +159,9 @@ func quarterOf(t time.Time, start int) int { return (int(t.Month())-start+12)%12
 
 func fiscalYear(t time.Time, start int) int {
 	if start > 1 && int(t.Month()) >= start {
-		return t.Year() + 1
+		return yearOf(t.AddDate(1, 0, 0))
 	}
-	return t.Year()
+	return yearOf(t)
 }
 
 // partOf makes a function that takes a number of a date, of so many digits at most (up to

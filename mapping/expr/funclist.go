@@ -23,19 +23,18 @@ func join(c *compiler, k *call) (typed, error) {
 	}
 	by, err := k.text(c, 1, "")
 	return k.one(Text, func(v value) (value, failed) {
-		var b strings.Builder
-		some := false
+		var parts []string
+		size := 0
 		for _, x := range v.list {
-			if !x.set {
-				continue
+			if x.set {
+				parts = append(parts, asText(t, x))
+				size += len(parts[len(parts)-1]) + len(by)
 			}
-			if some {
-				b.WriteString(by)
-			}
-			b.WriteString(asText(t, x))
-			some = true
 		}
-		return textOf(b.String()), ""
+		if size > maxText {
+			return value{}, "the result is too long"
+		}
+		return textOf(strings.Join(parts, by)), ""
 	}), err
 }
 
@@ -50,6 +49,9 @@ func distinct(_ *compiler, k *call) (typed, error) {
 		out := []value{}
 		for _, x := range v.list {
 			key := string(appendJSON(nil, t.Item(), x))
+			if x.set && t.Item() != JSON {
+				key = "=" + mapKeyOf(t.Item(), x) // 1.0 is 1.00
+			}
 			if !seen[key] {
 				seen[key] = true
 				out = append(out, x)

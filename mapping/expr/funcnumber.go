@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/apd/v3"
-	"golang.org/x/text/currency"
 )
 
 // numberFunctions are those of numbers and money.
@@ -20,9 +19,9 @@ func numberFunctions() []*function {
 		{Function: Function{"abs", g, "abs(x)", "without its sign", "abs(-2.50)", "2.50"}, params: []Type{Decimal}, least: 1, make: abs},
 		{Function: Function{"least", g, "least(x, y, …)", "the lowest that is not null; of numbers, texts or dates", "least(amount, 1000)", "1000"}, params: []Type{anyScalar}, least: 1, many: true, make: extreme(-1)},
 		{Function: Function{"greatest", g, "greatest(x, y, …)", "the highest that is not null", "greatest(quantity, nil, 2)", "3"}, params: []Type{anyScalar}, least: 1, many: true, make: extreme(1)},
-		{Function: Function{"money", g, "money(x, 'EUR')", "rounded, half up, to the digits that the currency has (ISO 4217); the currency may be a column", "money(1234.5, 'JPY')", "1235"}, params: []Type{Decimal, Text}, least: 2, make: money},
-		{Function: Function{"minor_units", g, "minor_units(x, 'EUR')", "as a whole number of the currency's smallest unit, such as cents", "minor_units(12.34, 'EUR')", "1234"}, params: []Type{Decimal, Text}, least: 2, make: minorUnits},
-		{Function: Function{"major_units", g, "major_units(n, 'EUR')", "the amount of so many of the smallest unit", "major_units(1234, 'KWD')", "1.234"}, params: []Type{Int, Text}, least: 2, make: majorUnits},
+		{Function: Function{"money", g, "money(x, 'EUR')", "rounded, half up, to the digits that the currency has (ISO 4217); the currency may be a column", "money(1234.5, 'JPY')", "1235"}, params: []Type{Decimal, Text}, least: 2, changing: true, make: money},
+		{Function: Function{"minor_units", g, "minor_units(x, 'EUR')", "as a whole number of the currency's smallest unit, such as cents", "minor_units(12.34, 'EUR')", "1234"}, params: []Type{Decimal, Text}, least: 2, changing: true, make: minorUnits},
+		{Function: Function{"major_units", g, "major_units(n, 'EUR')", "the amount of so many of the smallest unit", "major_units(1234, 'KWD')", "1.234"}, params: []Type{Int, Text}, least: 2, changing: true, make: majorUnits},
 	}
 }
 
@@ -96,16 +95,9 @@ func abs(_ *compiler, k *call) (typed, error) {
 // extreme makes least and greatest, which pass over nulls as in SQL.
 func extreme(sign int) func(*compiler, *call) (typed, error) {
 	return func(c *compiler, k *call) (typed, error) {
-		t := Nil
-		for i := range k.args {
-			var err error
-			// A date may be written out beside another.
-			if _, k.args[i], err = c.momentLiteral(typed{typ: t}, k.args[i]); err != nil {
-				return typed{}, err
-			}
-			if t, err = c.common("the arguments", typed{typ: t}, k.args[i]); err != nil {
-				return typed{}, err
-			}
+		t, err := c.common("the arguments", k.args...)
+		if err != nil {
+			return typed{}, err
 		}
 		for i := range k.args {
 			k.args[i] = as(t, k.args[i])
@@ -126,16 +118,6 @@ func extreme(sign int) func(*compiler, *call) (typed, error) {
 			return best, nil
 		}}, nil
 	}
-}
-
-// digitsOf gives how many digits a currency has behind the point, after ISO 4217.
-func digitsOf(code string) (int, failed) {
-	unit, err := currency.ParseISO(strings.TrimSpace(code))
-	if err != nil {
-		return 0, "not a currency's code of three letters"
-	}
-	scale, _ := currency.Standard.Rounding(unit)
-	return scale, ""
 }
 
 // currencyKnown finds a wrong code that is written out.

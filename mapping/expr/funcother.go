@@ -3,6 +3,7 @@ package expr
 import (
 	"strconv"
 
+	"github.com/cockroachdb/apd/v3"
 	"github.com/expr-lang/expr/ast"
 )
 
@@ -14,7 +15,7 @@ func otherFunctions() []*function {
 		{Function: Function{"last_name", p, "last_name(x)", "the last name, with particles such as von and van; a single word is a last name", "last_name('Ludwig van Beethoven')", `"van Beethoven"`}, params: []Type{Text}, least: 1, mayBeNull: true, make: personName(lastName)},
 		{Function: Function{"email", p, "email(x)", "an address trimmed and in small letters; null if it is none", "email(' Ada@Example.COM ')", `"ada@example.com"`}, params: []Type{Text}, least: 1, mayBeNull: true, make: personName(emailOf)},
 		{Function: Function{"domain", p, "domain(x)", "the domain of an e-mail address or a web address, in small letters, without www.; null if there is none", "domain('https://www.Acme.com/de')", `"acme.com"`}, params: []Type{Text}, least: 1, mayBeNull: true, make: personName(domainOf)},
-		{Function: Function{"phone", p, "phone(x, 'DE')", "a number in the form E.164; the country (ISO 3166) is for numbers without one, and may be a column; null if it is not a number of a phone", "phone('(030) 901820', 'DE')", `"+4930901820"`}, params: []Type{Text, Text}, least: 2, mayBeNull: true, make: phone},
+		{Function: Function{"phone", p, "phone(x, 'DE')", "a number in the form E.164; the country (ISO 3166) is for numbers without one, and may be a column; null if it is not a number of a phone", "phone('(030) 901820', 'DE')", `"+4930901820"`}, params: []Type{Text, Text}, least: 2, mayBeNull: true, changing: true, make: phone},
 
 		{Function: Function{"string", t, "string(x)", "as text; of JSON a text or number, not an object", "string(custom.tier)", `"gold"`}, params: []Type{anyValue}, least: 1, make: toText},
 		{Function: Function{"int", t, "int(x)", "a whole number of a text, decimal, boolean or JSON; an empty text is null, any other that is none an error", "int(custom.seats)", "12"}, params: []Type{anyValue}, least: 1, mayBeNull: true, make: toInt},
@@ -56,10 +57,13 @@ func toText(c *compiler, k *call) (typed, error) {
 }
 
 func coalesce(c *compiler, k *call) (typed, error) {
-	out := k.args[len(k.args)-1]
+	t, err := c.common("the arguments of coalesce", k.args...)
+	if err != nil {
+		return typed{}, err
+	}
+	out := as(t, k.args[len(k.args)-1])
 	for i := len(k.args) - 2; i >= 0; i-- {
-		var err error
-		if out, err = c.orElse(k.args[i], out, k.at); err != nil {
+		if out, err = c.orElse(as(t, k.args[i]), out, k.at); err != nil {
 			return typed{}, err
 		}
 	}
@@ -127,7 +131,7 @@ func mapped(c *compiler, k *call) (typed, error) {
 			return typed{}, err
 		}
 		if _, twice := pairs[key]; twice {
-			return typed{}, c.fail(pair.Key.Location().From, key, "keep one of them", "the key is there twice:")
+			return typed{}, c.fail(pair.Key.Location().From, literalOf(pair.Key), "keep one of them", "the key is there twice:")
 		}
 		pairs[key] = len(results)
 		result, err := c.compile(pair.Value)
@@ -140,12 +144,12 @@ func mapped(c *compiler, k *call) (typed, error) {
 	if hasElse {
 		results = append(results, k.args[2])
 	}
-	t := Nil
-	for i := range results {
-		var err error
-		if t, err = c.common("the values of the map", typed{typ: t}, results[i]); err != nil {
-			return typed{}, err
-		}
+	t, err := c.common("the values of the map", results...)
+	if err != nil {
+		return typed{}, err
+	}
+	if x.typ.IsList() && t.IsList() {
+		return typed{}, c.fail(k.at, k.f.Name, "give each item one value", "a list of lists would come of it, in")
 	}
 	notNull, longest := true, typed{typ: Nil}
 	for i, r := range results {
@@ -202,11 +206,12 @@ func (k *call) lookUp(t, keyType Type, find func(row *Row, key value) (value, er
 // mapKey gives a key that is written out, in the form of mapKeyOf. A plain word is text,
 // as the parser has it.
 func (c *compiler) mapKey(k *call, n ast.Node, want Type) (string, error) {
-	x, err := c.compile(n)
-	if err != nil {
+	part := &compiler{src: c.src, scope: c.scope, steps: c.steps} // its columns are its own
+	x, err := part.compile(n)
+	if c.steps = part.steps; err != nil {
 		return "", err
 	}
-	if len(c.used) > 0 && x.column != "" {
+	if len(part.used) > 0 {
 		return "", c.fail(x.at, x.column, "write it in quotes if it is text", "a key of the map must be written out:")
 	}
 	if x.textLiteral != nil && want != Text { // {1: 'a'} and {true: 'b'} have their keys as text
@@ -228,6 +233,14 @@ func (c *compiler) mapKey(k *call, n ast.Node, want Type) (string, error) {
 	return mapKeyOf(want, v), nil
 }
 
+// literalOf gives the text of a key that is text; another may come from the environment.
+func literalOf(n ast.Node) string {
+	if s, ok := n.(*ast.StringNode); ok {
+		return s.Value
+	}
+	return ""
+}
+
 // parseKey reads a key that the parser has made text of.
 func parseKey(t Type, s string) (value, bool) {
 	if t.moment() {
@@ -246,9 +259,9 @@ func mapKeyOf(t Type, v value) string {
 		return strconv.FormatInt(v.int, 10)
 	case Decimal:
 		if isFinite(v.dec) {
-			d := *v.dec
-			d.Reduce(&d)
-			return decText(&d)
+			d := new(apd.Decimal) // a copy of the value would share its digits
+			d.Reduce(v.dec)
+			return decText(d)
 		}
 	}
 	return asText(t, v)

@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"hash"
 	"regexp"
+	"regexp/syntax"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -21,7 +23,7 @@ func textFunctions() []*function {
 	return []*function{
 		{Function: Function{"upper", g, "upper(x)", "in capitals", "upper(stage)", `"WON"`}, params: []Type{Text}, least: 1, make: plainText(strings.ToUpper)},
 		{Function: Function{"lower", g, "lower(x)", "in small letters", "lower('ÅSE')", `"åse"`}, params: []Type{Text}, least: 1, make: plainText(strings.ToLower)},
-		{Function: Function{"title", g, "title(x)", "each word with a capital", "title('acme GMBH')", `"Acme Gmbh"`}, params: []Type{Text}, least: 1, make: plainText(titled)},
+		{Function: Function{"title", g, "title(x)", "each word with a capital", "title('acme GMBH')", `"Acme Gmbh"`}, params: []Type{Text}, least: 1, changing: true, make: plainText(titled)},
 		{Function: Function{"trim", g, "trim(x)", "without space at both ends", "trim('  Acme ')", `"Acme"`}, params: []Type{Text}, least: 1, make: plainText(strings.TrimSpace)},
 		{Function: Function{"squeeze", g, "squeeze(x)", "trimmed, and each run of space within is one space", "squeeze('  Acme   Inc ')", `"Acme Inc"`}, params: []Type{Text}, least: 1,
 			make: plainText(func(s string) string { return strings.Join(strings.Fields(s), " ") })},
@@ -116,8 +118,15 @@ func (k *call) pattern(c *compiler, i int) (*regexp.Regexp, error) {
 	return c.pattern(text, k.args[i].at)
 }
 
+// maxPattern bounds the instructions of a regular expression: its time grows with them
+// times the length of the text.
+const maxPattern = 1000
+
 func (c *compiler) pattern(text string, at int) (*regexp.Regexp, error) {
 	re, err := regexp.Compile(text)
+	if err == nil && patternSize(re) > maxPattern {
+		return nil, c.fail(at, text, "make it simpler; a count such as {100} repeats what is before it", "the regular expression is too large:")
+	}
 	if err != nil {
 		what := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 		return nil, c.fail(at, text, "patterns are RE2's: github.com/google/re2/wiki/Syntax; a backslash is doubled within quotes", "not a regular expression (%s):", what)
@@ -131,36 +140,103 @@ func replace(c *compiler, k *call) (typed, error) {
 		return typed{}, err
 	}
 	with, err := k.text(c, 2, "")
+	if err == nil {
+		with, err = c.template(with, re, k.args[2].at)
+	}
 	if err != nil {
 		return typed{}, err
 	}
-	return k.one(Text, func(v value) (value, failed) {
+	return k.search(re, Text, func(text string) (value, failed) {
 		// Each place between two characters may match: what comes out is bounded before
 		// it is made.
-		if n := len(v.text); n > maxText || (n+1)*len(with)+n*strings.Count(with, "$") > maxWork {
+		if n := len(text); (n+1)*len(with)+n*strings.Count(with, "$") > maxWork {
 			return value{}, "the text is too long for it"
 		}
-		return textOf(re.ReplaceAllString(v.text, with)), ""
+		return textOf(re.ReplaceAllString(text, with)), ""
 	}), nil
+}
+
+// groupMark is how a template names a group: $1, ${1}, ${name}; $$ is a dollar.
+var groupMark = regexp.MustCompile(`\$(?:\$|(\d+)|\{(\w+)\}|)`)
+
+// template makes $1 stand for the first group whatever follows it, where regexp takes as
+// much for a name as it can. A group that is not there is a mistake.
+func (c *compiler) template(with string, re *regexp.Regexp, at int) (string, error) {
+	var bad string
+	out := groupMark.ReplaceAllStringFunc(with, func(mark string) string {
+		m := groupMark.FindStringSubmatch(mark)
+		name := m[1] + m[2]
+		n, err := strconv.Atoi(name)
+		switch {
+		case mark == "$$":
+			return mark
+		case err == nil && n <= re.NumSubexp(), err != nil && name != "" && re.SubexpIndex(name) >= 0:
+			return "${" + name + "}"
+		}
+		bad = mark
+		return mark
+	})
+	if bad != "" {
+		return "", c.fail(at, bad, "write $1 for what the first brackets of the pattern match, $0 for all of it, $$ for a dollar", "the pattern has no such group:")
+	}
+	return out, nil
 }
 
 func extract(c *compiler, k *call) (typed, error) {
 	re, err := k.pattern(c, 1)
-	return k.one(Text, func(v value) (value, failed) {
-		if why := tooLong(v.text); why != "" {
-			return value{}, why
-		}
-		m := re.FindStringSubmatchIndex(v.text)
+	if err != nil {
+		return typed{}, err
+	}
+	return k.search(re, Text, func(text string) (value, failed) {
+		m := re.FindStringSubmatchIndex(text)
 		switch {
 		case m == nil:
 			return value{}, ""
 		case len(m) > 2 && m[2] < 0: // the group took no part in the match
 			return value{}, ""
 		case len(m) > 2:
-			return textOf(v.text[m[2]:m[3]]), ""
+			return textOf(text[m[2]:m[3]]), ""
 		}
-		return textOf(v.text[m[0]:m[1]]), ""
-	}), err
+		return textOf(text[m[0]:m[1]]), ""
+	}), nil
+}
+
+// patternSize gives how many instructions a regular expression has.
+func patternSize(re *regexp.Regexp) int {
+	parsed, err := syntax.Parse(re.String(), syntax.Perl)
+	if err != nil { // it was read before
+		return maxPattern + 1
+	}
+	prog, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return maxPattern + 1
+	}
+	return len(prog.Inst)
+}
+
+// matched tells whether a regular expression may be run over a text: that costs a quarter
+// of a byte for each instruction and byte.
+func (r *Row) matched(size int, text string) bool {
+	return len(text) <= maxText && r.spend(len(text)*size/4)
+}
+
+// search makes a call that runs a regular expression over its first argument.
+func (k *call) search(re *regexp.Regexp, result Type, f func(string) (value, failed)) typed {
+	x, size := k.args[0], patternSize(re)
+	return typed{typ: result, at: k.at, notNull: x.notNull && !k.f.mayBeNull, eval: func(row *Row) (value, error) {
+		v, err := x.eval(row)
+		if err != nil || !v.set {
+			return value{}, err
+		}
+		if !row.matched(size, v.text) {
+			return value{}, k.err("the text is too long for it")
+		}
+		out, why := f(v.text)
+		if why != "" {
+			return value{}, k.err(why)
+		}
+		return k.spent(row, out)
+	}}
 }
 
 func tooLong(s string) failed {

@@ -39,6 +39,9 @@ type function struct {
 	many   bool
 	// mayBeNull tells that it may give null where no argument is.
 	mayBeNull bool
+	// changing tells that what it gives follows from data that is kept up to date
+	// elsewhere.
+	changing bool
 	// make compiles a call, whose arguments have the types of params by then.
 	make func(c *compiler, call *call) (typed, error)
 }
@@ -123,6 +126,9 @@ func (c *compiler) call(n *ast.CallNode) (typed, error) {
 	if got := len(n.Arguments); got < f.least || got > len(f.params) && !f.many {
 		return typed{}, c.fail(at, f.Name, "write "+f.Usage, "wrong number of arguments, %d, for", got)
 	}
+	if f.changing && c.scope.lasting {
+		return typed{}, c.fail(at, f.Name, lastingHint, "the function cannot be called here:")
+	}
 	k := &call{f: f, node: n, at: at, args: make([]typed, len(n.Arguments))}
 	for i, a := range n.Arguments {
 		want := f.params[min(i, len(f.params)-1)]
@@ -139,6 +145,9 @@ func (c *compiler) call(n *ast.CallNode) (typed, error) {
 	}
 	return f.make(c, k)
 }
+
+// lastingHint tells why a lane rule may not do everything.
+const lastingHint = "a row that is sent again must give the same for as long as the log is kept: name columns and plain functions only"
 
 // argument makes an argument fit its parameter.
 func (c *compiler) argument(k *call, x typed, want Type) (typed, error) {

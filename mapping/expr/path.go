@@ -27,7 +27,7 @@ func (c *compiler) member(n *ast.MemberNode) (typed, error) {
 	case x.typ.IsList():
 		return typed{}, c.fail(key.at, "", "write tags[0] for the first, tags[-1] for the last", "the place in a list must be a number, written out")
 	case x.typ != JSON:
-		return typed{}, c.fail(at, x.path, "only json, jsonb and composite columns have parts, and arrays have items such as tags[0]", "%s has no parts", x.typ)
+		return typed{}, c.fail(at, x.path, "only json and jsonb columns have parts, and arrays have items such as tags[0]", "%s has no parts", x.typ)
 	case key.wholeLiteral != nil:
 		return jsonPart(x, strconv.Itoa(*key.wholeLiteral), at, func(raw string) (string, bool) { return jsonItem(raw, *key.wholeLiteral) }), nil
 	case key.textLiteral == nil:
@@ -116,7 +116,6 @@ func jsonItem(raw string, i int) (string, bool) {
 func (c *compiler) list(n *ast.ArrayNode) (typed, error) {
 	at := n.Location().From
 	items := make([]typed, len(n.Nodes))
-	t := Nil
 	for i, node := range n.Nodes {
 		x, err := c.compile(node)
 		if err != nil {
@@ -125,11 +124,11 @@ func (c *compiler) list(n *ast.ArrayNode) (typed, error) {
 		if x.typ.IsList() {
 			return typed{}, c.fail(x.at, "", "", "a list within a list cannot be written")
 		}
-		joined, ok := unify(t, x.typ)
-		if !ok {
-			return typed{}, c.fail(x.at, "", "make text of each with string(x)", "the items of a list have different types, %s and %s", t, x.typ)
-		}
-		t, items[i] = joined, x
+		items[i] = x
+	}
+	t, err := c.common("the items of a list", items...)
+	if err != nil {
+		return typed{}, err
 	}
 	for i := range items {
 		items[i] = as(t, items[i])

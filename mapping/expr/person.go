@@ -37,6 +37,7 @@ var suffixes = map[string]bool{"jr": true, "jr.": true, "sr": true, "sr.": true,
 // splitName parts a name. Of one word it is the last name, which a CRM requires.
 func splitName(s string) (first, last string) {
 	if l, f, ok := strings.Cut(s, ","); ok && !suffixes[strings.ToLower(strings.TrimSpace(f))] {
+		f, _, _ = strings.Cut(f, ",") // Lovelace, Ada, PhD
 		return squeezed(f), squeezed(l)
 	}
 	words := strings.Fields(strings.ReplaceAll(s, ",", " "))
@@ -47,7 +48,7 @@ func splitName(s string) (first, last string) {
 	for at > 1 && suffixes[strings.ToLower(words[at])] {
 		at--
 	}
-	for at > 1 && particles[strings.ToLower(words[at-1])] {
+	for at > 1 && particles[strings.ToLower(words[at-1])] || at == 1 && particles[words[0]] { // van Beethoven, but Van Morrison
 		at--
 	}
 	return strings.Join(words[:at], " "), strings.Join(words[at:], " ")

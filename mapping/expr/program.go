@@ -158,6 +158,7 @@ type Scope struct {
 	slots   map[string]int
 	names   []string // by slot
 	env     func(string) (string, bool)
+	lasting bool
 }
 
 // NewScope makes a scope of the columns of a table. env gives the variables of the
@@ -167,6 +168,14 @@ func NewScope(columns []Column, env func(string) (string, bool)) *Scope {
 	for i, c := range columns {
 		s.byName[c.Name] = i
 	}
+	return s
+}
+
+// Lasting makes the scope one for expressions that must give the same for as long as the
+// log is kept: it refuses what follows from data that is kept up to date elsewhere, such as
+// time zones and numbering plans, and from the environment.
+func (s *Scope) Lasting() *Scope {
+	s.lasting, s.env = true, nil
 	return s
 }
 

@@ -17,7 +17,7 @@ const (
 	Date           // a day of the calendar
 	Timestamp      // an instant: timestamptz
 	Local          // a day and a time of day without a zone: timestamp
-	JSON           // json, jsonb, composites: passed on, or a path is taken of it
+	JSON           // json, jsonb: passed on, or a path is taken of it
 
 	// list marks a list; the rest of the bits is the type of its items.
 	list Type = 1 << 7
@@ -96,7 +96,7 @@ func TypeOf(pg string) Type {
 		name = strings.TrimSpace(name[:open]) + rest
 	}
 	switch name {
-	case "smallint", "integer", "bigint", "int2", "int4", "int8", "int", "oid":
+	case "smallint", "integer", "bigint", "int2", "int4", "int8", "int":
 		return Int
 	case "numeric", "decimal", "real", "double precision", "float4", "float8":
 		return Decimal
@@ -108,7 +108,7 @@ func TypeOf(pg string) Type {
 		return Timestamp
 	case "timestamp without time zone", "timestamp":
 		return Local
-	case "json", "jsonb", "record":
+	case "json", "jsonb":
 		return JSON
 	}
 	return Text
