@@ -17,7 +17,6 @@ const readMax = 500
 // readDone is what a read came to.
 type readDone struct {
 	p        *part
-	number   uint64 // of the partition's reads, from 1
 	from     map[string]cdc.Position
 	messages []cdc.Message
 	// stale tells, for the uses of the messages in order, which are dealt with
@@ -50,11 +49,9 @@ func (s *session) read(p *part, now time.Time, soon func(time.Time)) {
 		return // room comes with an event
 	}
 	p.reading = true
-	p.reads++
-	number := p.reads
 	recover, most := s.holding, s.readMost()
 	s.spawn(func() {
-		d := &readDone{p: p, number: number, from: from}
+		d := &readDone{p: p, from: from}
 		d.messages, d.err = s.e.o.Reader.Read(s.ctx, p.n, from, most)
 		if d.err == nil && recover {
 			d.stale, d.err = s.findStale(s.ctx, p.n, d.messages)
@@ -178,7 +175,6 @@ func (d *readDone) apply(s *session, now time.Time) {
 		s.e.stats.read.Add(1)
 		s.add(now, p, m, mappers, stale)
 	}
-	p.lanesPast(d, count)
 	s.caughtUp(d, count)
 }
 

@@ -74,7 +74,6 @@ type part struct {
 	handed [laneCount]cdc.Position
 
 	reading      bool
-	reads        uint64 // how many were begun
 	readFailures int
 	readFrom     time.Time // not to be read before
 

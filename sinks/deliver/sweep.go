@@ -20,18 +20,15 @@ const scanPage = 500
 // if the source does not have the row either.
 //
 // It begins when every lane was read as far and all that is older is dealt with, so
-// that nothing older comes after it; until it has ended its entries hold the
+// that nothing older comes after it. That a read finds nothing in a lane does not tell so:
+// each stream is appended to on its own, and the capture puts a sweep into all of them,
+// whatever ends it in between. Until it has ended its entries hold the
 // checkpoints. What comes behind it goes on meanwhile.
 type sweep struct {
 	change   cdc.Change
 	since    cdc.Position
 	mappings []string
 	marks    [laneCount]*queue.Mark // nil where a lane was past it already
-	// seen is the read that brought its first entry. A generation's end that was appended
-	// to some lanes only, as the capture was killed, does not come in the others: a read
-	// that began later and found nothing tells that they are past it.
-	seen uint64
-	past [laneCount]bool
 	// work holds the entries of the rows that are being deleted: one of the marks.
 	work *queue.Mark
 
@@ -60,7 +57,7 @@ func (s *session) addSweep(p *part, lane queue.Lane, ch *cdc.Change) {
 	mark := p.marks[lane].Add(ch.Position, ch.Time, 1)
 	i, found := slices.BinarySearchFunc(p.sweeps, ch.Position, func(w *sweep, at cdc.Position) int { return w.change.Position.Compare(at) })
 	if !found {
-		w := &sweep{change: *ch, since: ch.Position, mappings: names, seen: p.reads}
+		w := &sweep{change: *ch, since: ch.Position, mappings: names}
 		if ch.Op == cdc.OpSweep {
 			w.since = ch.Since
 		} else {
@@ -118,8 +115,8 @@ func (s *session) sweep(p *part, now time.Time, soon func(time.Time)) {
 // dealt with, and is written.
 func (p *part) settledBelow(w *sweep) bool {
 	at := w.change.Position
-	for i, m := range p.marks {
-		if m.Read().Before(at) && !w.past[i] || !m.Settled(at) {
+	for _, m := range p.marks {
+		if m.Read().Before(at) || !m.Settled(at) {
 			return false
 		}
 	}
@@ -134,23 +131,11 @@ func (p *part) covers(next, w *sweep) bool {
 	}
 	at := next.change.Position
 	for i, m := range p.marks {
-		if m.Read().Before(at) && !next.past[i] || !m.SettledBut(w.marks[i], at) {
+		if m.Read().Before(at) || !m.SettledBut(w.marks[i], at) {
 			return false
 		}
 	}
 	return !p.committing
-}
-
-// lanesPast notes which lanes have nothing of a generation's end any more, after a read
-// that found nothing in some.
-func (p *part) lanesPast(d *readDone, count [laneCount]int) {
-	for _, w := range p.sweeps {
-		for i, lane := range cdc.Lanes() {
-			if _, asked := d.from[lane]; asked && count[i] == 0 && w.seen < d.number && w.change.Op == cdc.OpSweep {
-				w.past[i] = true
-			}
-		}
-	}
 }
 
 func (s *session) endSweep(p *part, w *sweep) {
