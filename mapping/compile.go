@@ -25,21 +25,24 @@ func CompileAll(files []*File, cat Catalog) ([]*Mapping, error) {
 	var errs Errors
 	for _, f := range files {
 		m, err := CompileAmong(f, files, cat)
-		if err != nil {
-			errs = append(errs, asErrors(f.Path, err)...)
-			continue
+		errs = append(errs, asErrors(f.Path, err)...)
+		if m != nil {
+			out = append(out, m)
 		}
-		out = append(out, m)
 	}
 	return out, errs.Err()
 }
 
 // CompileAmong compiles one of several files that may refer to each other. The error has
-// the mistakes of this one.
+// the mistakes of this one. Of a file that Parse gave with an error nothing comes but
+// further mistakes, if there are any.
 func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 	c := &compiler{f: f, files: files, cat: cat, docs: map[*yamldoc.Doc]*yamldoc.Doc{}}
 	c.doc = c.fresh(f.doc)
-	if list, ok := cat.(targetLister); ok && list.Targets() != nil {
+	if f.from == nil {
+		return nil, nil // told when it was read
+	}
+	if list, ok := cat.(targetLister); ok && list.Targets() != nil && f.to != nil {
 		c.target(list.Targets())
 	}
 	columns, ok := cat.Columns(f.From)
@@ -65,7 +68,7 @@ func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 	}
 	m.set = c.set()
 	m.rules = c.laneRules(columns)
-	if err := c.err(); err != nil {
+	if err := c.err(); err != nil || f.bad {
 		return nil, err
 	}
 	m.outputs, m.fromAt, m.toAt = c.outputs(m), placeOf(f.Path, f.from), placeOf(f.Path, f.to)
@@ -212,6 +215,9 @@ func (c *compiler) fail(e Expr, err error) {
 
 func (c *compiler) key() field {
 	k := c.f.Key
+	if k.node == nil {
+		return field{} // told when it was read
+	}
 	f := c.field(k.Field, k.Expr, expr.Any)
 	switch {
 	case f.constant != nil, f.program != nil && f.program.IsConstant():

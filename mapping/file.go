@@ -48,6 +48,7 @@ type File struct {
 	// does not say.
 	SLO time.Duration
 
+	bad   bool // it has mistakes of form
 	doc   *yamldoc.Doc
 	env   func(string) (string, bool)
 	from  *yamldoc.Node
@@ -144,7 +145,8 @@ type Loader struct {
 }
 
 // Parse reads a mapping file's text. The error is of type Errors and has all
-// mistakes that can be seen without a database.
+// mistakes that can be seen without a database. The file may be given beside it: Compile
+// then finds the other mistakes.
 func Parse(file string, data []byte) (*File, error) { return Loader{}.Parse(file, data) }
 
 // Parse reads a mapping file's text, as the function of the same name does.
@@ -175,7 +177,8 @@ func (l Loader) Parse(file string, data []byte) (*File, error) {
 	p := parser{loader: &l, doc: doc, f: f}
 	p.file(doc.Section(doc.Root, keysOfFile...))
 	if err := p.err(); err != nil {
-		return nil, err
+		f.bad = true
+		return f, err
 	}
 	return f, nil
 }

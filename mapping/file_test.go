@@ -174,8 +174,10 @@ func TestBadFiles(t *testing.T) {
 	}
 	for name, want := range badFiles {
 		f, err := Parse("m.yml", read(t, name+".bad.yml"))
-		if err == nil {
-			_, err = Compile(f, testCatalog())
+		if f != nil {
+			var more error
+			_, more = Compile(f, testCatalog())
+			err = Join(err, more)
 		}
 		var errs Errors
 		if !errors.As(err, &errs) {
@@ -328,8 +330,10 @@ func FuzzParse(f *testing.F) {
 		defer time.AfterFunc(8*time.Second, func() { panic(fmt.Sprintf("it takes too long: %q", data)) }).Stop()
 		file, err := loader(nil, nil).Parse("m.yml", data)
 		var m *Mapping
-		if err == nil {
-			m, err = Compile(file, testCatalog())
+		if file != nil {
+			var more error
+			m, more = Compile(file, testCatalog())
+			err = Join(err, more)
 		}
 		var errs Errors
 		if err != nil && (!errors.As(err, &errs) || errs.Detail() == "") {

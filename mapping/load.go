@@ -19,18 +19,17 @@ func LoadGlob(patterns []string, baseDir string) ([]*File, error) {
 	return files, nil
 }
 
-// LoadEach is LoadGlob that also gives the files whose form is right where others have
-// mistakes.
+// LoadEach is LoadGlob that also gives the files, where some have mistakes: Compile finds
+// those that take a database to be seen.
 func LoadEach(patterns []string, baseDir string) ([]*File, error) {
 	var errs Errors
 	var files []*File
 	for _, path := range expand(patterns, baseDir, &errs) {
 		f, err := load(path)
-		if err != nil {
-			errs = append(errs, asErrors(path, err)...)
-			continue
+		errs = append(errs, asErrors(path, err)...)
+		if f != nil {
+			files = append(files, f)
 		}
-		files = append(files, f)
 	}
 	errs = append(errs, repeatedNames(files)...)
 	return files, errs.Err()
@@ -64,6 +63,15 @@ func load(path string) (*File, error) {
 		return nil, fmt.Errorf("read mapping: %w", err)
 	}
 	return Parse(path, data)
+}
+
+// Join gives the mistakes of several errors of files as one; nil if there are none.
+func Join(errs ...error) error {
+	var all Errors
+	for _, err := range errs {
+		all = append(all, asErrors("", err)...)
+	}
+	return all.Err()
 }
 
 // asErrors gives the mistakes that an error has; none of nil.

@@ -44,7 +44,7 @@ func (c *compiler) reference(a *Assign, r *expr.Ref) *reference {
 		return fail(r.Offset, "the mapping it refers to has mistakes:", other.Name, "mend "+other.Path)
 	}
 	columns, ok := c.cat.Columns(other.From)
-	if !ok {
+	if !ok || other.bad {
 		return broken()
 	}
 	var keys []Column

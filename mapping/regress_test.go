@@ -86,3 +86,30 @@ func TestPlaceOfALaneRule(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A mistake of form hides none that takes the table to be seen.
+func TestAllMistakesOfAFile(t *testing.T) {
+	f, err := Parse("m.yml", []byte("from: opportunities\nto: crn/Opportunity\nkey: {Ext__c: idd}\nfields: {N: nam, M: [1], A: {valu: x}}\nwhen: amount\nslo: 5\nlan: x\n"))
+	if f == nil || err == nil {
+		t.Fatalf("got %v, %v", f, err)
+	}
+	m, more := Compile(f, testCatalog())
+	if m != nil {
+		t.Error("a file with mistakes became a mapping")
+	}
+	all := Join(err, more).Error()
+	for _, want := range []string{"to: unknown target", "key.Ext__c: unknown column", "fields.N: unknown column", "fields.M: want an expression", "fields.A: no value", `fields.A.valu: unknown key`, "when: the expression gives a decimal", "slo: not a duration", `lan: unknown key`} {
+		if strings.Count(all, want) != 1 {
+			t.Errorf("%q is not told once in\n%s", want, all)
+		}
+	}
+	for _, text := range []string{"to: crm/X\n", "from: 5\nkey: {A: id}\nfields: {B: nam}\n", "from: opportunities\nfields: {B: nam}\nuse: 5\n"} {
+		f, err := Parse("m.yml", []byte(text))
+		if err == nil {
+			t.Errorf("%q was taken", text)
+		}
+		if m, _ := Compile(f, testCatalog()); m != nil {
+			t.Errorf("%q became a mapping", text)
+		}
+	}
+}

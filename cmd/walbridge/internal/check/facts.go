@@ -59,8 +59,8 @@ type Postgres struct {
 // Table is what the server has of a table that a mapping names.
 type Table struct {
 	Trouble     *cdc.SetupError
-	Enter, Read bool // its schema, and itself
-	Filtered    bool // by row level security
+	Enter, Read bool     // its schema, and itself
+	Filtered    bool     // by row level security
 	Apart       []string // columns that an update may leave out
 	Large       bool     // it has values that are stored apart
 	Generated   map[string]string
@@ -111,7 +111,7 @@ type Object struct {
 func Tables(files []*mapping.File) (out []cdc.Table) {
 	seen := map[cdc.Table]bool{}
 	for _, f := range files {
-		if !seen[f.From] {
+		if !seen[f.From] && f.From != (cdc.Table{}) { // of a file with mistakes it may not be known
 			seen[f.From] = true
 			out = append(out, f.From)
 		}

@@ -159,7 +159,7 @@ func (r *runner) among(dir string, file *mapping.File) []*mapping.File {
 				if err != nil {
 					continue
 				}
-				if f, err := mapping.Parse(path, data); err == nil {
+				if f, _ := mapping.Parse(path, data); f != nil {
 					list = append(list, f)
 				}
 			}

@@ -12,15 +12,16 @@ import (
 
 // loadMappings reads the mapping files and compiles them against the database.
 func loadMappings(ctx context.Context, cfg *config.Config, src *pgsource.Source) ([]*mapping.Mapping, error) {
-	files, err := mapping.LoadGlob(cfg.Mappings, cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
+	files, wrong := mapping.LoadEach(cfg.Mappings, cfg.Dir)
 	cat, err := readCatalog(ctx, cfg, src)
 	if err != nil {
+		if wrong != nil { // which is nearer to hand than the database
+			return nil, wrong
+		}
 		return nil, err
 	}
-	return mapping.CompileAll(files, cat)
+	out, err := mapping.CompileAll(files, cat)
+	return out, mapping.Join(wrong, err)
 }
 
 // renamed tells which captured tables the log knows by another name than the
