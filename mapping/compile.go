@@ -210,7 +210,11 @@ func (c *compiler) fail(e Expr, err error) {
 		c.fresh(e.doc).Fail(e.node, err.Error(), e.Source, "")
 		return
 	}
-	c.fresh(e.doc).FailAt(e.node, ee.Offset, Error{Msg: ee.Msg, Value: ee.Value, Hint: ee.Hint})
+	doc, hint := c.fresh(e.doc), ee.Hint
+	if doc.CutByComment(e.node) && (strings.Contains(ee.Msg, "not terminated") || strings.Contains(ee.Msg, "end of")) {
+		hint = "YAML takes # after a space for the beginning of a comment: put the whole value in quotes, or in lines of its own below a |"
+	}
+	doc.FailAt(e.node, ee.Offset, Error{Msg: ee.Msg, Value: ee.Value, Hint: hint})
 }
 
 func (c *compiler) key() field {

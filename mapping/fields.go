@@ -104,6 +104,10 @@ func (p *parser) constant(n *yamldoc.Node) (json.RawMessage, bool) {
 		}
 		return json.RawMessage(n.Text), true
 	case yamldoc.String:
+		if n.Plain() && plainNumber.MatchString(n.Text) { // YAML has other numbers than JSON
+			p.doc.Fail(n, "not a plain number", n.Text, "write digits and a point only, or quote it if it is text")
+			return nil, false
+		}
 		text, err := json.Marshal(n.Text)
 		if err != nil { // a string always has a JSON form
 			return nil, false

@@ -300,7 +300,7 @@ func TestLoadGlob(t *testing.T) {
 	if !errors.As(err, &errs) {
 		t.Fatalf("got %v", err)
 	}
-	if each, eachErr := LoadEach([]string{"a.yaml", "d.yaml"}, dir); len(each) != 1 || each[0].Name != "a" || eachErr == nil {
+	if each, eachErr := LoadEach([]string{"a.yaml", "d.yaml"}, dir); len(each) != 2 || each[0].Name != "a" || eachErr == nil {
 		t.Errorf("beside a file with a mistake: got %v, %v", each, eachErr)
 	}
 	for _, want := range []string{

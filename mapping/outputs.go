@@ -27,6 +27,10 @@ type Output struct {
 	// NotNull tells that it is never null.
 	NotNull bool
 	Write   Write
+	// SQLType is the database's own type, where it is a column that is passed on.
+	SQLType string
+	// Words are all texts that it can be, where it is one of a few that are written out.
+	Words []string
 	// Source is its expression as the file has it; empty for a constant.
 	Source string
 	// File, Line and Column are where it is in the file.
@@ -86,7 +90,14 @@ func (c *compiler) output(f *field, a *Assign) Output {
 	}
 	o.NotNull = f.program.NotNull()
 	if f.program.Type() == expr.Text {
-		o.MaxLen = f.program.MaxLen()
+		o.MaxLen, o.Words = f.program.MaxLen(), f.program.Words()
+	}
+	if columns, _ := c.cat.Columns(c.f.From); f.slot >= 0 {
+		for _, col := range columns {
+			if col.Name == o.Columns[0] {
+				o.SQLType = col.Type
+			}
+		}
 	}
 	return o
 }
@@ -134,6 +145,9 @@ func (m *Mapping) From() Place { return m.fromAt }
 
 // To is where the file names the target.
 func (m *Mapping) To() Place { return m.toAt }
+
+// Deletes tells whether a row that goes does anything to its record.
+func (m *Mapping) Deletes() bool { return m.action != IgnoreDelete }
 
 // Needed gives the columns without which a change has no record: those of the condition,
 // the key and references, and of fields that are made of several. A field made of one alone

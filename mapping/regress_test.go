@@ -113,3 +113,22 @@ func TestAllMistakesOfAFile(t *testing.T) {
 		}
 	}
 }
+
+// What a user wrote first, and what to do about it.
+func TestHintsForHabits(t *testing.T) {
+	for line, want := range map[string]string{
+		"  D: name + ' #1'": "YAML takes # after a space for the beginning of a comment", "  D: 'draft' + name": "must be in quotes as a whole",
+		"  D: Close Date": `write col("Close Date") for the column`, "  D: \"Close Date ?? '2026-01-01'\"": `write col("Close Date")`, "  D: name LIKE 'A%'": "startsWith",
+		"  D: \"amount::text\"": "string(x)", "  D: \"custom->>'tier'\"": "custom.tier", "  D: CASE WHEN active THEN 1 END": "condition ? x : y", "  D: \"name || 'x'\"": "join texts with +",
+		"  D: {const: 1e3}": "not a plain number", "  D: current_date": "unknown column",
+	} {
+		f, err := Parse("m.yml", []byte(header+"fields:\n"+line+"\n"))
+		if f != nil {
+			_, more := Compile(f, testCatalog())
+			err = Join(err, more)
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v\nwant %q", line, err, want)
+		}
+	}
+}

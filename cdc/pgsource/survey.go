@@ -44,6 +44,8 @@ type TableSurvey struct {
 	Large bool
 	// Generated are columns that PostgreSQL computes, with what of.
 	Generated map[string]string
+	// Unique has the columns of each unique index over all rows, the primary key first.
+	Unique [][]string
 }
 
 // serverQuery reads what a slot and its reader take of the server.
@@ -186,13 +188,18 @@ SELECT n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE'), has_table_pri
   ARRAY(SELECT DISTINCT a.attname::text FROM pg_catalog.pg_class l JOIN pg_catalog.pg_attribute a ON a.attrelid = l.oid
     WHERE (l.oid = c.oid AND c.relkind = 'r' OR l.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid) WHERE isleaf))
       AND l.relreplident <> 'f' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attstorage IN ('x', 'e')
+      AND NOT (a.atttypid IN ('bpchar'::regtype, 'varchar'::regtype) AND a.atttypmod BETWEEN 5 AND 9) -- too short ever to be moved
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = l.oid AND a.attnum = ANY (i.indkey::int2[])
         AND CASE l.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) ORDER BY 1),
   EXISTS (SELECT FROM pg_catalog.pg_class l WHERE (l.oid = c.oid OR l.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid)))
     AND l.reltoastrelid <> 0 AND pg_catalog.pg_relation_size(l.reltoastrelid) > 0),
   COALESCE((SELECT jsonb_object_agg(a.attname, pg_get_expr(d.adbin, d.adrelid)) FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped), '{}')
+    WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped), '{}'),
+  COALESCE((SELECT jsonb_agg(u.columns ORDER BY u.first DESC, u.columns::text) FROM (SELECT i.indisreplident OR i.indisprimary AS first,
+      (SELECT jsonb_agg(a.attname ORDER BY k.n) FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts) AS columns
+    FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL) u), '[]')
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND (n.nspname, c.relname) IN (SELECT * FROM unnest($1::text[], $2::text[]))`
 
@@ -211,7 +218,7 @@ func (s *Source) surveyTables(ctx context.Context, conn *pgx.Conn) (map[cdc.Tabl
 	for rows.Next() {
 		var t cdc.Table
 		var v TableSurvey
-		if err := rows.Scan(&t.Schema, &t.Name, &v.Enter, &v.Read, &v.Filtered, &v.Apart, &v.Large, &v.Generated); err != nil {
+		if err := rows.Scan(&t.Schema, &t.Name, &v.Enter, &v.Read, &v.Filtered, &v.Apart, &v.Large, &v.Generated, &v.Unique); err != nil {
 			return nil, fmt.Errorf("read privileges of tables: %w", err)
 		}
 		v.Trouble = wrong[t]

@@ -28,6 +28,9 @@ type typed struct {
 	// digits of a whole number, at most, zero where that is not known.
 	notNull bool
 	maxLen  int
+	// words are all texts that it can be, where these are written out; nil where it can be
+	// others.
+	words []string
 	// wholeLiteral is set for a whole number written out, which round needs.
 	wholeLiteral *int
 	textLiteral  *string
@@ -64,7 +67,7 @@ func (c *compiler) compile(n ast.Node) (typed, error) {
 		return c.decimal(n)
 	case *ast.StringNode:
 		t := constant(Text, textOf(n.Value), at)
-		t.textLiteral, t.maxLen = &n.Value, utf8.RuneCountInString(n.Value)
+		t.textLiteral, t.maxLen, t.words = &n.Value, utf8.RuneCountInString(n.Value), []string{n.Value}
 		return t, nil
 	case *ast.IdentifierNode:
 		return c.identifier(n.Value, at)
@@ -128,6 +131,9 @@ func (c *compiler) unknownColumn(name string, at int) error {
 	names := make([]string, len(c.scope.columns))
 	for i, col := range c.scope.columns {
 		names[i] = col.Name
+	}
+	if odd := c.scope.oddName(string(c.src)); odd != "" {
+		return c.fail(at, name, "write col("+strconv.Quote(odd)+") for the column", "unknown column")
 	}
 	hint := nearest.Hint(name, names, "the table has "+nearest.List(names)+`; text is written in quotes: '"`+name+`"'`)
 	return c.fail(at, name, hint, "unknown column")
@@ -223,9 +229,9 @@ func (c *compiler) conditional(n *ast.ConditionalNode) (typed, error) {
 	if err != nil {
 		return typed{}, err
 	}
-	length := longer(yes, no)
+	length, words := longer(yes, no), either(yes, no)
 	yes, no = as(t, yes), as(t, no)
-	return typed{typ: t, at: cond.at, notNull: yes.notNull && no.notNull, maxLen: length, eval: func(row *Row) (value, error) {
+	return typed{typ: t, at: cond.at, notNull: yes.notNull && no.notNull, maxLen: length, words: words, eval: func(row *Row) (value, error) {
 		v, err := cond.eval(row)
 		if err != nil {
 			return value{}, err
@@ -282,6 +288,19 @@ func longer(a, b typed) int {
 		return 0
 	}
 	return max(a.maxLen, b.maxLen)
+}
+
+// either gives all texts that one of two can be; nil where that is not known.
+func either(a, b typed) []string {
+	switch {
+	case a.typ == Nil:
+		return b.words
+	case b.typ == Nil:
+		return a.words
+	case a.words == nil || b.words == nil:
+		return nil
+	}
+	return append(slices.Clone(a.words), b.words...)
 }
 
 // boundedText are the types of text with a length.

@@ -155,7 +155,7 @@ func mapped(c *compiler, k *call) (typed, error) {
 	for i, r := range results {
 		notNull = notNull && r.notNull
 		if r.typ != Nil {
-			longest = typed{typ: t, maxLen: longer(longest, r)}
+			longest = typed{typ: t, maxLen: longer(longest, r), words: either(longest, r)}
 		}
 		results[i] = as(t, r)
 	}
@@ -170,7 +170,7 @@ func mapped(c *compiler, k *call) (typed, error) {
 		return value{}, k.err("the value is not among the keys, and there is no default")
 	})
 	if out.notNull = x.notNull && notNull; !x.typ.IsList() {
-		out.maxLen = longest.maxLen
+		out.maxLen, out.words = longest.maxLen, longest.words
 	}
 	return out, nil
 }

@@ -62,7 +62,7 @@ func parseDay(s string, bc bool) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	y, m, d := digits(ys), digits(ms), digits(ds)
-	if y < 0 || m < 1 || m > 12 || d < 1 || d > 31 || bc && y == 0 {
+	if y < 1 || m < 1 || m > 12 || d < 1 || d > 31 {
 		return time.Time{}, false
 	}
 	if bc {
@@ -93,7 +93,7 @@ func parseClock(s string, instant bool) (int64, bool) {
 		return 0, false
 	}
 	seconds := int64(0)
-	for i, most := range []int{24, 59, 60}[:len(parts)] {
+	for i, most := range []int{23, 59, 59}[:len(parts)] {
 		n := digits(parts[i])
 		if len(parts[i]) != 2 || n < 0 || n > most {
 			return 0, false

@@ -45,7 +45,11 @@ func (c *compiler) binary(n *ast.BinaryNode) (typed, error) {
 func (c *compiler) logic(op string, l, r typed, at int) (typed, error) {
 	for _, x := range []typed{l, r} {
 		if x.typ != Bool && x.typ != Nil {
-			return typed{}, c.fail(x.at, op, boolHint(x), "%s cannot stand beside", x.typ)
+			hint := boolHint(x)
+			if op == "||" && x.typ == Text { // as SQL writes it
+				hint = "join texts with +"
+			}
+			return typed{}, c.fail(x.at, op, hint, "%s cannot stand beside", x.typ)
 		}
 	}
 	// decides is the value of one side that settles the answer whatever the other
@@ -72,9 +76,9 @@ func (c *compiler) orElse(l, r typed, at int) (typed, error) {
 	if err != nil {
 		return typed{}, err
 	}
-	length := longer(l, r)
+	length, words := longer(l, r), either(l, r)
 	l, r = as(t, l), as(t, r)
-	return typed{typ: t, at: at, notNull: l.notNull || r.notNull, maxLen: length, eval: func(row *Row) (value, error) {
+	return typed{typ: t, at: at, notNull: l.notNull || r.notNull, maxLen: length, words: words, eval: func(row *Row) (value, error) {
 		v, err := l.eval(row)
 		if err != nil || v.set {
 			return v, err

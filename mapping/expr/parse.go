@@ -83,6 +83,14 @@ func parseHint(src string, fe *file.Error) string {
 		return "write && or ||"
 	case strings.HasPrefix(rest, "||"):
 		return "join texts with +"
+	case strings.HasPrefix(upper, "LIKE "), strings.HasPrefix(upper, "ILIKE "):
+		return "write x startsWith 'a', x contains 'a', or x matches '^a'"
+	case strings.HasPrefix(rest, "::"), strings.HasPrefix(rest, ":") && strings.Contains(src, "::"):
+		return "write string(x), int(x), decimal(x) or date(x)"
+	case strings.HasPrefix(rest, "->"), strings.HasPrefix(rest, ">") && strings.Contains(src, "->"):
+		return "write custom.tier, or string(custom.tier) as text"
+	case strings.HasPrefix(strings.ToUpper(strings.TrimSpace(src)), "CASE "):
+		return "write condition ? x : y"
 	case strings.Contains(fe.Message, "not terminated"):
 		return "close the quote"
 	case strings.Contains(fe.Message, "EOF"):

@@ -1,7 +1,11 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 
 	"github.com/walbridge/walbridge/cdc"
 )
@@ -18,7 +22,7 @@ type Error struct {
 
 // Error gives the place, counted from 1, and what is wrong.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("column %d: %s", e.Offset+1, e.Msg)
+	s := fmt.Sprintf("at character %d: %s", e.Offset+1, e.Msg)
 	if e.Value != "" {
 		s += fmt.Sprintf(" %q", e.Value)
 	}
@@ -39,6 +43,7 @@ type Program struct {
 	ref      *Ref
 	maxLen   int
 	notNull  bool
+	words    []string
 }
 
 // Ref is what an expression ref('mapping', key, …) refers to: the record that another
@@ -71,6 +76,10 @@ func (p *Program) Type() Type { return p.typ }
 // MaxLen is the most characters that a text has, where the expression bounds it by itself,
 // such as by truncate; else zero.
 func (p *Program) MaxLen() int { return p.maxLen }
+
+// Words gives all texts that the value can be, where they are written out, as in a map; nil
+// where it can be others.
+func (p *Program) Words() []string { return p.words }
 
 // NotNull tells that the value is never null.
 func (p *Program) NotNull() bool { return p.notNull }
@@ -203,7 +212,7 @@ func (s *Scope) slot(name string) int {
 func (s *Scope) Compile(src string, want Type) (*Program, error) {
 	tree, err := parse(src)
 	if err != nil {
-		return nil, err
+		return nil, s.withName(src, err)
 	}
 	c := &compiler{src: []rune(src), scope: s}
 	if call := refCall(tree); call != nil {
@@ -216,6 +225,29 @@ func (s *Scope) Compile(src string, want Type) (*Program, error) {
 	return c.program(root, want)
 }
 
+// plainName is a name that may stand in an expression by itself.
+var plainName = regexp.MustCompile(`^[\pL_][\pL\pN_]*$`)
+
+// withName helps with columns whose names are no plain words.
+func (s *Scope) withName(src string, err error) error {
+	var e *Error
+	if name := s.oddName(src); name != "" && errors.As(err, &e) {
+		e.Hint = "write col(" + strconv.Quote(name) + ") for the column"
+	}
+	return err
+}
+
+// oddName gives the longest column's name that is no plain word and stands in a text; empty
+// if none does.
+func (s *Scope) oddName(text string) (name string) {
+	for _, c := range s.columns {
+		if !plainName.MatchString(c.Name) && len(c.Name) > len(name) && strings.Contains(text, c.Name) && !strings.Contains(text, strconv.Quote(c.Name)) {
+			name = c.Name
+		}
+	}
+	return name
+}
+
 // program makes a program of the whole of an expression, or of a key of a reference.
 func (c *compiler) program(root typed, want Type) (*Program, error) {
 	if want == Decimal && root.typ == Int {
@@ -224,7 +256,7 @@ func (c *compiler) program(root typed, want Type) (*Program, error) {
 	if want != Any && root.typ != want && root.typ != Nil {
 		return nil, &Error{Offset: 0, Msg: fmt.Sprintf("the expression gives %s, but %s is wanted", root.typ, want), Hint: wantHint(want)}
 	}
-	p := &Program{root: root.eval, typ: root.typ, inputs: c.used, column: -1, maxLen: root.maxLen, notNull: root.notNull}
+	p := &Program{root: root.eval, typ: root.typ, inputs: c.used, column: -1, maxLen: root.maxLen, notNull: root.notNull, words: root.words}
 	if root.column != "" {
 		p.column = c.scope.slots[root.column]
 	}

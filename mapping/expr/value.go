@@ -293,3 +293,10 @@ func asText(t Type, v value) string {
 	}
 	return v.text
 }
+
+// Fits tells whether a JSON value is one that a column of a PostgreSQL type can have, as far
+// as expressions know the type.
+func Fits(pg, raw string) bool {
+	_, bad := decode(TypeOf(pg), raw)
+	return bad == ""
+}

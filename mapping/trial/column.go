@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/walbridge/walbridge/mapping/expr"
 	"github.com/walbridge/walbridge/mapping/yamldoc"
 )
 
@@ -248,7 +249,7 @@ func (p *parser) textual(n *yamldoc.Node, t columnType) string {
 		return p.wrong(n, t, "a text", "write a text")
 	}
 	form := func(form *regexp.Regexp, what, hint string) {
-		if !form.MatchString(n.Text) {
+		if !form.MatchString(n.Text) || !expr.Fits(t.base, quoteJSON(n.Text)) {
 			p.doc.Fail(n, "not "+what+" as the database gives it:", n.Text, hint)
 		}
 	}

@@ -113,6 +113,8 @@ var badTests = []struct{ name, text, want string }{
 	{"number in a list of text", one("given: {after: {id: 1, tags: [a, 5]}}"), `12:38: tests[0].given.after.tags[1]: want a text for a column of type text[], not a number "5"; quote it: "5"`},
 	{"strange number in json", one("given: {after: {id: 1, custom: {a: 0x1f}}}"), `12:40: tests[0].given.after.custom.a: not a number as JSON has it: "0x1f"; write it as 12.50, or quote it if it is text`},
 	{"date", one("given: {after: {id: 1, closed: 31.1.2026}}"), `12:36: tests[0].given.after.closed: not a date as the database gives it: "31.1.2026"; write it as 2026-01-31`},
+	{"no such day", one("given: {after: {id: 1, closed: 2026-02-30}}"), `12:36: tests[0].given.after.closed: not a date as the database gives it: "2026-02-30"; write it as 2026-01-31`},
+	{"no such hour", one("given: {after: {id: 1, seen: \"2026-02-03T25:00:00+00:00\"}}"), `12:34: tests[0].given.after.seen: not a timestamp as the database gives it: "2026-02-03T25:00:00+00:00"; write it as "2026-01-31T10:00:00+00:00"`},
 	{"zone", one("given: {after: {id: 1, seen: \"2026-01-31 10:00:00+02\"}}"), `12:34: tests[0].given.after.seen: not a timestamp as the database gives it: "2026-01-31 10:00:00+02"; write "2026-01-31T08:00:00+00:00": times come in UTC`},
 	{"no time", one("given: {after: {id: 1, local: today}}"), `12:35: tests[0].given.after.local: not a timestamp as the database gives it: "today"; write it as "2026-01-31T10:00:00"`},
 	{"uuid", one("given: {after: {id: 1, ref: ABC}}"), `12:33: tests[0].given.after.ref: not a uuid as the database gives it: "ABC"; write lower-case digits in groups, as 7f0b3c52-64a4-4f0a-9a3e-3d0d2d8f5c11`},

@@ -194,6 +194,10 @@ func (d *Doc) syntax(err error) {
 		return
 	}
 	at, hint := ye.GetToken().Position, "check indentation, quotes and colons here and in the line above"
+	switch {
+	case strings.Contains(ye.GetMessage(), "map key-value is pre-defined"), strings.Contains(ye.GetMessage(), "value is not allowed in this context"):
+		hint = "a value that begins with a quote must be in quotes as a whole, or in lines of its own below a |"
+	}
 	if strings.Contains(ye.GetMessage(), "mapping value is not allowed") {
 		hint = "a value with a colon in it, such as a ? b : c, must be in quotes as a whole, or in lines of its own below a |"
 	}

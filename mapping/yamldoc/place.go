@@ -26,6 +26,17 @@ func (d *Doc) place(n *Node, offset int) (line, column int) {
 	return n.Line, n.Column + offset
 }
 
+// CutByComment tells whether what YAML takes for a comment follows a plain scalar in its
+// line: it may have been meant as a part of it.
+func (d *Doc) CutByComment(n *Node) bool {
+	if !n.Plain() || n.Line < 1 || n.Line > len(d.lines) {
+		return false
+	}
+	line := []rune(d.lines[n.Line-1])
+	end := n.Column - 1 + len([]rune(n.Text))
+	return end <= len(line) && strings.HasPrefix(strings.TrimLeft(string(line[end:]), " \t"), "#")
+}
+
 // placeInBlock goes through the lines of a literal block, which starts in the
 // line after its header.
 func (d *Doc) placeInBlock(n *Node, before []rune) (line, column int) {

@@ -53,6 +53,13 @@ func (r *Report) mapping(file *mapping.File, f *Facts) {
 	}
 	m := f.Mappings[i]
 	r.table(&subject{name: m.Name(), table: m.Table(), at: m.From(), columns: m.Columns(), needed: m.Needed(), fits: true}, f.Postgres)
+	if f.Postgres != nil && f.Postgres.Err == nil {
+		t := f.Postgres.Tables[m.Table()]
+		r.identity(m, &t)
+	} else {
+		r.identity(m, nil)
+	}
+	r.marks(m)
 	checked := r.fields(m, f)
 	if r.Warn+r.Fail == before {
 		r.ok("mapping "+m.Name(), fitting(m, checked))
@@ -76,7 +83,11 @@ func (r *Report) configuration(f *Facts) {
 	case f.ConfigErr != nil:
 		r.trouble(aboutConfiguration, f.ConfigErr, "")
 	default:
-		r.ok(aboutConfiguration, f.Config+" is right")
+		if f.Offline {
+			r.ok(aboutConfiguration, "the form of "+f.Config+" is right")
+		} else {
+			r.ok(aboutConfiguration, f.Config+" is right")
+		}
 	}
 	if f.CatalogErr != nil {
 		r.trouble(aboutConfiguration, f.CatalogErr, "run walbridge check --save where the servers can be reached")
@@ -140,7 +151,15 @@ func (r *Report) siblings(list []*mapping.Mapping) {
 	for i, m := range list {
 		for _, other := range list[:i] {
 			key, theirs := m.Outputs()[0].Name, other.Outputs()[0].Name
-			if m.Target() == other.Target() && m.Object() == other.Object() && key != theirs {
+			if m.Target() != other.Target() || m.Object() != other.Object() {
+				continue
+			}
+			if key == theirs && m.Table() != other.Table() && m.Deletes() && other.Deletes() {
+				r.at(Warn, m.Name(), m.To(), [2]string{
+					fmt.Sprintf("it writes %s/%s by the key %s, as mapping %s does of another table: rows of both with the same key are one record, and the deletion of one takes it from the other", m.Target(), m.Object(), key, other.Name()),
+					"write another object in one of them, or keys that differ, such as 'A-' + string(id); or delete: ignore in all but one"})
+			}
+			if key != theirs {
 				r.at(Warn, m.Name(), m.To(), [2]string{
 					fmt.Sprintf("it writes %s/%s by the key %s, and mapping %s by %s: one record may be made twice", m.Target(), m.Object(), key, other.Name(), theirs),
 					fmt.Sprintf("write key: {%s: …} in both, or another object in one of them", theirs)})

@@ -64,6 +64,7 @@ type Table struct {
 	Apart       []string // columns that an update may leave out
 	Large       bool     // it has values that are stored apart
 	Generated   map[string]string
+	Unique      [][]string // columns that no two rows share, the key of its entries first
 }
 
 // Redis is what the log's servers are like.

@@ -80,6 +80,11 @@ func (h *holder) output(o *mapping.Output, key bool) {
 		h.say(Fail, o, what, fix)
 		return
 	}
+	for _, w := range o.Words {
+		if f.Values != nil && !slices.Contains(f.Values, w) {
+			h.say(Fail, o, fmt.Sprintf("does not take %q", w), nearest.Hint(w, f.Values, "its values are "+nearest.List(f.Values)))
+		}
+	}
 	h.length(o, f)
 	if f.NotNull && !o.NotNull || f.Required && !o.NotNull {
 		fix := fmt.Sprintf("write coalesce(%s, …) with a value for then, or leave such rows out by when:", source(o))

@@ -120,7 +120,7 @@ func TestObject(t *testing.T) {
 	wantFindings(t, run(false, []string{"from: public.deals\nto: crm/Deal\nkey: {Ext: code}\nfields: {Name: word}\n"}, name, field{Name: "Ext", Type: sinks.FieldText, Key: true, Length: 5}),
 		"fail | mapping m0 | field Ext takes 5 characters, and may be given 20 | shorten the key")
 	wantFindings(t, run(false, []string{head + "delete: {set: {Gone: {const: true}, Name: {const: null}}}\n"}, id, field{Name: "Name", Type: sinks.FieldText, NotNull: true}),
-		"fail | mapping m0 | field Gone is not one of crm/Deal | its fields are Id, Name", "fail | mapping m0 | field Name cannot be empty at the target, and is always null")
+		"field Gone is set when a row goes, and stays so", "fail | mapping m0 | field Gone is not one of crm/Deal | its fields are Id, Name", "fail | mapping m0 | field Name cannot be empty at the target, and is always null")
 
 	stage := field{Name: "Stage", Type: sinks.FieldText, Required: true, Values: []string{"Open", "Won"}}
 	wantFindings(t, run(false, []string{head}, id, name, stage, field{Name: "Sys", Required: true, ReadOnly: true}),

@@ -42,6 +42,13 @@ var example = map[sinks.FieldType]string{
 	sinks.FieldDateTime: "2026-01-31T09:30:00Z",
 }
 
+// plainText tells whether a text is one that people write: other types are text in JSON
+// too, and no function makes a date of an interval.
+func plainText(o *mapping.Output) bool {
+	name, _, _ := strings.Cut(o.SQLType, "(")
+	return o.Type != "text" || slices.Contains([]string{"", "text", "character varying", "character", "citext", "name"}, name)
+}
+
 // misfit tells what of an output's type the field does not take.
 func misfit(o *mapping.Output, f *sinks.SchemaField) (what, fix string, bad bool) {
 	list, known := takes[f.Type]
@@ -52,7 +59,7 @@ func misfit(o *mapping.Output, f *sinks.SchemaField) (what, fix string, bad bool
 	if o.Source == "" {
 		return what, "write the constant as the target wants it", true
 	}
-	if how := makes[f.Type][o.Type]; how != "" {
+	if how := makes[f.Type][o.Type]; how != "" && plainText(o) {
 		return what, "write " + fmt.Sprintf(how, source(o)), true
 	}
 	return what, "give it an expression of that type", true

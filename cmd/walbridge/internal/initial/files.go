@@ -49,12 +49,12 @@ func Files(o Options, tables []Table) ([]File, error) {
 		return nil, err
 	}
 	files := []File{{ConfigFile, text}, {config.SchemaFile, config.Schema()}, {schema.File, schema.Mapping()}}
-	taken := map[string]bool{}
+	taken, objects := map[string]bool{}, map[string]bool{}
 	for i := range tables {
 		t := &tables[i]
 		name := mappingName(t.Name, o.Targets[0].Name, taken)
 		at := path.Join("mappings", name+".yaml")
-		text, err := mappingFile(at, name, o.Targets[0].Name, t)
+		text, err := mappingFile(at, name, o.Targets[0].Name+"/"+freeObject(t.Name, objects), t)
 		if err != nil {
 			return nil, err
 		}

@@ -17,7 +17,7 @@ import (
 const large = 2000
 
 // mappingFile writes the mapping file of a table.
-func mappingFile(path, name, target string, t *Table) ([]byte, error) {
+func mappingFile(path, name, to string, t *Table) ([]byte, error) {
 	key, err := t.keyExpression()
 	if err != nil {
 		return nil, err
@@ -25,12 +25,13 @@ func mappingFile(path, name, target string, t *Table) ([]byte, error) {
 	w := &mappingWriter{table: t, columns: exprColumns(t.sent()), taken: map[string]bool{}}
 	keyField := w.keyField()
 	w.add("# yaml-language-server: $schema=../%s\n", schema.File)
+	target, _, _ := strings.Cut(to, "/")
 	w.add("# Rows of %s become records of %s.", oneLine(t.Name.String()), target)
 	w.add("# Left of each colon stands a field of the target, as it calls it; right of it an expression")
 	w.add("# over the columns of the table, such as trim(name). Take out what is not to be sent.")
 	w.add("name: %s\nfrom: %s", format.Scalar(name), format.Scalar(t.Name.String()))
 	w.when()
-	w.add("to: %s", format.Scalar(target+"/"+objectOf(t.Name)))
+	w.add("to: %s", format.Scalar(to))
 	w.add("# What identifies the record at the target.\nkey: {%s: %s}\nfields:", format.Scalar(keyField), format.Scalar(key))
 	w.fields(keyField)
 	w.add("\n# What a deleted row becomes: delete, archive, ignore, or {set: {Field: a constant}}.\ndelete: delete")
@@ -195,6 +196,20 @@ func objectOf(t cdc.Table) string {
 		}
 		return r
 	}, t.Name)
+}
+
+// freeObject gives an object that no other table has: rows of two tables with the same key
+// would be one record.
+func freeObject(t cdc.Table, taken map[string]bool) string {
+	name := objectOf(t)
+	if taken[name] {
+		name = objectOf(cdc.Table{Name: t.Schema + "_" + t.Name})
+	}
+	for n := 2; taken[name]; n++ {
+		name = fmt.Sprintf("%s_%d", objectOf(t), n)
+	}
+	taken[name] = true
+	return name
 }
 
 // oneLine makes a text one that a comment can have, and not a long one.
