@@ -17,6 +17,8 @@ type Column struct {
 	NotNull bool
 	// Key tells that the column is part of the replica identity.
 	Key bool
+	// Labels are those of an enum; nil for any other type.
+	Labels []string
 }
 
 // Catalog knows the tables of the source. It may also have Tables and Targets,

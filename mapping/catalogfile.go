@@ -37,6 +37,8 @@ type catalogColumn struct {
 	Key     bool   `json:"key,omitempty"`
 	// Own tells that the type, or that of the items, is not one of PostgreSQL's.
 	Own bool `json:"own_type,omitempty"`
+	// Labels are those of an enum.
+	Labels []string `json:"labels,omitempty"`
 }
 
 type catalogTarget struct {
@@ -60,7 +62,7 @@ func LoadCatalog(path string) (*MemoryCatalog, error) {
 	for table, t := range file.Tables {
 		columns := make([]Column, 0, len(t.Columns))
 		for _, c := range t.Columns {
-			col := Column{Name: c.Name, Type: c.Type, NotNull: c.NotNull, Key: c.Key}
+			col := Column{Name: c.Name, Type: c.Type, NotNull: c.NotNull, Key: c.Key, Labels: c.Labels}
 			if c.Own {
 				col.TypeOID = firstUserOID
 			}
@@ -80,7 +82,7 @@ func (c *MemoryCatalog) Save(path string) (err error) {
 	for table, columns := range c.TableColumns {
 		t := catalogTable{Columns: make([]catalogColumn, 0, len(columns))}
 		for _, col := range columns {
-			t.Columns = append(t.Columns, catalogColumn{Name: col.Name, Type: col.Type, NotNull: col.NotNull, Key: col.Key, Own: col.TypeOID >= firstUserOID})
+			t.Columns = append(t.Columns, catalogColumn{Name: col.Name, Type: col.Type, NotNull: col.NotNull, Key: col.Key, Own: col.TypeOID >= firstUserOID, Labels: col.Labels})
 		}
 		file.Tables[table] = t
 	}

@@ -85,7 +85,7 @@ func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 func exprColumns(columns []Column) []expr.Column {
 	out := make([]expr.Column, len(columns))
 	for i, col := range columns {
-		out[i] = expr.Column{Name: col.Name, Type: col.Type, NotNull: col.NotNull}
+		out[i] = expr.Column{Name: col.Name, Type: col.Type, NotNull: col.NotNull, Labels: col.Labels}
 	}
 	return out
 }

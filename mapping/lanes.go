@@ -52,7 +52,7 @@ func (c *compiler) laneRules(columns []Column) *laneRules {
 				c.doc.Fail(r.When.node, "a lane rule may not read a column of a domain or an array of a type of your own:", name,
 					"what such a column has follows from the catalog, which may be another when a row is sent again: take a column of a type of PostgreSQL's")
 			}
-			if !slices.Contains(out.columns, col) {
+			if !slices.ContainsFunc(out.columns, func(have Column) bool { return have.Name == name }) {
 				out.columns = append(out.columns, col)
 			}
 		}

@@ -22,6 +22,8 @@ type Column struct {
 	// Key tells whether it belongs to the key of the table's entries: the
 	// primary key, or the index that the replica identity names.
 	Key bool
+	// Labels are those of an enum, in its order; nil for any other type.
+	Labels []string
 }
 
 // TableInfo is a table as the catalog has it.
@@ -61,11 +63,14 @@ const tablesQuery = `
 SELECT c.oid, n.nspname, c.relname, c.relreplident::text, c.relkind::text, c.relpersistence = 'p',
        a.attname, CASE WHEN t.typbasetype = 0 THEN pg_catalog.format_type(a.atttypid, a.atttypmod)
                        ELSE pg_catalog.format_type(t.typbasetype, t.typtypmod) END, a.atttypid, a.attnotnull,
-       COALESCE(a.attnum = ANY (i.indkey::int2[]), false)
+       COALESCE(a.attnum = ANY (i.indkey::int2[]), false),
+       CASE WHEN COALESCE(b.typtype, t.typtype) = 'e' THEN ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e
+         WHERE e.enumtypid = COALESCE(b.oid, t.oid) ORDER BY e.enumsortorder) END
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype
 LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
      AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'f' THEN i.indisprimary ELSE i.indisprimary AND i.indimmediate END
 WHERE c.relkind IN ('r', 'p') AND a.attgenerated = '' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -95,7 +100,7 @@ func Tables(ctx context.Context, conn *pgx.Conn) ([]TableInfo, error) {
 		var c Column
 		var identity string
 		if err := rows.Scan(&t.OID, &t.Table.Schema, &t.Table.Name, &identity, &t.Kind, &t.Logged,
-			&c.Name, &c.Type, &c.TypeOID, &c.NotNull, &c.Key); err != nil {
+			&c.Name, &c.Type, &c.TypeOID, &c.NotNull, &c.Key, &c.Labels); err != nil {
 			return nil, fmt.Errorf("read catalog: %w", err)
 		}
 		if len(out) == 0 || out[len(out)-1].OID != t.OID {

@@ -2,9 +2,12 @@ package expr
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/walbridge/walbridge/mapping/nearest"
 )
 
 // comparer orders two set values.
@@ -23,11 +26,25 @@ func (c *compiler) comparable(l, r typed, at int) (a, b typed, order comparer, e
 	if l, r, err = c.momentLiteral(l, r); err != nil {
 		return l, r, nil, err
 	}
+	for _, side := range [][2]typed{{l, r}, {r, l}} {
+		if err := c.label(side[0], side[1]); err != nil {
+			return l, r, nil, err
+		}
+	}
 	t, ok := unify(l.typ, r.typ)
 	if !ok {
 		return l, r, nil, c.fail(at, "", compareHint(l.typ, r.typ), "%s cannot be compared with %s", l.typ, r.typ)
 	}
 	return as(t, l), as(t, r), orderOf(t), nil
+}
+
+// label finds a text, written out, that an enum can never be.
+func (c *compiler) label(enum, text typed) error {
+	if enum.labels == nil || text.textLiteral == nil || slices.Contains(enum.labels, *text.textLiteral) {
+		return nil
+	}
+	word := *text.textLiteral
+	return c.fail(text.at, word, nearest.Hint(word, enum.labels, "its labels are "+nearest.List(enum.labels)), "the enum %s has no such label:", enum.column)
 }
 
 func compareHint(l, r Type) string {

@@ -31,6 +31,8 @@ type typed struct {
 	// words are all texts that it can be, where these are written out; nil where it can be
 	// others.
 	words []string
+	// labels are those that an enum column has.
+	labels []string
 	// wholeLiteral is set for a whole number written out, which round needs.
 	wholeLiteral *int
 	textLiteral  *string
@@ -163,7 +165,7 @@ func (c *compiler) columnNode(col Column, at int) typed {
 		row.decoded[slot], row.has[slot] = v, true
 		return v, nil
 	}
-	return typed{eval: eval, typ: t, at: at, column: name, path: name, notNull: col.NotNull, maxLen: textLength(col.Type)}
+	return typed{eval: eval, typ: t, at: at, column: name, path: name, notNull: col.NotNull, maxLen: textLength(col.Type), labels: col.Labels}
 }
 
 func (c *compiler) unary(n *ast.UnaryNode) (typed, error) {

@@ -211,6 +211,9 @@ func (c *compiler) mapKey(k *call, n ast.Node, want Type) (string, error) {
 	if c.steps = part.steps; err != nil {
 		return "", err
 	}
+	if err := c.label(k.args[0], x); err != nil {
+		return "", err
+	}
 	if len(part.used) > 0 {
 		return "", c.fail(x.at, x.column, "write it in quotes if it is text", "a key of the map must be written out:")
 	}

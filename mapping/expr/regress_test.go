@@ -130,3 +130,17 @@ func TestLastingScope(t *testing.T) {
 		}
 	}
 }
+
+// An enum is compared with its labels only, as in PostgreSQL.
+func TestLabels(t *testing.T) {
+	cols := []Column{{Name: "stage", Type: "deal_stage", Labels: []string{"draft", "open", "won"}}, {Name: "note", Type: "text"}}
+	for src, want := range map[string]string{
+		"stage != 'drfat'": `the enum stage has no such label: "drfat"; did you mean draft?`, "'x' == stage": "its labels are draft, open, won", "stage in ['open', 'lost']": `"lost"`,
+		"map(stage, {'opn': 1}, 0)": `"opn"`, "stage == 'won'": "", "stage in ['open', note]": "", "map(stage, {'open': 1}, 0)": "", "upper(stage) == 'X'": "", "stage == note": "", "stage startsWith 'x'": "",
+	} {
+		_, err := NewScope(cols, nil).Compile(src, Any)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", src, err, want)
+		}
+	}
+}

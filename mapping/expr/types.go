@@ -81,6 +81,9 @@ type Column struct {
 	Type string
 	// NotNull tells that it is never null.
 	NotNull bool
+	// Labels are those of an enum, which it cannot be compared with another text than; nil
+	// for any other type.
+	Labels []string
 }
 
 // TypeOf gives the type that values of a PostgreSQL type have in expressions.

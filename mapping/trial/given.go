@@ -7,6 +7,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/mapping"
+	"github.com/walbridge/walbridge/mapping/nearest"
 	"github.com/walbridge/walbridge/mapping/yamldoc"
 )
 
@@ -35,6 +36,9 @@ func (p *parser) row(n *yamldoc.Node) *row {
 		r.values[col.Name] = "null" // also where it is wrong: it was given
 		if v := n.Values[i]; v.Kind != yamldoc.Null {
 			r.values[col.Name] = p.value(v, parseType(col.Type))
+			if col.Labels != nil && v.Kind == yamldoc.String && !slices.Contains(col.Labels, v.Text) {
+				p.doc.Fail(v, "the enum has no such label:", v.Text, nearest.Hint(v.Text, col.Labels, "its labels are "+nearest.List(col.Labels)))
+			}
 		} else if col.NotNull {
 			p.doc.Fail(v, "the column is NOT NULL, and never null:", col.Name, "give it a value, or leave it out where the test does not need it")
 		}

@@ -17,7 +17,7 @@ var deals = []mapping.Column{
 	{Name: "tags", Type: "text[]"}, {Name: "grid", Type: "integer[]"}, {Name: "prices", Type: "numeric(6,2)[]"}, {Name: "closed", Type: "date"},
 	{Name: "seen", Type: "timestamp with time zone"}, {Name: "local", Type: "timestamp(3) without time zone"}, {Name: "code", Type: "character(3)"},
 	{Name: "short", Type: "character varying(5)"}, {Name: "ref", Type: "uuid"}, {Name: "extra", Type: "hstore"}, {Name: "place", Type: "address"},
-	{Name: "memo", Type: "text"},
+	{Name: "memo", Type: "text"}, {Name: "level", Type: "level", Labels: []string{"low", "high"}},
 }
 
 const mappingText = `name: deals-to-crm
@@ -119,6 +119,7 @@ var badTests = []struct{ name, text, want string }{
 	{"no time", one("given: {after: {id: 1, local: today}}"), `12:35: tests[0].given.after.local: not a timestamp as the database gives it: "today"; write it as "2026-01-31T10:00:00"`},
 	{"uuid", one("given: {after: {id: 1, ref: ABC}}"), `12:33: tests[0].given.after.ref: not a uuid as the database gives it: "ABC"; write lower-case digits in groups, as 7f0b3c52-64a4-4f0a-9a3e-3d0d2d8f5c11`},
 	{"long text", one("given: {after: {id: 1, short: abcdef}}"), `12:35: tests[0].given.after.short: a text of 6 characters is too long for character varying(5): "abcdef"; write a value that the column can have`},
+	{"label", one("given: {after: {id: 1, level: hihg}}"), `12:35: tests[0].given.after.level: the enum has no such label: "hihg"; did you mean high?`},
 	{"null", one("given: {after: {id: 1, stage: null}}"), `12:35: tests[0].given.after.stage: the column is NOT NULL, and never null: "stage"; give it a value, or leave it out where the test does not need it`},
 	{"hstore", one("given: {after: {id: 1, extra: [1]}}"), `12:35: tests[0].given.after.extra: want keys with their texts for a column of type hstore, not a list; write {a: x, b: null}`},
 	{"expect text", one("given: {after: {id: 1}}\nexpect: nothing"), `13:13: tests[0].expect: not an outcome "nothing"; write none, {key: …, fields: …}, {error: …} or {unresolved: […]}`},

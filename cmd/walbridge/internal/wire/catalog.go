@@ -55,7 +55,7 @@ func readCatalog(ctx context.Context, cfg *config.Config, src *pgsource.Source) 
 	for _, t := range tables {
 		var cols []mapping.Column
 		for _, c := range t.Columns {
-			cols = append(cols, mapping.Column{Name: c.Name, Type: c.Type, TypeOID: c.TypeOID, NotNull: c.NotNull, Key: c.Key && t.Keyed()})
+			cols = append(cols, mapping.Column{Name: c.Name, Type: c.Type, TypeOID: c.TypeOID, NotNull: c.NotNull, Key: c.Key && t.Keyed(), Labels: c.Labels})
 		}
 		cat.TableColumns[t.Table] = cols
 	}

@@ -57,7 +57,7 @@ func initialTable(d *pgsource.Description) initial.Table {
 		c := initial.Column{Column: mapping.Column{Name: detail.Name, Type: detail.Type}, Generated: detail.Generated, Large: detail.Large, Comment: detail.Comment}
 		if i := slices.IndexFunc(d.Columns, func(c pgsource.Column) bool { return c.Name == detail.Name }); i >= 0 {
 			sent := d.Columns[i]
-			c.TypeOID, c.NotNull, c.Key = sent.TypeOID, sent.NotNull, sent.Key && d.Keyed()
+			c.TypeOID, c.NotNull, c.Key, c.Labels = sent.TypeOID, sent.NotNull, sent.Key && d.Keyed(), sent.Labels
 		}
 		t.Columns = append(t.Columns, c)
 	}
