@@ -155,7 +155,7 @@ var badFiles = map[string]string{
 	"section-type":         `m.yml:6:11: coalesce: want a section of keys, not a text; its keys are quiet, max_delay, max_batch`,
 	"syntax":               `m.yml:4:1: not YAML: ',' or '}' must be specified; check indentation, quotes and colons here and in the line above`,
 	"text-without-quotes":  `m.yml:6:11: fields.Source: unknown column "walbridge"; the table has id, name, stage, amount, quantity, custom, notes, Close Date, closed_at, active, tags, account_id; text is written in quotes: '"walbridge"'`,
-	"two-documents":        `m.yml:7:1: a second document; one file holds one document: take out the line ---`,
+	"two-documents":        `m.yml:6:1: a second document; one file holds one document: take out the line ---`,
 	"two-keys":             `m.yml:3:27: key.Name: a second key field "Name"; a record has one key; join columns if it needs several, such as 'string(a) + "-" + string(b)'`,
 	"type-mismatch":        `m.yml:6:31: fields.Big: a decimal cannot be compared with text; write text in quotes and numbers without; string(x) makes text of a number`,
 	"unknown-column":       `m.yml:6:17: fields.Amount: unknown column "amout"; did you mean amount?`,

@@ -139,6 +139,9 @@ func Parse(file string, data []byte, excerpts bool) (*Doc, error) {
 		}
 		if bodies++; bodies > 1 {
 			at := position(doc.Body)
+			if doc.Start != nil {
+				at = doc.Start.Position
+			}
 			d.add(Error{Line: at.Line, Column: at.Column, Msg: "a second document", Hint: "one file holds one document: take out the line ---"})
 			continue
 		}
