@@ -208,7 +208,8 @@ func (b *bridge) execAt(url, sql string) {
 
 // inDatabase runs f on a connection of its own.
 func (b *bridge) inDatabase(f func(context.Context, *pgx.Conn) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	// Long enough for a log of a hundred thousand entries to be judged beside other work.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	conn, err := b.connect(ctx)
 	if err != nil {
