@@ -294,7 +294,7 @@ func (s *sim) check() {
 	}
 	dead := map[string]bool{}
 	for _, d := range s.store.dead {
-		dead[d.Key.Source+" "+d.Position.String()] = true
+		dead[d.Key+" "+d.Position.String()] = true
 	}
 	s.mapper.mu.Lock()
 	defer s.mapper.mu.Unlock()
@@ -320,8 +320,8 @@ func (s *sim) converged() {
 		s.Fatalf("not all is dealt with: checkpoints %v, tails %v\n%+v\n%s", s.store.checkpoints, s.log.tails(), s.engine.Stats(), s.lines.text.String())
 	}
 	parked := map[string]cdc.Position{}
-	for _, d := range s.store.dead {
-		parked[d.Key.Source] = d.Position
+	for _, d := range s.store.parked {
+		parked[d.Key] = d.Position
 	}
 	newest := map[string]cdc.Position{}
 	for _, h := range s.history {
@@ -329,8 +329,11 @@ func (s *sim) converged() {
 	}
 	for id := range 6 {
 		key := keyOf(id)
-		if at, ok := parked[key]; ok && !at.Before(newest[key]) { // or a sweep was
-			continue // loud, and in the dead letters
+		if at, ok := parked[key]; ok { // loud, and in the dead letters
+			if at.Before(newest[key]) { // it may be of a sweep
+				s.Fatalf("%s is parked at %v, but %v was dealt with since\nhistory %s", key, at, newest[key], s.tell(key))
+			}
+			continue
 		}
 		want := "nothing"
 		if d := s.deals[id]; d != nil && d.on {
