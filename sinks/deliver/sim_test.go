@@ -1,10 +1,12 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -18,6 +20,7 @@ import (
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/state"
 )
 
 // sim is a random run: changes in three lanes, faults of target and store, stops,
@@ -267,6 +270,24 @@ func (s *sim) generation() {
 	s.everywhere(cdc.Change{Op: cdc.OpSweep, Since: since})
 }
 
+// retry has the rows of what is parked read again, as a backfill by keys does.
+func (s *sim) retry() {
+	s.store.mu.Lock()
+	keys := slices.SortedFunc(maps.Keys(s.store.parked), func(a, b state.Key) int { return cmp.Compare(a.Source, b.Source) })
+	s.store.mu.Unlock()
+	for _, k := range keys {
+		s.last++
+		ch := cdc.Change{Position: at(s.last), Op: cdc.OpDelete, Table: deals, Key: k.Source, Time: time.Now(), XID: uint64(s.last), For: []string{"crm/deals"}}
+		for id, d := range s.deals {
+			if keyOf(id) == k.Source {
+				ch.Op, ch.After = cdc.OpRead, d.row(id)
+			}
+		}
+		s.history = append(s.history, logged{cdc.LaneBulk, ch})
+		s.delayed[cdc.LaneBulk] = append(s.delayed[cdc.LaneBulk], ch)
+	}
+}
+
 // flow lets some of the changes on their way arrive, in order within each lane.
 func (s *sim) flow(everything bool) {
 	for _, lane := range cdc.Lanes() {
@@ -397,11 +418,13 @@ func (s *sim) run() {
 				s.store.steal()
 			}
 		case 3:
-			switch s.draw(4) {
+			switch s.draw(5) {
 			case 0:
 				s.truncate()
 			case 1:
 				s.generation()
+			case 2:
+				s.retry()
 			}
 			s.flow(false)
 		case 4:
@@ -422,6 +445,14 @@ func (s *sim) run() {
 	rest(30 * time.Minute)
 	s.check()
 	s.converged()
+	s.answers(acceptAll)
+	s.retry()
+	s.flow(true)
+	rest(30 * time.Minute)
+	s.check()
+	if s.converged(); len(s.store.parked) > 0 {
+		s.Fatalf("the target takes all, and still parked are %+v", s.store.parked)
+	}
 	s.end()
 	s.check()
 }
