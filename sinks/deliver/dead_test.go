@@ -3,8 +3,12 @@ package deliver
 import (
 	"context"
 	"errors"
+	"maps"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks"
@@ -28,6 +32,27 @@ func noSevens(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) 
 	return apply, rs, nil
 }
 
+// gathered gives the metrics of dead letters by name, with the reason where there is one.
+func gathered(t testing.TB, reg prometheus.Gatherer) map[string]float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range families {
+		name, ok := strings.CutPrefix(f.GetName(), "walbridge_delivery_dead_letters")
+		for _, m := range f.GetMetric() {
+			if l := m.GetLabel()[0]; l.GetName() == "reason" {
+				out[name+" "+l.GetValue()] = m.GetCounter().GetValue()
+			} else if v := m.GetCounter().GetValue() + m.GetGauge().GetValue(); ok && v != 0 {
+				out[name] = v
+			}
+		}
+	}
+	return out
+}
+
 // What is parked is counted, and goes with a newer value that is delivered, or that the
 // mapping does not want sent.
 func TestDeadLettersGoWithNewerValues(t *testing.T) {
@@ -36,7 +61,8 @@ func TestDeadLettersGoWithNewerValues(t *testing.T) {
 		for id := range 3 {
 			w.put(cdc.LaneNormal, id, "a=7 b=1")
 		}
-		w.start()
+		reg := prometheus.NewPedanticRegistry()
+		w.start(func(o *Options) { o.Registerer = reg })
 		rest(15 * time.Second)
 		if s := w.engine.Stats(); s.DeadLetters != 3 || s.Parked != 3 || len(w.store.parked) != 3 {
 			t.Fatalf("stats %+v, parked %+v", s, w.store.parked)
@@ -50,6 +76,21 @@ func TestDeadLettersGoWithNewerValues(t *testing.T) {
 		rest(15 * time.Second)
 		if s := w.engine.Stats(); s.DeadLetters != 1 || s.Parked != 4 || len(w.store.parked) != 1 {
 			t.Errorf("stats %+v, parked %+v", s, w.store.parked)
+		}
+		w.store.mu.Lock()
+		for p := range w.store.totals {
+			w.store.totals[p].Discarded += 2
+			w.store.totals[p].Old++
+		}
+		w.store.mu.Unlock()
+		rest(15 * time.Second)
+		want := map[string]float64{"": 1, "_resolved_total": 2, "_replaced_total": 1, "_discarded_total": 4,
+			"_dropped_total " + LossOld: 2, "_dropped_total " + LossFull: 0}
+		if got := gathered(t, reg); !maps.Equal(got, want) {
+			t.Errorf("metrics %v, want %v", got, want)
+		}
+		if first, second := w.engine.Window(), w.engine.Window(); first.Resolved != 2 || first.DroppedOld != 2 || second.Resolved+second.Replaced+second.Discarded+second.DroppedOld != 0 {
+			t.Errorf("windows %+v %+v", first, second)
 		}
 		if l := w.store.parked[keyState(2)]; l.Position != at(6) {
 			t.Errorf("letter %+v", l)

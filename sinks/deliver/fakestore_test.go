@@ -208,7 +208,11 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		for _, k := range w.Writes {
 			c.s.write("commit", k)
 			if _, ok := c.s.parked[k.Key]; ok {
-				c.s.totals[partition].Resolved++
+				if slices.ContainsFunc(w.Dead, func(l deadletter.Letter) bool { return l.Mapping == k.Key.Mapping && l.Key == k.Key.Source }) {
+					c.s.totals[partition].Replaced++
+				} else {
+					c.s.totals[partition].Resolved++
+				}
 				delete(c.s.parked, k.Key)
 			}
 		}

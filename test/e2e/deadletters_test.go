@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,6 +94,13 @@ FROM generate_series(1, 7) g`)
 	b.prints(2, "say which dead letters are meant", "dlq", "discard", "--all", "--code", "BAD_OWNER", c)
 	b.prints(1, "there is no target cmr\n  hint: did you mean crm?", "dlq", "list", "--target", "cmr", c)
 	b.prints(0, "no dead letter is meant", "dlq", "retry", "--key", "77", c)
+
+	config, err := os.ReadFile(filepath.Join(b.dir, "walbridge.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write("other.yaml", strings.Replace(string(config), "mappings/*.yaml", "mappings/forecasts.yaml", 1))
+	b.prints(1, "there is no mapping deals-to-crm to target crm any more", "dlq", "retry", "--all", "-c=other.yaml")
 
 	// A row that is mended, and one that is not there any more, resolve themselves.
 	b.exec("UPDATE deals SET stage = 'won' WHERE id = 1")
