@@ -182,6 +182,24 @@ func TestTendIsFenced(t *testing.T) {
 	})
 }
 
+// What was logged of dropped letters is remembered for the next owner.
+func TestToldIsRemembered(t *testing.T) {
+	onBoth(t, func(t *testing.T, rdb *redis.Client) {
+		f := newFixture(t, rdb, deadletter.Bounds{Count: 1})
+		f.park(0, 3)
+		told := deadletter.Totals{ToldFull: 2, ToldOld: 5}
+		for _, told := range []deadletter.Totals{told, {}} { // a new owner does not know yet
+			if _, _, err := f.claim.Tend(t.Context(), 0, time.Now(), told); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start, err := f.claim.Open(t.Context(), 0)
+		if want := (deadletter.Totals{Parked: 1, Full: 2, ToldFull: 2, ToldOld: 5}); err != nil || start.Dead != want {
+			t.Errorf("%+v, want %+v (%v)", start.Dead, want, err)
+		}
+	})
+}
+
 // A letter that is replaced while somebody lists comes once, and one that is parked again
 // between the look and the discard stays.
 func TestBesideAWorker(t *testing.T) {

@@ -55,9 +55,9 @@ end
 // discardScript takes entries away.
 //
 // KEYS: stream, index. ARGV: id and field of the index for each entry. Output: how many
-// were there. The first write is one that a full Redis does not refuse.
+// were there. It counts only after it took something away, which a full Redis does not
+// refuse, and then lets it write on.
 var discardScript = redis.NewScript(Functions + `
-redis.call('HDEL', KEYS[2], '\0none')
 local gone = 0
 for i = 1, #ARGV, 2 do
 	if redis.call('HGET', KEYS[2], ARGV[i + 1]) == ARGV[i] then redis.call('HDEL', KEYS[2], ARGV[i + 1]) end

@@ -113,7 +113,7 @@ func TestDroppedDeadLettersAreLoud(t *testing.T) {
 			}
 		}
 		w.start()
-		rest(15 * time.Second)
+		rest(2 * time.Second) // at once, not when its time comes
 		if s := w.engine.Stats(); s.DroppedFull != 3 || s.DeadLetters != 2 {
 			t.Errorf("stats %+v", s)
 		}
@@ -185,5 +185,43 @@ func TestTotalsGoBack(t *testing.T) {
 		if s := w.engine.Stats(); s.Resolved != 0 || s.DroppedFull != 0 || w.lines.count("data_loss") != 0 {
 			t.Errorf("stats %+v\n%s", s, w.lines.text.String())
 		}
+	})
+}
+
+// What is dropped within a minute is said in one line, the rest at the end of the session.
+func TestDroppedAreToldTogether(t *testing.T) {
+	run(t, func(w *world) {
+		drop := func(n int64) {
+			w.store.mu.Lock()
+			w.store.totals[0].Full += n
+			w.store.mu.Unlock()
+		}
+		said := func(want ...string) {
+			t.Helper()
+			for _, l := range want {
+				if w.lines.count("reason=dead_letters_full "+l) != 1 {
+					t.Errorf("not said: %s", l)
+				}
+			}
+			if n := w.lines.count("data_loss"); n != len(want) {
+				t.Errorf("data_loss was said %d times, want %d\n%s", n, len(want), w.lines.text.String())
+			}
+		}
+		w.start()
+		rest(time.Second)
+		drop(3)
+		rest(12 * time.Second)
+		said("count=3")
+		drop(2)
+		rest(15 * time.Second)
+		drop(2)
+		rest(15 * time.Second)
+		said("count=3")
+		rest(30 * time.Second)
+		said("count=3", "count=4")
+		drop(1)
+		rest(12 * time.Second)
+		w.end()
+		said("count=3", "count=4", "count=1")
 	})
 }
