@@ -151,6 +151,7 @@ func TestDeadLettersAreBounded(t *testing.T) {
 	}})
 	p := b.start("run")
 	b.waitSlot(p)
+	b.loaded() // the rows would be refused as they were read, too
 	b.apps.inject(refuse("BAD_STAGE", "stage", `"lost"`))
 	b.exec("INSERT INTO deals SELECT g, 1, 'a', 'lost', g, NULL, now() FROM generate_series(1, 60) g")
 	p.says("msg=data_loss target=crm reason=dead_letters_full", 30*time.Second)
