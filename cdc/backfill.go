@@ -40,6 +40,7 @@ const (
 	ReasonRequest  = "request"
 	ReasonStart    = "first_start"
 	ReasonDetached = "target_detached"
+	ReasonRetry    = "dead_letters"
 )
 
 // NewBackfillID gives a name that no other backfill has.

@@ -56,6 +56,12 @@ func (k Keys) DeadLetters(target string, partition int) string {
 	return k.of(partition, "dead", target)
 }
 
+// Parked is the hash of which keys of a target's partition have a dead letter, with the
+// counts of those that went.
+func (k Keys) Parked(target string, partition int) string {
+	return k.of(partition, "parked", target)
+}
+
 func (k Keys) of(partition int, kind, name string) string {
 	return fmt.Sprintf("walbridge:{%s:%d}:%s:%s", k.Name, partition, kind, name)
 }

@@ -65,7 +65,7 @@ updates to the systems that mapping files name. Try it: walbridge demo`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(demoCommand(), runCommand(), captureCommand(), deliverCommand(), statusCommand(), slotCommand(), targetCommand(),
+	root.AddCommand(demoCommand(), runCommand(), captureCommand(), deliverCommand(), statusCommand(), slotCommand(), targetCommand(), dlqCommand(),
 		backfillCommand(), initCommand(), checkCommand(), testCommand(), fmtCommand(), schemaCommand(), sandboxCommand(), versionCommand())
 	return root
 }

@@ -44,9 +44,12 @@ var (
 					"retention": {keys: []string{"age", "bytes"}},
 				},
 			},
-			"targets":  anyValue(&order{keys: []string{"type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight"}}),
-			"delivery": {keys: []string{"lease", "queue_entries", "queue_bytes", "shutdown"}},
-			"log":      {keys: []string{"level", "format"}},
+			"targets": anyValue(&order{keys: []string{"type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight"}}),
+			"delivery": {
+				keys: []string{"lease", "queue_entries", "queue_bytes", "shutdown", "dead_letters"},
+				of:   map[string]*order{"dead_letters": {keys: []string{"count", "age"}}},
+			},
+			"log": {keys: []string{"level", "format"}},
 		},
 	}
 )

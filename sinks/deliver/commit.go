@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
 )
@@ -16,7 +17,7 @@ const maxCommit = 500
 type settled struct {
 	entry *queue.Entry
 	write state.Known
-	dead  *state.DeadLetter
+	dead  *deadletter.Letter
 	hold  time.Time // of its item
 }
 
@@ -115,6 +116,9 @@ func (d *commitDone) apply(s *session, now time.Time) {
 		if at, ok := d.written.Checkpoints[lane]; ok {
 			d.p.committed[i] = at
 		}
+	}
+	if len(d.written.Dead) > 0 {
+		d.p.tendFrom = time.Time{} // there may be too many now
 	}
 	outcomes := make([]queue.Outcome, len(d.entries))
 	for i := range d.entries {

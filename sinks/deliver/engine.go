@@ -12,6 +12,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/state"
 )
 
@@ -29,6 +30,8 @@ type Engine struct {
 	// faults in a row, over all sessions.
 	pausedUntil time.Time
 	faults      int
+	toldDropped time.Time                 // when it was last logged that dead letters were dropped
+	dropped     map[int]deadletter.Totals // of each partition, as far as this process counted
 
 	maxCommit int          // entries of one commit
 	sourceAt  atomic.Int64 // when the source last answered, in Unix nanoseconds
@@ -60,7 +63,7 @@ func newEngine(o Options, l leases) (*Engine, error) {
 	o.defaults()
 	e := &Engine{
 		o: o, logger: o.Logger.With("target", o.Name), leases: l,
-		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, maxCommit: maxCommit,
+		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, dropped: map[int]deadletter.Totals{}, maxCommit: maxCommit,
 		handed: make([][laneCount]cdc.Position, o.Partitions),
 	}
 	e.hard, e.kill = context.WithCancelCause(context.Background())

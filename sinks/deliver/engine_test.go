@@ -122,7 +122,7 @@ func TestHalving(t *testing.T) {
 		}
 		w.start()
 		rest(time.Second)
-		if got := w.engine.Stats(); got.Delivered != 7 || got.Parked != 1 || got.Retries != 0 || w.store.dead[0].Key.Source != keyOf(5) {
+		if got := w.engine.Stats(); got.Delivered != 7 || got.Parked != 1 || got.Retries != 0 || w.store.dead[0].Key != keyOf(5) {
 			t.Errorf("stats %+v, dead %+v", got, w.store.dead)
 		}
 	})

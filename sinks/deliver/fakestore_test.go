@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/state"
 )
 
@@ -22,7 +23,10 @@ type fakeStore struct {
 	owner       int // the token that holds the lease, or 0
 	expires     time.Time
 	known       map[state.Key]state.Known
-	dead        []state.DeadLetter
+	dead        []deadletter.Letter // all that ever were
+	parked      map[state.Key]deadletter.Letter
+	totals      [partitions]deadletter.Totals
+	bound       int // of the dead letters of a partition, if above zero
 	checkpoints map[cdc.Stream]cdc.Position
 	sent        map[cdc.Stream]cdc.Position
 	hold        [partitions]time.Time
@@ -39,7 +43,7 @@ const fakeTTL = 10 * time.Second
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		known: map[state.Key]state.Known{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
+		known: map[state.Key]state.Known{}, parked: map[state.Key]deadletter.Letter{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
 		fault: func(string) (error, error) { return nil, nil },
 	}
 }
@@ -129,7 +133,7 @@ func (c *fakeClaim) Open(_ context.Context, partition int) (start state.Start, e
 	start = state.Start{Checkpoint: map[string]cdc.Position{}, Sent: map[string]cdc.Position{}}
 	err = c.s.do("open", 0, func() error {
 		c.last[partition] = c.s.last[partition]
-		start.Hold = c.s.hold[partition]
+		start.Hold, start.Dead = c.s.hold[partition], c.s.totals[partition]
 		for _, lane := range cdc.Lanes() {
 			st := cdc.Stream{Lane: lane, Partition: partition}
 			start.Checkpoint[lane], start.Sent[lane] = c.s.checkpoints[st], c.s.sent[st]
@@ -203,8 +207,19 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		c.s.last[partition] = this
 		for _, k := range w.Writes {
 			c.s.write("commit", k)
+			if _, ok := c.s.parked[k.Key]; ok {
+				if slices.ContainsFunc(w.Dead, func(l deadletter.Letter) bool { return l.Mapping == k.Key.Mapping && l.Key == k.Key.Source }) {
+					c.s.totals[partition].Replaced++
+				} else {
+					c.s.totals[partition].Resolved++
+				}
+				delete(c.s.parked, k.Key)
+			}
 		}
 		c.s.dead = append(c.s.dead, w.Dead...)
+		for _, l := range w.Dead {
+			c.s.parked[state.Key{Mapping: l.Mapping, Source: l.Key}] = l
+		}
 		if !w.Hold.IsZero() {
 			c.s.hold[partition] = w.Hold
 		}
@@ -221,6 +236,26 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		c.last[partition] = this
 	}
 	return err
+}
+
+func (c *fakeClaim) Tend(_ context.Context, partition int, _ time.Time, told deadletter.Totals) (t deadletter.Totals, more bool, err error) {
+	err = c.s.do("tend", c.token, func() error {
+		have := &c.s.totals[partition]
+		have.Parked, have.ToldFull, have.ToldOld = 0, told.ToldFull, told.ToldOld
+		for k, l := range c.s.parked {
+			if partitionOf(l.Key) != partition {
+				continue
+			}
+			if have.Parked++; c.s.bound > 0 && have.Parked > int64(c.s.bound) {
+				delete(c.s.parked, k)
+				have.Parked--
+				have.Full++
+			}
+		}
+		t = *have
+		return nil
+	})
+	return t, false, err
 }
 
 // fakeCommit names a commit.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
 )
@@ -76,10 +77,10 @@ type item struct {
 	needed []string
 
 	fate    fate
-	write   state.Known       // if delivered, filtered or parked
-	dead    *state.DeadLetter // if parked
-	after   time.Duration     // if again
-	counted bool              // if again: on account of the record
+	write   state.Known        // if delivered, filtered or parked
+	dead    *deadletter.Letter // if parked
+	after   time.Duration      // if again
+	counted bool               // if again: on account of the record
 	// together tells that a batch failed as a whole with it.
 	together bool
 	// hold is until when a request of no known outcome may still be carried out:

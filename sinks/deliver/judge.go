@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/state"
 )
 
@@ -115,14 +116,14 @@ type detailed interface{ Detail() string }
 func (j *job) park(now time.Time, it *item, code string, err error) {
 	it.fate, it.write = parked, it.known
 	it.write.Seen, it.write.Lacking = it.change.Position, true
-	text := err.Error()
-	var d detailed
-	if errors.As(err, &d) && d.Detail() != "" {
-		text += ": " + d.Detail()
-	}
-	it.dead = &state.DeadLetter{
-		Key: state.Key(it.entry.Key), Table: it.change.Table, Op: it.change.Op.String(), Code: code, Error: text,
+	it.dead = &deadletter.Letter{
+		Mapping: it.entry.Key.Mapping, Key: it.entry.Key.Source, Table: it.change.Table, Op: it.change.Op.String(),
+		Code: code, Error: err.Error(),
 		Attempts: it.entry.Attempts + 1, Position: it.change.Position, Payload: it.payload(), Time: now,
+	}
+	var d detailed
+	if errors.As(err, &d) {
+		it.dead.Detail = d.Detail()
 	}
 	name := j.mapper.Name()
 	j.s.e.log.once("park "+name+" "+code, "a record was parked in the dead letters; more of this kind are only counted",

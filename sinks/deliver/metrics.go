@@ -44,6 +44,10 @@ func newCollector(target string, e *Engine) *collector {
 	desc := func(name, help string, variable ...string) *prometheus.Desc {
 		return prometheus.NewDesc("walbridge_delivery_"+name, help, variable, labels)
 	}
+	dropped := func(reason string) *prometheus.Desc {
+		return prometheus.NewDesc("walbridge_delivery_dead_letters_dropped_total", "Dead letters that were dropped by the bounds of delivery.dead_letters, by reason: data_loss.",
+			nil, prometheus.Labels{"target": target, "reason": reason})
+	}
 	c := &collector{e: e}
 	c.counts = []count{
 		{desc("entries_read_total", "Entries read from the log."), func(s *Stats) uint64 { return s.Read }},
@@ -54,12 +58,18 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("records_retried_total", "Records put back to be tried again."), func(s *Stats) uint64 { return s.Retries }},
 		{desc("throttles_total", "Requests that the target throttled."), func(s *Stats) uint64 { return s.Throttles }},
 		{desc("records_parked_total", "Records put among the dead letters."), func(s *Stats) uint64 { return s.Parked }},
+		{desc("dead_letters_resolved_total", "Dead letters that went with a newer state of their key."), func(s *Stats) uint64 { return s.Resolved }},
+		{desc("dead_letters_replaced_total", "Dead letters that went with a newer refusal of their key."), func(s *Stats) uint64 { return s.Replaced }},
+		{desc("dead_letters_discarded_total", "Dead letters that somebody discarded."), func(s *Stats) uint64 { return s.Discarded }},
+		{dropped(LossFull), func(s *Stats) uint64 { return s.DroppedFull }},
+		{dropped(LossOld), func(s *Stats) uint64 { return s.DroppedOld }},
 		{desc("records_filtered_total", "Records that the mapping did not want sent."), func(s *Stats) uint64 { return s.Filtered }},
 		{desc("records_stale_total", "Records dropped because newer ones were dealt with."), func(s *Stats) uint64 { return s.Stale }},
 		{desc("truncates_total", "Truncations of mapped tables, counted in each partition."), func(s *Stats) uint64 { return s.Truncates }},
 		{desc("swept_records_total", "Records whose rows were looked for, since a truncate or a generation did not have them."), func(s *Stats) uint64 { return s.Swept }},
 	}
 	c.values = []value{
+		{desc("dead_letters", "Dead letters that there are, as the owner of the target last looked."), func(s *Stats) float64 { return float64(s.DeadLetters) }},
 		{desc("keys_pending", "Keys that wait to be sent."), func(s *Stats) float64 { return float64(s.Pending) }},
 		{desc("keys_in_flight", "Keys being sent."), func(s *Stats) float64 { return float64(s.InFlight) }},
 		{desc("paused_seconds", "How much longer the target is paused."), func(s *Stats) float64 { return max(0, time.Until(s.PausedUntil).Seconds()) }},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
 )
@@ -133,6 +134,7 @@ type claim interface {
 	Scan(ctx context.Context, partition int, cursor uint64, count int64) ([]state.Found, uint64, error)
 	Prepare(ctx context.Context, partition int, in state.Intent) error
 	Commit(ctx context.Context, partition int, w state.Commit) error
+	Tend(ctx context.Context, partition int, now time.Time, told deadletter.Totals) (t deadletter.Totals, more bool, err error)
 }
 
 // leases is where claims come from.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
 )
@@ -48,6 +49,8 @@ type session struct {
 	// unclearUntil is until when a request of no known outcome may be carried out.
 	unclearUntil time.Time
 	meanSize     int64 // of entries, as read lately
+	// full and old are how many dead letters were dropped and not told of yet.
+	full, old int64
 	// mappingFaults counts the faults of mappings in a row.
 	mappingFaults map[string]int
 
@@ -78,6 +81,11 @@ type part struct {
 	readFrom     time.Time // not to be read before
 
 	sweeps []*sweep // in the order of their Positions
+
+	tending      bool
+	tendFailures int
+	tendFrom     time.Time // the dead letters are not looked after before
+	dead         deadletter.Totals
 
 	settled    []settled // dealt with, not yet written
 	committing bool
@@ -117,6 +125,7 @@ func (s *session) run(soft, hard context.Context) error {
 	answered, settled := s.senders == 0, s.settled()
 	s.cancel(err)
 	s.work.Wait()
+	s.flushDropped()
 	counts := s.queue.Counts()
 	s.e.stats.setGauges(gauges{})
 	if errors.Is(context.Cause(hard), errKilled) {
@@ -218,7 +227,8 @@ func (s *session) open() error {
 		if err != nil {
 			return fmt.Errorf("open partition %d: %w", n, err)
 		}
-		p := &part{n: n, behind: map[string]cdc.Position{}}
+		p := &part{n: n, behind: map[string]cdc.Position{}, dead: start.Dead}
+		s.e.baseline(n, &p.dead)
 		if start.Hold.After(s.holdUntil) { // but no longer than such a request can live
 			s.holdUntil = start.Hold
 			if most := claimed.Add(s.limits.Timeout); s.holdUntil.After(most) {
@@ -285,7 +295,9 @@ func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
 		for _, p := range s.parts {
 			s.read(p, now, soon)
 			s.sweep(p, now, soon)
+			s.tend(p, now, soon)
 		}
+		s.tellDropped(now, soon)
 		s.dispatch(now, soon)
 	}
 	busy := s.senders > 0
@@ -347,6 +359,7 @@ func (s *session) gauges() gauges {
 	c := s.queue.Counts()
 	g := gauges{pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true}
 	for _, p := range s.parts {
+		g.dead += p.dead.Parked
 		for i, w := range p.marks {
 			g.open[i] += w.Open()
 			if at := w.Oldest(); !at.IsZero() && (g.oldest[i].IsZero() || at.Before(g.oldest[i])) {

@@ -1,10 +1,12 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -18,6 +20,7 @@ import (
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/state"
 )
 
 // sim is a random run: changes in three lanes, faults of target and store, stops,
@@ -267,6 +270,24 @@ func (s *sim) generation() {
 	s.everywhere(cdc.Change{Op: cdc.OpSweep, Since: since})
 }
 
+// retry has the rows of what is parked read again, as a backfill by keys does.
+func (s *sim) retry() {
+	s.store.mu.Lock()
+	keys := slices.SortedFunc(maps.Keys(s.store.parked), func(a, b state.Key) int { return cmp.Compare(a.Source, b.Source) })
+	s.store.mu.Unlock()
+	for _, k := range keys {
+		s.last++
+		ch := cdc.Change{Position: at(s.last), Op: cdc.OpDelete, Table: deals, Key: k.Source, Time: time.Now(), XID: uint64(s.last), For: []string{"crm/deals"}}
+		for id, d := range s.deals {
+			if keyOf(id) == k.Source {
+				ch.Op, ch.After = cdc.OpRead, d.row(id)
+			}
+		}
+		s.history = append(s.history, logged{cdc.LaneBulk, ch})
+		s.delayed[cdc.LaneBulk] = append(s.delayed[cdc.LaneBulk], ch)
+	}
+}
+
 // flow lets some of the changes on their way arrive, in order within each lane.
 func (s *sim) flow(everything bool) {
 	for _, lane := range cdc.Lanes() {
@@ -294,7 +315,7 @@ func (s *sim) check() {
 	}
 	dead := map[string]bool{}
 	for _, d := range s.store.dead {
-		dead[d.Key.Source+" "+d.Position.String()] = true
+		dead[d.Key+" "+d.Position.String()] = true
 	}
 	s.mapper.mu.Lock()
 	defer s.mapper.mu.Unlock()
@@ -320,8 +341,8 @@ func (s *sim) converged() {
 		s.Fatalf("not all is dealt with: checkpoints %v, tails %v\n%+v\n%s", s.store.checkpoints, s.log.tails(), s.engine.Stats(), s.lines.text.String())
 	}
 	parked := map[string]cdc.Position{}
-	for _, d := range s.store.dead {
-		parked[d.Key.Source] = d.Position
+	for _, d := range s.store.parked {
+		parked[d.Key] = d.Position
 	}
 	newest := map[string]cdc.Position{}
 	for _, h := range s.history {
@@ -329,8 +350,11 @@ func (s *sim) converged() {
 	}
 	for id := range 6 {
 		key := keyOf(id)
-		if at, ok := parked[key]; ok && !at.Before(newest[key]) { // or a sweep was
-			continue // loud, and in the dead letters
+		if at, ok := parked[key]; ok { // loud, and in the dead letters
+			if at.Before(newest[key]) { // it may be of a sweep
+				s.Fatalf("%s is parked at %v, but %v was dealt with since\nhistory %s", key, at, newest[key], s.tell(key))
+			}
+			continue
 		}
 		want := "nothing"
 		if d := s.deals[id]; d != nil && d.on {
@@ -394,11 +418,13 @@ func (s *sim) run() {
 				s.store.steal()
 			}
 		case 3:
-			switch s.draw(4) {
+			switch s.draw(5) {
 			case 0:
 				s.truncate()
 			case 1:
 				s.generation()
+			case 2:
+				s.retry()
 			}
 			s.flow(false)
 		case 4:
@@ -419,6 +445,14 @@ func (s *sim) run() {
 	rest(30 * time.Minute)
 	s.check()
 	s.converged()
+	s.answers(acceptAll)
+	s.retry()
+	s.flow(true)
+	rest(30 * time.Minute)
+	s.check()
+	if s.converged(); len(s.store.parked) > 0 {
+		s.Fatalf("the target takes all, and still parked are %+v", s.store.parked)
+	}
 	s.end()
 	s.check()
 }

@@ -26,6 +26,13 @@ type Stats struct {
 	// Parked, Filtered and Stale count records not sent: refused or given up,
 	// not wanted by the mapping, dealt with before.
 	Parked, Filtered, Stale uint64
+	// DeadLetters is how many there are, as last looked at; Resolved counts those that a
+	// newer state of the key took away, Replaced a newer refusal, Discarded somebody.
+	DeadLetters                   int64
+	Resolved, Replaced, Discarded uint64
+	// DroppedFull and DroppedOld count dead letters that are lost, as there were too many,
+	// or as they were too old.
+	DroppedFull, DroppedOld uint64
 	// Truncates counts truncations of mapped tables, once for each partition; Swept the
 	// records that were looked for because of one, or of a generation.
 	Truncates, Swept uint64
@@ -85,6 +92,7 @@ type gauges struct {
 	pending, inFlight int
 	pausedUntil       time.Time
 	running           bool
+	dead              int64
 	open              [laneCount]int
 	oldest            [laneCount]time.Time
 	read              [laneCount]cdc.Position
@@ -92,7 +100,8 @@ type gauges struct {
 
 type counters struct {
 	read, released, delivered, folded, requests, retries,
-	throttles, parked, filtered, stale, truncates, swept atomic.Uint64
+	throttles, parked, filtered, stale, truncates, swept,
+	resolved, replaced, discarded, full, old atomic.Uint64
 	foldedIn [laneCount]atomic.Uint64
 }
 
@@ -188,6 +197,8 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 		Read: c.read.Load(), Released: c.released.Load(), Delivered: c.delivered.Load(), Folded: c.folded.Load(),
 		Requests: c.requests.Load(), Retries: c.retries.Load(), Throttles: c.throttles.Load(),
 		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(), Swept: c.swept.Load(),
+		DeadLetters: r.gauges.dead, Resolved: c.resolved.Load(), Replaced: c.replaced.Load(), Discarded: c.discarded.Load(),
+		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
 		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
 		PausedUntil: r.gauges.pausedUntil, LastError: r.err, LastErrorAt: r.errAt,
 	}
@@ -233,6 +244,11 @@ func (e *Engine) Window() Stats {
 	now.Parked -= was.Parked
 	now.Filtered -= was.Filtered
 	now.Stale -= was.Stale
+	now.Resolved -= was.Resolved
+	now.Replaced -= was.Replaced
+	now.Discarded -= was.Discarded
+	now.DroppedFull -= was.DroppedFull
+	now.DroppedOld -= was.DroppedOld
 	now.Truncates -= was.Truncates
 	now.Swept -= was.Swept
 	now.SLO = slices.Clone(now.SLO) // the other is kept

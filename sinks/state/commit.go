@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 )
 
 // Place is a key together with its partition.
@@ -126,37 +127,15 @@ func (c *Claim) Prepare(ctx context.Context, partition int, in Intent) error {
 	return c.run(ctx, prepareScript, partition, keys, args)
 }
 
-// DeadLetter is a record that was parked.
-type DeadLetter struct {
-	Key      Key
-	Table    cdc.Table
-	Op       string
-	Code     string
-	Error    string
-	Attempts int
-	Position cdc.Position
-	// Payload is the record as JSON, or the row where no record could be made.
-	Payload string
-	Time    time.Time
-}
-
-// letterFields is how many fields a dead letter has.
-const letterFields = 10
-
-func (d *DeadLetter) append(args []any) []any {
-	return append(args,
-		"mapping", d.Key.Mapping, "key", d.Key.Source, "table", d.Table.String(), "op", d.Op,
-		"code", d.Code, "error", d.Error, "attempts", d.Attempts, "position", d.Position.String(),
-		"payload", d.Payload, "ts", d.Time.UnixMicro())
-}
-
 // Commit is what is written of a partition at once.
 type Commit struct {
 	// ID numbers the commits of a claim and partition from 1, so that one that is
 	// repeated, or comes late, is not carried out again.
 	ID     uint64
 	Writes []Write
-	Dead   []DeadLetter
+	// Dead are parked. Each key of Writes that is not among them has no dead letter any
+	// more.
+	Dead []deadletter.Letter
 	// Checkpoints are by lane; those that do not move are left out.
 	Checkpoints map[string]cdc.Position
 	// Hold is until when a request that these states stand on may still be carried
@@ -170,13 +149,14 @@ type Commit struct {
 // server does not have the commit before.
 func (c *Claim) Commit(ctx context.Context, partition int, w Commit) error {
 	k, target := c.s.o.Keys, c.s.o.Target
-	keys := []string{k.Lease(target, partition), k.State(target, partition), k.DeadLetters(target, partition)}
-	args := make([]any, 0, 11+2*len(w.Writes)+2*letterFields*len(w.Dead))
+	keys := []string{k.Lease(target, partition), k.State(target, partition), k.DeadLetters(target, partition), k.Parked(target, partition)}
+	args := make([]any, 0, 12+2*len(w.Writes)+2*deadletter.FieldCount*len(w.Dead))
 	hold := int64(0)
 	if !w.Hold.IsZero() {
 		hold = w.Hold.UnixMicro()
 	}
-	args = append(args, c.leases[partition], target, w.ID, c.last[partition], len(w.Writes), len(w.Dead), letterFields, hold)
+	most, _ := c.s.o.DeadLetters.Of(c.s.o.Partitions, time.Now())
+	args = append(args, c.leases[partition], target, w.ID, c.last[partition], len(w.Writes), len(w.Dead), deadletter.FieldCount, hold, most)
 	for _, lane := range cdc.Lanes() {
 		if pos, ok := w.Checkpoints[lane]; ok {
 			keys = append(keys, k.Stream(cdc.Stream{Lane: lane, Partition: partition}))
@@ -187,7 +167,7 @@ func (c *Claim) Commit(ctx context.Context, partition int, w Commit) error {
 		args = append(args, s.Key.field(), s.Known.String())
 	}
 	for i := range w.Dead {
-		args = w.Dead[i].append(args)
+		args = w.Dead[i].Append(args)
 	}
 	if err := c.run(ctx, commitScript, partition, keys, args); err != nil {
 		return err

@@ -1,6 +1,10 @@
 package state
 
-import "github.com/redis/go-redis/v9"
+import (
+	"github.com/redis/go-redis/v9"
+
+	"github.com/walbridge/walbridge/sinks/deadletter"
+)
 
 // A script whose first write is one that Redis never refuses may write on when
 // the memory is full. Each begins with such a write, one that changes nothing:
@@ -62,11 +66,13 @@ for i = last + 1, #ARGV, 3 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 2]) 
 return 'ok'
 `)
 
-// commitScript writes state, parked records and checkpoints.
-// KEYS: lease, state, dead letters, then the streams whose checkpoint moves.
+// commitScript writes state, parked records and checkpoints. A key that gets a state
+// has no dead letter any more, unless that is what it gets (design, section 7).
+// KEYS: lease, state, dead letters, their index, then the streams whose checkpoint moves.
 // ARGV: lease, group, number of the commit, the commit before it, number of
 // states, number of parked records, number of fields of each, until when a request
-// may still be carried out in microseconds or 0; then the positions for the streams,
+// may still be carried out in microseconds or 0, how many parked records are kept;
+// then the positions for the streams,
 // field and text of each state, and names and values of the fields of each parked
 // record.
 //
@@ -76,7 +82,7 @@ return 'ok'
 // says that the server lost writes.
 //
 // An embedded server that cannot move a group makes it anew in its place.
-var commitScript = redis.NewScript(`
+var commitScript = redis.NewScript(deadletter.Functions + `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lost' end
 redis.call('HDEL', KEYS[2], '\0none')
 local have = redis.call('HGET', KEYS[2], '\0commit') or ''
@@ -84,21 +90,28 @@ local lease, n = string.match(have, '^(.*) (%d+)$')
 if lease == ARGV[1] and tonumber(n) >= tonumber(ARGV[3]) then return 'ok' end
 if have ~= ARGV[4] then return 'rolled back' end
 if ARGV[8] ~= '0' then redis.call('HSET', KEYS[2], '\0hold', ARGV[8]) end
-local at = 9 + #KEYS - 3
-for i = 1, tonumber(ARGV[5]) do
-	redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1])
-	at = at + 2
-end
+local first = 10 + #KEYS - 4
+local at = first + 2 * tonumber(ARGV[5])
+local parked, resolved = {}, 0
 for i = 1, tonumber(ARGV[6]) do
 	local entry = {}
 	for j = 1, 2 * tonumber(ARGV[7]) do
 		entry[j] = ARGV[at]
 		at = at + 1
 	end
-	redis.call('XADD', KEYS[3], '*', unpack(entry))
+	parked[dead_park(KEYS[3], KEYS[4], entry)] = true
 end
-for i = 4, #KEYS do
-	local id = ARGV[9 + i - 4]
+local any = redis.call('XLEN', KEYS[3]) > 0
+for i = first, first + 2 * tonumber(ARGV[5]) - 2, 2 do
+	redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
+	if any and not parked[ARGV[i]] then resolved = resolved + dead_resolve(KEYS[3], KEYS[4], ARGV[i]) end
+end
+dead_count(KEYS[4], 'resolved', resolved)
+if tonumber(ARGV[6]) > 0 then
+	dead_shrink(KEYS[3], KEYS[4], 'full', '+', math.min(redis.call('XLEN', KEYS[3]) - tonumber(ARGV[9]), tonumber(ARGV[6])))
+end
+for i = 5, #KEYS do
+	local id = ARGV[10 + i - 5]
 	local r = redis.pcall('XGROUP', 'SETID', KEYS[i], ARGV[2], id)
 	if type(r) == 'table' and r.err then
 		if not string.find(r.err, 'not supported', 1, true) then return r end
@@ -107,5 +120,24 @@ for i = 4, #KEYS do
 	end
 end
 redis.call('HSET', KEYS[2], '\0commit', ARGV[1] .. ' ' .. ARGV[3])
+return 'ok'
+`)
+
+// tendScript keeps the bounds of the parked records. It drops at most so many for each
+// of them, as each holds a row.
+// KEYS: lease, state, dead letters, their index. ARGV: lease, how many are kept, the id
+// up to which they are too old, how many are dropped at once, how many dropped for either
+// bound were logged. Output: ok, or more if
+// there are more to be dropped.
+var tendScript = redis.NewScript(deadletter.Functions + `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lost' end
+redis.call('HDEL', KEYS[2], '\0none')
+local page = tonumber(ARGV[4])
+local old = dead_shrink(KEYS[3], KEYS[4], 'old', ARGV[3], page)
+local over = redis.call('XLEN', KEYS[3]) - tonumber(ARGV[2])
+dead_shrink(KEYS[3], KEYS[4], 'full', '+', math.min(over, page))
+if ARGV[5] ~= '0' then redis.call('HSET', KEYS[4], '\0told_full', ARGV[5]) end
+if ARGV[6] ~= '0' then redis.call('HSET', KEYS[4], '\0told_old', ARGV[6]) end
+if old == page or over > page then return 'more' end
 return 'ok'
 `)

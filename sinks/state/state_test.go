@@ -15,6 +15,7 @@ import (
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/redislog"
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/test/servers/servertest"
 )
 
@@ -218,8 +219,8 @@ func TestCommitAndLoad(t *testing.T) {
 		c := b.claim("one")
 		live := Known{Seen: at(5, 2), Live: true, Sent: "aB3_,x-9", Key: sinks.Field{Name: "Ext__c", Value: json.RawMessage(`"a\u0000b"`)}}
 		k0, k1 := Key{"deals", `{"id":1}`}, Key{"deals", `{"id":2}`}
-		w := Commit{ID: 1, Writes: []Write{{Key: k0, Known: live}}, Dead: []DeadLetter{{
-			Key: k0, Table: cdc.Table{Schema: "public", Name: "deals"}, Op: "upsert", Code: "TOO_LONG", Error: "too long",
+		w := Commit{ID: 1, Writes: []Write{{Key: k0, Known: live}}, Dead: []deadletter.Letter{{
+			Mapping: k0.Mapping, Key: k0.Source, Table: cdc.Table{Schema: "public", Name: "deals"}, Op: "upsert", Code: "TOO_LONG", Error: "too long", Detail: "x is",
 			Attempts: 3, Position: at(5, 2), Payload: `{"x":1}`, Time: time.UnixMicro(77),
 		}}}
 		b.must(c.Commit(b.Context(), 1, w))
@@ -227,7 +228,7 @@ func TestCommitAndLoad(t *testing.T) {
 		dead, err := b.rdb.XRange(b.Context(), b.keys.DeadLetters("crm", 1), "-", "+").Result()
 		b.must(err)
 		want := map[string]any{"mapping": "deals", "key": `{"id":1}`, "table": "public.deals", "op": "upsert", "code": "TOO_LONG",
-			"error": "too long", "attempts": "3", "position": "5-2", "payload": `{"x":1}`, "ts": "77"}
+			"error": "too long", "detail": "x is", "attempts": "3", "position": "5-2", "payload": `{"x":1}`, "ts": "77"}
 		if len(dead) != 1 || !reflect.DeepEqual(dead[0].Values, want) {
 			b.Fatalf("dead letters %+v", dead)
 		}

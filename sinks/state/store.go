@@ -13,6 +13,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/redislog"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 )
 
 // answerTimeout bounds the wait for any answer, and so how long a stop may take.
@@ -32,6 +33,8 @@ type Options struct {
 	Owner string
 	// TTL is how long a lease lasts that is not renewed; 10 s if zero.
 	TTL time.Duration
+	// DeadLetters bound what is kept of parked records.
+	DeadLetters deadletter.Bounds
 }
 
 // newOwner makes a name that no other process has, and that tells a person which
@@ -181,6 +184,8 @@ type Start struct {
 	Sent map[string]cdc.Position
 	// Hold is until when a request of a session before may still be carried out.
 	Hold time.Time
+	// Dead is what became of the dead letters until now.
+	Dead deadletter.Totals
 }
 
 // holdField holds Start.Hold in microseconds since 1970.
@@ -204,6 +209,10 @@ func (c *Claim) Open(ctx context.Context, partition int) (Start, error) {
 	micros, err := c.s.rdb.HGet(ctx, c.s.o.Keys.State(c.s.o.Target, partition), holdField).Int64()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return start, fmt.Errorf("read hold of partition %d: %w", partition, err)
+	}
+	k := c.s.o.Keys
+	if start.Dead, err = deadletter.ReadTotals(ctx, c.s.rdb, k.DeadLetters(c.s.o.Target, partition), k.Parked(c.s.o.Target, partition)); err != nil {
+		return start, fmt.Errorf("open partition %d: %w", partition, err)
 	}
 	if micros != 0 {
 		start.Hold = time.UnixMicro(micros)

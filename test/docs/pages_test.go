@@ -12,6 +12,8 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/pgsource"
+	"github.com/walbridge/walbridge/sinks/deadletter"
+	"github.com/walbridge/walbridge/sinks/deliver"
 )
 
 // sources is the text of the program, without its tests.
@@ -75,6 +77,42 @@ func TestLogPageQuotesTheProgram(t *testing.T) {
 		if !strings.Contains(settings, "| `"+m[1]+"` |") {
 			t.Errorf("the page of the settings has no %s", m[1])
 		}
+	}
+}
+
+// So is what the page of delivery quotes; the settings and commands are there, and the
+// names of the fields are those of an entry.
+func TestDeliveryPageQuotesTheProgram(t *testing.T) {
+	page, program := read(t, "docs/delivery.md"), sources(t)
+	for _, m := range regexp.MustCompile(`msg="?([^"`+"`"+`]+)`).FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(program, `"`+m[1]+`"`) {
+			t.Errorf("nothing in the program says %q", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile("`walbridge_delivery_([a-z_]+)`").FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(program, `"`+m[1]+`"`) && !strings.Contains(program, `"walbridge_delivery_`+m[1]+`"`) {
+			t.Errorf("the program has no metric %s", m[0])
+		}
+	}
+	for _, reason := range []string{deliver.LossFull, deliver.LossOld} {
+		if !strings.Contains(page, reason) {
+			t.Errorf("the page does not tell of the loss %s", reason)
+		}
+	}
+	settings := read(t, "docs/configuration.md")
+	for _, m := range regexp.MustCompile("`(delivery\\.[a-z_.]+)`").FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(settings, "| `"+m[1]+"` |") {
+			t.Errorf("the page of the settings has no %s", m[1])
+		}
+	}
+	args := (&deadletter.Letter{}).Append(nil)
+	for i := 0; i < len(args); i += 2 {
+		if !strings.Contains(page, fmt.Sprintf("`%s`", args[i])) {
+			t.Errorf("the page does not tell of the field %s", args[i])
+		}
+	}
+	if len(args) != 2*deadletter.FieldCount {
+		t.Errorf("a letter has %d fields, not %d", len(args)/2, deadletter.FieldCount)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/redislog"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/state"
 	"github.com/walbridge/walbridge/test/servers"
 	"github.com/walbridge/walbridge/test/servers/servertest"
@@ -147,7 +148,7 @@ func captureAndDeliver(t *testing.T, l *redislog.Log) {
 	at := map[string]cdc.Position{s.Lane: msgs[0].Change.Position}
 	write := state.Write{Key: key, Known: state.Known{Seen: msgs[0].Change.Position, Live: true}}
 	must(claim.Prepare(ctx, 1, state.Intent{Sent: at, Writes: []state.Write{write}}))
-	must(claim.Commit(ctx, 1, state.Commit{ID: 1, Writes: []state.Write{write}, Checkpoints: at, Dead: []state.DeadLetter{{Key: key, Error: "refused"}}}))
+	must(claim.Commit(ctx, 1, state.Commit{ID: 1, Writes: []state.Write{write}, Checkpoints: at, Dead: []deadletter.Letter{{Mapping: key.Mapping, Key: key.Source, Error: "refused"}}}))
 	must(claim.Renew(ctx))
 	_, _, err = claim.Scan(ctx, 1, 0, 10)
 	must(err)
@@ -159,10 +160,7 @@ func captureAndDeliver(t *testing.T, l *redislog.Log) {
 	if err != nil || tail.LSN != 10 {
 		t.Errorf("tail %v (%v)", tail, err)
 	}
-	n, err := l.Client().XLen(ctx, l.Keys().DeadLetters("crm", 1)).Result()
-	if err != nil || n != 1 {
-		t.Errorf("%d dead letters (%v)", n, err)
-	}
+	lookAfterDeadLetters(t, l, claim)
 	_, err = l.Client().XRange(ctx, l.Keys().Stream(s), "-", "+").Result()
 	must(err)
 	must(claim.Release(ctx, true))
@@ -171,6 +169,30 @@ func captureAndDeliver(t *testing.T, l *redislog.Log) {
 	must(store.Close())
 	cancel()
 	must(<-ended)
+}
+
+// lookAfterDeadLetters does with the dead letters what the owner and a person do.
+func lookAfterDeadLetters(t *testing.T, l *redislog.Log, claim *state.Claim) {
+	t.Helper()
+	ctx := t.Context()
+	if totals, _, err := claim.Tend(ctx, 1, time.Now(), deadletter.Totals{ToldFull: 1}); err != nil || totals.Parked != 1 {
+		t.Errorf("dead letters %+v (%v)", totals, err)
+	}
+	box := deadletter.Box{Client: l.Client(), Keys: l.Keys(), Target: "crm", Partitions: 2}
+	var list []deadletter.Entry
+	err := box.Each(ctx, deadletter.Filter{}, func(e deadletter.Entry) error {
+		list = append(list, e)
+		return nil
+	})
+	if err != nil || len(list) != 1 {
+		t.Errorf("%d dead letters (%v)", len(list), err)
+	}
+	if n, err := box.Discard(ctx, list); err != nil || n != 1 {
+		t.Errorf("%d were discarded (%v)", n, err)
+	}
+	if totals, err := box.Totals(ctx); err != nil || totals.Discarded != 1 {
+		t.Errorf("dead letters %+v (%v)", totals, err)
+	}
 }
 
 // backfills does with a log what the backfills do.

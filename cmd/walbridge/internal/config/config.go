@@ -82,7 +82,16 @@ type Delivery struct {
 	QueueEntries int
 	QueueBytes   int64
 	// Shutdown is how long requests under way may take when the process ends.
-	Shutdown time.Duration
+	Shutdown    time.Duration
+	DeadLetters DeadLetters
+}
+
+// DeadLetters bound what is kept of the records that a target refused.
+type DeadLetters struct {
+	// Count is how many are kept of one target, shared evenly by the partitions.
+	Count int
+	// Age is how long they are kept.
+	Age time.Duration
 }
 
 // Log is the process's own log.
@@ -101,9 +110,10 @@ func Default() *Config {
 		Name:     "walbridge",
 		Postgres: Postgres{Heartbeat: 10 * time.Second, WALBudget: 10 << 30, OnLoss: OnLossHeal},
 		Redis:    Redis{Partitions: 8, BulkAfter: 1000, Retention: Retention{Age: retainDefault}, HighMark: highMarkDefault, OnFull: OnFullDetach},
-		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Shutdown: 15 * time.Second},
-		Listen:   "127.0.0.1:8642",
-		Log:      Log{Level: "info", Format: "text"},
+		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Shutdown: 15 * time.Second,
+			DeadLetters: DeadLetters{Count: 100_000, Age: 30 * 24 * time.Hour}},
+		Listen: "127.0.0.1:8642",
+		Log:    Log{Level: "info", Format: "text"},
 	}
 	c.derive()
 	return c

@@ -21,15 +21,16 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, path := range map[string][]string{
-		"%":                       {},
-		"postgres: {%}":           {"postgres"},
-		"redis: {%}":              {"redis"},
-		"redis: {tls: {%}}":       {"redis", "tls"},
-		"redis: {sentinel: {%}}":  {"redis", "sentinel"},
-		"redis: {retention: {%}}": {"redis", "retention"},
-		"delivery: {%}":           {"delivery"},
-		"log: {%}":                {"log"},
-		"targets: {crm: {%}}":     nil,
+		"%":                             {},
+		"postgres: {%}":                 {"postgres"},
+		"redis: {%}":                    {"redis"},
+		"redis: {tls: {%}}":             {"redis", "tls"},
+		"redis: {sentinel: {%}}":        {"redis", "sentinel"},
+		"redis: {retention: {%}}":       {"redis", "retention"},
+		"delivery: {%}":                 {"delivery"},
+		"delivery: {dead_letters: {%}}": {"delivery", "dead_letters"},
+		"log: {%}":                      {"log"},
+		"targets: {crm: {%}}":           nil,
 	} {
 		s := doc
 		for _, key := range path {
@@ -65,7 +66,7 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 // beyondForm are the bad files whose mistake takes the environment, other files or the
 // whole text to be seen, or is in the inside of a text.
 var beyondForm = []string{
-	"env-dollar", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
+	"dead-letters-age", "env-dollar", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
 	"postgres-escape", "postgres-scheme", "postgres-words", "redis-both", "redis-cluster-db", "redis-cluster-host",
 	"redis-scheme", "redis-sentinel-scheme", "redis-tls-cert", "redis-tls-plain", "retention-bytes", "target-describe", "target-describe-scheme", "target-url",
 	"wal-budget-range",

@@ -128,6 +128,8 @@ func (d Delivery) validate(v *validator) {
 		v.fail("delivery.queue_bytes", "less than 1MiB", "", "write a size such as 128MiB")
 	}
 	v.span("delivery.shutdown", d.Shutdown, 0, time.Hour)
+	v.number("delivery.dead_letters.count", int64(d.DeadLetters.Count), 1, 10_000_000)
+	v.span("delivery.dead_letters.age", d.DeadLetters.Age, time.Minute, 10*365*24*time.Hour)
 }
 
 // validator collects mistakes by path.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,6 +97,8 @@ type Request struct {
 	Rate       int
 	For        []string
 	Generation bool
+	// Reason is cdc.ReasonRequest if empty.
+	Reason string
 }
 
 // keysMost bounds the keys of a request: they are kept with it.
@@ -104,7 +107,7 @@ const keysMost = 5_000
 // Add checks a request against the database and the log, and asks for it.
 func (b *Backfills) Add(ctx context.Context, r Request) (cdc.Backfill, error) {
 	spec := cdc.Backfill{ID: cdc.NewBackfillID(), Where: r.Where, Rate: r.Rate, For: r.For, Generation: r.Generation,
-		Reason: cdc.ReasonRequest, Created: time.Now().UTC()}
+		Reason: cmp.Or(r.Reason, cdc.ReasonRequest), Created: time.Now().UTC()}
 	if r.Generation && (r.Where != "" || len(r.Keys) > 0) {
 		return spec, errors.New("--sweep needs the whole table: leave out --where and --keys")
 	}

@@ -295,7 +295,7 @@ func (r *Report) target(ctx context.Context, l *redislog.Log, name string) error
 		r.problem("no process delivers to target " + name)
 	}
 	if t.DeadLetters > 0 {
-		r.problem(fmt.Sprintf("target %s has %d dead letters", name, t.DeadLetters))
+		r.problem(fmt.Sprintf("target %s has %d dead letters; walbridge dlq list --target %[1]s tells why", name, t.DeadLetters))
 	}
 	r.Targets = append(r.Targets, t)
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
 	"github.com/walbridge/walbridge/mapping"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/deliver"
 	"github.com/walbridge/walbridge/sinks/httpapi"
 	"github.com/walbridge/walbridge/sinks/queue"
@@ -54,7 +55,8 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		name: cfg.Name, kind: cfg.Type, client: client,
 		reader: b.log.NewReader(b.log.Partitions()),
 		store: state.New(state.Options{Client: b.log.Client(), Keys: b.log.Keys(), Target: cfg.Name,
-			Partitions: b.log.Partitions(), Owner: owner(), TTL: b.cfg.Delivery.Lease}),
+			Partitions: b.log.Partitions(), Owner: owner(), TTL: b.cfg.Delivery.Lease,
+			DeadLetters: deadletter.Bounds(b.cfg.Delivery.DeadLetters)}),
 	}
 	if err := b.firstContact(ctx, t); err != nil {
 		return nil, errors.Join(err, t.close())
