@@ -316,7 +316,7 @@ func TestTypeOf(t *testing.T) {
 
 // Each function's example gives what it says, and is told once.
 func TestExamplesOfFunctions(t *testing.T) {
-	columns, row := Sample()
+	columns, row := sample()
 	seen := map[string]bool{}
 	for _, f := range Functions() {
 		if seen[f.Name] || f.About == "" || !strings.HasPrefix(f.Usage, f.Name+"(") {

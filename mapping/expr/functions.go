@@ -14,7 +14,8 @@ type Function struct {
 	Group string
 	// Usage is how it is written, About what it does.
 	Usage, About string
-	// Example is an expression over the columns of Sample, Gives the JSON of its value.
+	// Example is an expression over the row that docs/mapping.md tells of, Gives the JSON
+	// of its value.
 	Example, Gives string
 }
 

@@ -1,10 +1,8 @@
 package expr
 
-import "github.com/walbridge/walbridge/cdc"
-
-// Sample is a row of a made-up table, over which the examples of functions and those of
+// sample is a row of a made-up table, over which the examples of functions and those of
 // the documentation are written: its columns, and the JSON of their values.
-func Sample() ([]Column, map[string]string) {
+func sample() ([]Column, map[string]string) {
 	list := []struct{ name, typ, json string }{
 		{"id", "bigint", "42"},
 		{"name", "character varying(80)", `"Ada Lovelace"`},
@@ -27,15 +25,4 @@ func Sample() ([]Column, map[string]string) {
 		columns[i], row[c.name] = Column{Name: c.name, Type: c.typ}, c.json
 	}
 	return columns, row
-}
-
-// Fill gives the row the values of a map from columns' names to JSON; what the map does
-// not have is absent.
-func (s *Scope) Fill(row *Row, values map[string]string) {
-	row.Reset()
-	for i, name := range s.names {
-		if raw, ok := values[name]; ok {
-			row.Values[i] = cdc.ValueOf(raw)
-		}
-	}
 }
