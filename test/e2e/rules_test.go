@@ -45,7 +45,14 @@ func TestRulesOfMappingFiles(t *testing.T) {
 	}
 	p := b.start("run")
 	b.waitSlot(p)
-	b.loaded()
+	until(t, 20*time.Second, func() string { // the first load of both tables ends with a sweep each, in all streams
+		for partition := range partitions {
+			if n, err := b.rdb.XLen(t.Context(), b.streamKey(partition, cdc.LaneBulk)).Result(); err != nil || n < 2 {
+				return fmt.Sprintf("%d entries in the bulk lane, %v", n, err)
+			}
+		}
+		return ""
+	})
 	steps := []struct{ sql, sent, lane string }{
 		{"INSERT INTO deals VALUES (1, 7, 'Acme', 'new', 10.55)", `{"amount":10.6,"name":"Acme","origin":"db","parent":"D-7","stage":"Open"}`, cdc.LaneNormal},
 		{"UPDATE deals SET amount = 2000 WHERE id = 1", `{"amount":2000.0,"parent":"D-7","stage":"Open"}`, cdc.LaneUrgent},
