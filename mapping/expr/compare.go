@@ -165,22 +165,24 @@ func (c *compiler) in(n *ast.BinaryNode, at int) (typed, error) {
 // inWritten is whether a value is in a list that is written out.
 func (c *compiler) inWritten(left typed, list *ast.ArrayNode, at int) (typed, error) {
 	items := make([]typed, len(list.Nodes))
-	t := left.typ
+	notNull := left.notNull
 	for i, node := range list.Nodes {
 		x, err := c.compile(node)
 		if err != nil {
 			return typed{}, err
 		}
-		if _, items[i], _, err = c.comparable(left, x, x.at); err != nil {
+		if _, _, _, err := c.comparable(left, x, x.at); err != nil {
 			return typed{}, err
 		}
-		t, _ = unify(t, items[i].typ)
+		items[i], notNull = x, notNull && x.notNull
 	}
-	notNull := left.notNull
+	t, err := c.common("the value and the list", append(items, left)...)
+	if err != nil {
+		return typed{}, err
+	}
 	left = as(t, left)
 	for i := range items {
 		items[i] = as(t, items[i])
-		notNull = notNull && items[i].notNull
 	}
 	order := orderOf(t)
 	return typed{typ: Bool, at: at, notNull: notNull, eval: func(row *Row) (value, error) {
@@ -188,37 +190,21 @@ func (c *compiler) inWritten(left typed, list *ast.ArrayNode, at int) (typed, er
 		if err != nil {
 			return value{}, err
 		}
-		sawNull := !a.set && len(items) > 0
-		for _, x := range items {
-			b, err := x.eval(row)
-			switch {
-			case err != nil:
-				return value{}, err
-			case !a.set || !b.set:
-				sawNull = true
-			case order(a, b) == 0:
-				return boolOf(true), nil
-			}
-		}
-		if sawNull {
-			return value{}, nil
-		}
-		return boolOf(false), nil
+		return isIn(a, len(items), order, func(i int) (value, error) { return items[i].eval(row) })
 	}}, nil
 }
 
-// among tells whether a value is in a list, by the rules of SQL's ANY.
+// among tells whether a value is in a list.
 func (c *compiler) among(x, in typed, at int) (typed, error) {
 	item := in
 	item.typ, item.textLiteral = in.typ.Item(), nil
 	if _, _, _, err := c.comparable(x, item, at); err != nil {
 		return typed{}, err
 	}
-	x, item, err := c.momentLiteral(x, item)
+	t, err := c.common("the value and the list", x, item)
 	if err != nil {
 		return typed{}, err
 	}
-	t, _ := unify(x.typ, item.typ)
 	x, in = as(t, x), as(ListOf(t), in)
 	order := orderOf(t)
 	return typed{typ: Bool, at: at, eval: func(row *Row) (value, error) {
@@ -226,20 +212,29 @@ func (c *compiler) among(x, in typed, at int) (typed, error) {
 		if err != nil || !l.set {
 			return value{}, err
 		}
-		sawNull := !a.set && len(l.list) > 0
-		for _, b := range l.list {
-			switch {
-			case !b.set || !a.set:
-				sawNull = true
-			case order(a, b) == 0:
-				return boolOf(true), nil
-			}
-		}
-		if sawNull {
-			return value{}, nil
-		}
-		return boolOf(false), nil
+		return isIn(a, len(l.list), order, func(i int) (value, error) { return l.list[i], nil })
 	}}, nil
+}
+
+// isIn tells whether a value is one of n, by the rules of SQL's ANY: where none is equal
+// and one is null, it is not known.
+func isIn(a value, n int, order comparer, item func(int) (value, error)) (value, error) {
+	sawNull := !a.set && n > 0
+	for i := range n {
+		b, err := item(i)
+		switch {
+		case err != nil:
+			return value{}, err
+		case !a.set || !b.set:
+			sawNull = true
+		case order(a, b) == 0:
+			return boolOf(true), nil
+		}
+	}
+	if sawNull {
+		return value{}, nil
+	}
+	return boolOf(false), nil
 }
 
 func (c *compiler) search(op string, l, r typed, at int) (typed, error) {

@@ -19,7 +19,7 @@ func TestFoundByReview(t *testing.T) {
 		"close_date ?? '2026-01-01'": `"2026-02-03"`, "coalesce(nil, '2026-01-01', close_date)": `"2026-01-01"`, "active ? '2026-01-01' : close_date": `"2026-01-01"`,
 		"least('2026-01-01', close_date)": `"2026-01-01"`, "['2026-01-01', close_date]": `["2026-01-01","2026-02-03"]`, "map(name, {'x': close_date}, '2026-12-31')": `"2026-12-31"`,
 		"distinct([1.0, 1.00, 1])": "[1.0]", "last_name('van Beethoven')": `"van Beethoven"`, "last_name('Van Morrison')": `"Morrison"`, "first_name('Lovelace, Ada, PhD')": `"Ada"`,
-		"amount in [1, 1.00]": "true", "2 in [1, 2.0]": "true", "nil in [1]": "null", "nil in []": "false",
+		"amount in [1, 1.00]": "true", "2 in [1, 2.0]": "true", "'2026-02-03' in [close_date]": "true", "'2026-02-04' in [close_date, nil]": "null", "close_date in ['2026-02-03', nil]": "true", "nil in [1]": "null", "nil in []": "false",
 	} {
 		if got, err := once(src, values); err != nil || got.JSON() != want {
 			t.Errorf("%s = %s, %v; want %s", src, got.JSON(), err, want)
