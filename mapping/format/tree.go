@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/walbridge/walbridge/mapping/yamldoc"
 )
 
 // kind is what a value is, and how it is written.
@@ -87,34 +89,7 @@ func Scalar(text string) string {
 	if !special {
 		return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 	}
-	return quote(text)
-}
-
-// quote writes a text in double quotes with the escapes that YAML and JSON share.
-func quote(text string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range text {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r < ' ' || r >= 0x7F && r < 0xA0 || r == 0x2028 || r == 0x2029 || r == 0xFEFF || r == 0xFFFD:
-			const hex = "0123456789abcdef"
-			b.WriteString(`\u`)
-			for shift := 12; shift >= 0; shift -= 4 {
-				b.WriteByte(hex[r>>shift&0xF])
-			}
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
+	return yamldoc.Quote(text)
 }
 
 // unquoted gives a scalar without quotes where it is sure to need none.

@@ -1,11 +1,9 @@
 package trial
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/walbridge/walbridge/mapping/yamldoc"
 )
@@ -49,29 +47,5 @@ func textYAML(s string) string {
 	if (safe.MatchString(s) || safeDate.MatchString(s)) && !slices.Contains(words, strings.ToLower(s)) {
 		return s
 	}
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r != ' ' && !unicode.IsGraphic(r) || r == 0xFEFF || r == 0x85 || r == 0x2028 || r == 0x2029:
-			if r > 0xFFFF {
-				fmt.Fprintf(&b, `\U%08X`, r)
-			} else {
-				fmt.Fprintf(&b, `\u%04X`, r)
-			}
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
+	return yamldoc.Quote(s)
 }

@@ -173,3 +173,13 @@ func TestBounds(t *testing.T) {
 		}
 	}
 }
+
+// What Quote writes is read back as the same text.
+func TestQuote(t *testing.T) {
+	for _, text := range []string{"", "plain", `a "b" \c`, "line\nbreak\tand\rmore", "Zürich …", "\u0000\u0007\u0085\u00a0\u2028\ufeff\u200d", "😀\U000e0001"} {
+		d := parseText(t, "a: "+Quote(text)+"\n")
+		if n := d.Root.Get("a"); n.Kind != String || n.Text != text {
+			t.Errorf("%q became %q by %s", text, n.Text, Quote(text))
+		}
+	}
+}
