@@ -51,7 +51,7 @@ func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 		return nil, c.err()
 	}
 	if !slices.ContainsFunc(columns, func(c Column) bool { return c.Key }) {
-		c.doc.Fail(f.from, "the table has no primary key, nor another replica identity:", f.From.String(), identityHint(f.From, columns))
+		c.doc.Fail(f.from, "the table has no primary key, nor another replica identity:", f.From.String(), IdentityHint(f.From, columns))
 	}
 	c.scope = expr.NewScope(exprColumns(columns), f.env)
 	m := &Mapping{
@@ -150,8 +150,8 @@ func (c *compiler) unknownTable(cat Catalog) {
 	c.doc.Fail(c.f.from, "no such table", name, nearest.Hint(name, names, fallback))
 }
 
-// identityHint gives the statement that mends a table without an identity.
-func identityHint(t cdc.Table, columns []Column) string {
+// IdentityHint gives the statement that mends a table without an identity.
+func IdentityHint(t cdc.Table, columns []Column) string {
 	best := ""
 	for _, want := range []string{"id", t.Name + "_id", strings.TrimSuffix(t.Name, "s") + "_id"} {
 		for _, col := range columns {

@@ -17,6 +17,7 @@ type reference struct {
 	// columns are those of the other row's key, in the order of the change's own.
 	columns []string
 	keys    []*expr.Program // what gives them, of this row
+	slots   []int           // of the columns in the other row; below zero where its key does not use one
 	scope   *expr.Scope     // of the other table
 	program *expr.Program   // the other mapping's key
 	key     string          // the name of its key field
@@ -76,6 +77,9 @@ func (c *compiler) reference(a *Assign, r *expr.Ref) *reference {
 				"make it of "+strings.Join(out.columns, ", ")+" alone, or write the parent's key as an expression of this row")
 		}
 	}
+	for _, name := range out.columns {
+		out.slots = append(out.slots, slices.Index(out.scope.Used(), name))
+	}
 	out.program = program
 	return out
 }
@@ -83,7 +87,7 @@ func (c *compiler) reference(a *Assign, r *expr.Ref) *reference {
 // resolve gives the other row's own key as JSON and appends the key of the record made of
 // it. A key that is null in any column refers to nothing.
 func (r *reference) resolve(b []byte, row *expr.Row) (_ []byte, source string, null bool, err error) {
-	values := make(map[string]string, len(r.keys))
+	theirs := r.scope.NewRow()
 	object := []byte{'{'}
 	for i, p := range r.keys {
 		v, err := p.Eval(row)
@@ -94,10 +98,10 @@ func (r *reference) resolve(b []byte, row *expr.Row) (_ []byte, source string, n
 			object = append(object, ',')
 		}
 		object = append(append(expr.AppendText(object, r.columns[i]), ':'), v.JSON()...)
-		values[r.columns[i]] = v.JSON()
+		if r.slots[i] >= 0 {
+			theirs.Values[r.slots[i]] = v
+		}
 	}
-	theirs := r.scope.NewRow()
-	r.scope.Fill(theirs, values)
 	b, null, err = r.program.Append(b, theirs)
 	return b, string(append(object, '}')), null, err
 }

@@ -159,17 +159,6 @@ func (r *Row) spend(bytes int) bool {
 	return r.work <= maxWork
 }
 
-// Fill gives the row the values of a map from columns' names to JSON; what the map does
-// not have is absent.
-func (s *Scope) Fill(row *Row, values map[string]string) {
-	row.Reset()
-	for i, name := range s.names {
-		if raw, ok := values[name]; ok {
-			row.Values[i] = cdc.ValueOf(raw)
-		}
-	}
-}
-
 // Scope is what the expressions of one mapping may name: the columns of its table. Each
 // column that is used gets a slot. It is for loading: not safe for concurrent use.
 type Scope struct {

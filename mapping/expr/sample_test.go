@@ -1,5 +1,7 @@
 package expr
 
+import "github.com/walbridge/walbridge/cdc"
+
 // sample is a row of a made-up table, over which the examples of functions and those of
 // the documentation are written: its columns, and the JSON of their values.
 func sample() ([]Column, map[string]string) {
@@ -25,4 +27,15 @@ func sample() ([]Column, map[string]string) {
 		columns[i], row[c.name] = Column{Name: c.name, Type: c.typ}, c.json
 	}
 	return columns, row
+}
+
+// Fill gives the row the values of a map from columns' names to JSON; what the map does
+// not have is absent.
+func (s *Scope) Fill(row *Row, values map[string]string) {
+	row.Reset()
+	for i, name := range s.names {
+		if raw, ok := values[name]; ok {
+			row.Values[i] = cdc.ValueOf(raw)
+		}
+	}
 }

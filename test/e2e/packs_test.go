@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -11,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/walbridge/walbridge/sinks/sandbox"
 	"github.com/walbridge/walbridge/test/servers/servertest"
@@ -77,7 +74,7 @@ func TestPacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			env := []string{"DATABASE_URL=" + db.URL, "REDIS_URL=" + ks.Server.URL(), "SANDBOX_URL=" + server.URL}
-			execAll(t, db.URL, inPack("schema.sql"))
+			(&bridge{t: t}).execAt(db.URL, inPack("schema.sql"))
 			run := func(args ...string) string {
 				t.Helper()
 				cmd := exec.CommandContext(t.Context(), program, args...)
@@ -98,10 +95,10 @@ func TestPacks(t *testing.T) {
 				t.Errorf("the pack's catalog.json is not what check saves:\n%s", saved)
 			}
 			run("check", "--offline")
-			bridge := start(t, launch{dir: dir, env: env, args: []string{"run"}})
-			execAll(t, db.URL, p.rows)
+			running := start(t, launch{dir: dir, env: env, args: []string{"run"}})
+			(&bridge{t: t}).execAt(db.URL, p.rows)
 			until(t, 30*time.Second, func() string {
-				bridge.mustRun()
+				running.mustRun()
 				for object, n := range p.objects {
 					if got := len(target.Objects(p.app, object)); got != n {
 						return fmt.Sprintf("%d of %d objects %s are at the target", got, n, object)
@@ -113,18 +110,5 @@ func TestPacks(t *testing.T) {
 				t.Errorf("the target refused %d records", s.Refused)
 			}
 		})
-	}
-}
-
-// execAll runs statements.
-func execAll(t *testing.T, url, sql string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err == nil {
-		_, err = conn.Exec(t.Context(), sql)
-		err = errors.Join(err, conn.Close(t.Context()))
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, sql)
 	}
 }
