@@ -92,9 +92,11 @@ func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if a.leaves == nil {
-		if a.leaves, err = a.capture.notedLeaves(ctx); err != nil {
-			return err
+		noted, err := a.capture.notedLeaves(ctx)
+		if err != nil {
+			return err // a.leaves stays unknown: the next look reads the note again
 		}
+		a.leaves = noted
 	}
 	if maps.EqualFunc(a.leaves, now, maps.Equal) {
 		return nil
@@ -118,8 +120,11 @@ func (a *attendant) watchLeaves(ctx context.Context, conn *pgx.Conn) error {
 
 func (c *Capture) notedLeaves(ctx context.Context) (leaves, error) {
 	text, err := c.log.Note(ctx, leavesNote)
-	if err != nil || text == "" {
-		return leaves{}, err
+	if err != nil {
+		return nil, err
+	}
+	if text == "" {
+		return leaves{}, nil
 	}
 	var out leaves
 	if err := json.Unmarshal([]byte(text), &out); err != nil {
