@@ -110,6 +110,7 @@ func TestOwnerMakesThePublication(t *testing.T) {
 	p := b.start("run")
 	b.waitSlot(p)
 	b.exec("INSERT INTO deals VALUES (1, 1, 'a', 'won', 1, 'b', now())")
+	b.loaded()
 	b.drain(30*time.Second, p)
 	b.checkAll(verdict{})
 	if owner, err := b.text("SELECT pg_get_userbyid(pubowner) FROM pg_publication WHERE pubname = $1", b.publication()); err != nil || owner != "walbridge" {
