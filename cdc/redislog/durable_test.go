@@ -23,7 +23,7 @@ func replicaOf(t *testing.T, master *servers.Redis, o servers.RedisOptions) *ser
 	t.Helper()
 	o.ReplicaOf = master.Addr()
 	r := servertest.Redis(t, o)
-	if err := r.Await(t.Context(), "replication", "role:slave", "master_link_status:up"); err != nil {
+	if err := errors.Join(r.Await(t.Context(), "replication", "role:slave", "master_link_status:up"), master.AwaitReplicas(t.Context(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	return r

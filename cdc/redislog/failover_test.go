@@ -53,7 +53,10 @@ func newDurableServers(t *testing.T) *durableServers {
 	for range 2 {
 		d.replicas = append(d.replicas, replicaOf(t, d.master, servers.RedisOptions{}))
 	}
-	s := servertest.Sentinel(t, servers.SentinelOptions{Master: "sales", Addr: d.master.Addr(), Quorum: 1, DownAfter: time.Second, Password: "s3cret"})
+	if err := d.master.AwaitReplicas(t.Context(), len(d.replicas)); err != nil {
+		t.Fatal(err)
+	}
+	s := servertest.Sentinel(t, servers.SentinelOptions{Master: "sales", Addr: d.master.Addr(), Quorum: 1, Replicas: 2, DownAfter: time.Second, Password: "s3cret"})
 	// One of the sentinels is down.
 	d.sentinels = &Sentinel{Master: "sales", Addresses: []string{"127.0.0.1:1", s.Addr()}, Password: "s3cret"}
 	d.log = openWith(t, Options{Sentinel: d.sentinels, Name: "sales", Replicas: 1})

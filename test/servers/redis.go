@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -163,9 +164,35 @@ func isProcess(answer []byte, port, pid int) error {
 	return nil
 }
 
-// Await waits until a section of the server's INFO has all the lines, such as
+// AwaitReplicas waits until the server streams to so many replicas. Server and replica
+// both call their link up a second before; what is written until then only the server
+// has.
+func (r *Redis) AwaitReplicas(ctx context.Context, n int) error {
+	return r.awaitReplicas(ctx, n, "PUBLISH walbridge replicas") // goes to replicas and changes no data
+}
+
+// awaitReplicas has replicas acknowledge a command, on the connection it was sent on.
+func (r *Redis) awaitReplicas(ctx context.Context, n int, command string) error {
+	k, ok := r.kind.(*redisServer)
+	if !ok {
+		return errors.New("wait for replicas: it is no redis server")
+	}
+	for {
+		answer, err := k.ask(ctx, r.Port(), fmt.Sprintf("%s\r\nWAIT %d 100\r\nQUIT\r\n", command, n))
+		if lines := strings.Split(string(answer), "\r\n"); err == nil && len(lines) == 4 {
+			if have, e := strconv.Atoi(strings.TrimPrefix(lines[1], ":")); e == nil && have >= n {
+				return nil
+			}
+		}
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("wait for %d replicas, the last answer was %q: %w", n, answer, err)
+		}
+	}
+}
+
+// Await waits until a section of the server's INFO has all the texts, such as
 // "master_link_status:up" in the section replication.
-func (r *Redis) Await(ctx context.Context, section string, lines ...string) error {
+func (r *Redis) Await(ctx context.Context, section string, texts ...string) error {
 	k, ok := r.kind.(*redisServer)
 	if !ok {
 		return errors.New("wait for a redis server: it is none")
@@ -175,9 +202,9 @@ func (r *Redis) Await(ctx context.Context, section string, lines ...string) erro
 	for {
 		answer, err := k.ask(ctx, r.Port(), "INFO "+section+"\r\nQUIT\r\n")
 		missing := ""
-		for _, line := range lines {
-			if !bytes.Contains(answer, []byte("\r\n"+line+"\r\n")) {
-				missing = line
+		for _, text := range texts {
+			if !bytes.Contains(answer, []byte(text)) {
+				missing = text
 			}
 		}
 		if err == nil && missing == "" {

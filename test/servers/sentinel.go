@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ type SentinelOptions struct {
 	Master, Addr string
 	// Quorum is how many sentinels must agree that it is down.
 	Quorum int
+	// Replicas is how many replicas the sentinel must know before it counts as started.
+	// It learns them from the master alone: if that dies first there is never a failover.
+	Replicas int
 	// DownAfter is after how long without an answer it is down.
 	DownAfter time.Duration
 	// Password is that of the sentinel itself. Empty means none.
@@ -36,6 +40,7 @@ type Sentinel struct{ *Server }
 type sentinelServer struct {
 	redisServer
 	conf, password string
+	replicas       int
 }
 
 // StartSentinel starts a sentinel. It outlives ctx, which only bounds the wait.
@@ -52,7 +57,7 @@ func StartSentinel(ctx context.Context, o SentinelOptions) (*Sentinel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &sentinelServer{redisServer: redisServer{bin: bin, dir: dir}, conf: filepath.Join(dir, "sentinel.conf"), password: o.Password}
+	k := &sentinelServer{redisServer: redisServer{bin: bin, dir: dir}, conf: filepath.Join(dir, "sentinel.conf"), password: o.Password, replicas: o.Replicas}
 	text := fmt.Sprintf("bind 127.0.0.1\ndir %s\nsentinel monitor %s %s %s %d\nsentinel down-after-milliseconds %s %d\nsentinel failover-timeout %s %d\n",
 		dir, o.Master, host, port, o.Quorum, o.Master, o.DownAfter.Milliseconds(), o.Master, 10*o.DownAfter.Milliseconds())
 	if o.Password != "" {
@@ -75,7 +80,7 @@ func (r *sentinelServer) command(port int) *exec.Cmd {
 }
 
 func (r *sentinelServer) probe(ctx context.Context, port, pid int) error {
-	commands := "INFO server\r\nQUIT\r\n"
+	commands := "INFO\r\nQUIT\r\n"
 	if r.password != "" {
 		commands = "AUTH " + r.password + "\r\n" + commands
 	}
@@ -83,7 +88,13 @@ func (r *sentinelServer) probe(ctx context.Context, port, pid int) error {
 	if err != nil {
 		return err
 	}
-	return isProcess(answer, port, pid)
+	if err := isProcess(answer, port, pid); err != nil {
+		return err
+	}
+	if r.replicas > 0 && !bytes.Contains(answer, fmt.Appendf(nil, ",slaves=%d,", r.replicas)) {
+		return fmt.Errorf("it does not know the %d replicas yet", r.replicas)
+	}
+	return nil
 }
 
 func (r *sentinelServer) stopSignal() syscall.Signal { return syscall.SIGTERM }

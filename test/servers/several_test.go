@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func TestSentinel(t *testing.T) {
 	t.Parallel()
 	master := startRedis(t, RedisOptions{})
 	replica := startRedis(t, RedisOptions{ReplicaOf: master.Addr()})
-	if err := replica.Await(t.Context(), "replication", "role:slave", "master_link_status:up"); err != nil {
+	if err := errors.Join(replica.Await(t.Context(), "replication", "role:slave", "master_link_status:up"), master.AwaitReplicas(t.Context(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -49,7 +50,7 @@ func TestSentinel(t *testing.T) {
 	if err := replica.Await(ctx, "replication", "role:nobody"); err == nil {
 		t.Error("a line that never comes was waited for")
 	}
-	s, err := StartSentinel(t.Context(), SentinelOptions{Master: "sales", Addr: master.Addr(), Quorum: 1, DownAfter: 500 * time.Millisecond})
+	s, err := StartSentinel(t.Context(), SentinelOptions{Master: "sales", Addr: master.Addr(), Quorum: 1, Replicas: 1, DownAfter: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
