@@ -26,6 +26,10 @@ type Queue struct {
 	held     [lanes]held
 	pending  int
 	inFlight int
+
+	away     int  // how many nodes are
+	coming   list // those of them that are due
+	restored int  // entries that came back and are not settled
 }
 
 // held counts what a lane holds unreleased.
@@ -59,6 +63,9 @@ type Outcome struct {
 	// released. In both cases nothing of its key is taken before Until.
 	Again bool
 	Until time.Time
+	// Away says that the entry is written in the retry set: its tokens are released, and
+	// it comes back by Coming and Restore.
+	Away bool
 	// Counted says that the try is held against the entry.
 	Counted bool
 	// Together says that its whole batch failed.
@@ -101,9 +108,9 @@ func (q *Queue) Add(now time.Time, a Arrival) {
 	n.pending = &Entry{
 		Key: a.Key, Partition: a.Partition, Row: Fold(a.Change), Lane: a.Lane,
 		Tokens: []Token{a.Token}, Changes: 1, Oldest: a.Change.Time,
-		first: now, last: now, node: n,
+		first: now, last: now, held: now, bytes: int64(a.Token.Size), node: n,
 	}
-	if n.inFlight == nil {
+	if n.inFlight == nil && !n.away {
 		q.stopWaiting(n) // it may rest
 		q.schedule(now, n)
 	}
@@ -178,6 +185,10 @@ func (q *Queue) promote(now time.Time) {
 	for len(q.timers) > 0 && !q.timers[0].due.After(now) {
 		n := q.timers[0]
 		q.stopWaiting(n)
+		if n.away {
+			q.come(n)
+			continue
+		}
 		if n.pending == nil { // it only rested
 			delete(q.nodes, n.key)
 			continue
@@ -240,6 +251,9 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 		}
 		n.inFlight = nil
 		q.inFlight--
+		if o.Entry.Deferred && !o.Again {
+			q.restored--
+		}
 		if o.Again {
 			if n.pending == nil {
 				q.pending++
@@ -262,6 +276,8 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 			n.notBefore = o.Until
 		}
 		switch {
+		case o.Away:
+			q.leave(n)
 		case n.pending != nil:
 			q.schedule(now, n)
 		case n.notBefore.After(now): // its next change waits until then
@@ -299,7 +315,7 @@ func (q *Queue) PausedUntil() time.Time { return q.paused }
 // after now when a key is ready. It may be earlier than a key becomes ready,
 // never later. ok is false when nothing is pending.
 func (q *Queue) Next(now time.Time) (at time.Time, ok bool) {
-	if q.pending > 0 && len(q.timers) > 0 {
+	if q.pending+q.away > 0 && len(q.timers) > 0 {
 		at, ok = q.timers[0].due, true
 	}
 	for _, g := range q.groups {
