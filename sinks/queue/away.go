@@ -38,7 +38,7 @@ func (q *Queue) Overdue(now time.Time, p Patience, may func(*Entry) bool) []*Ent
 	for _, n := range over {
 		q.stopWaiting(n)
 		if n.away {
-			q.come(n)
+			n.group.coming.push(n)
 			continue
 		}
 		n.inFlight, n.pending = n.pending, nil
@@ -69,8 +69,20 @@ func (q *Queue) leave(n *node) {
 	heap.Push(&q.timers, n)
 }
 
-// come puts a node that is away among those that are to be read.
-func (q *Queue) come(n *node) { q.coming.push(n) }
+// backDue is for a node that is away and whose back-off is over: it is to be read, but not
+// before the pause ends, since it would take up memory only.
+func (q *Queue) backDue(now time.Time, n *node) {
+	until := q.paused
+	if until.Before(n.group.paused) {
+		until = n.group.paused
+	}
+	if !until.After(now) {
+		n.group.coming.push(n)
+		return
+	}
+	n.due = until
+	heap.Push(&q.timers, n)
+}
 
 // Away makes a key known that is in the retry set, as a session before left it. It must
 // be before the first change of the key is added. What comes of the key meanwhile waits
@@ -81,21 +93,34 @@ func (q *Queue) Away(k Key, due time.Time) {
 	q.leave(n)
 }
 
-// Coming gives keys that are due to be read from the retry set, at most so many. Each is
-// given once; Restore is to follow.
+// Coming gives keys that are due to be read from the retry set. Each is given once; Restore,
+// or Later, is to follow. Of each mapping at most so many are read or restored at a time,
+// until they are settled or away again.
 func (q *Queue) Coming(now time.Time, most int) (out []Key) {
 	q.promote(now)
-	for q.coming.first != nil && len(out) < most {
-		n := q.coming.first
-		q.coming.remove(n)
-		n.asked = true
-		out = append(out, n.key)
+	for _, g := range q.groups {
+		for g.coming.first != nil && g.back < most {
+			n := g.coming.first
+			g.coming.remove(n)
+			n.asked = true
+			g.back++
+			out = append(out, n.key)
+		}
 	}
 	return out
 }
 
-// Restored counts the entries that were restored and are neither settled nor away again.
-func (q *Queue) Restored() int { return q.restored }
+// Later puts off a key that Coming gave, and that could not be read.
+func (q *Queue) Later(k Key, until time.Time) {
+	n := q.nodes[k]
+	if n == nil || !n.asked {
+		return
+	}
+	n.asked = false
+	n.group.back--
+	n.due = until
+	heap.Push(&q.timers, n)
+}
 
 // Restore puts an entry that Coming asked for beneath what arrived meanwhile. Its
 // back-off stays. It was held back for long enough to be sent as soon as that is over.
@@ -106,7 +131,6 @@ func (q *Queue) Restore(now time.Time, e *Entry) {
 	}
 	n.away, n.asked = false, false
 	q.away--
-	q.restored++
 	if n.pending == nil {
 		q.pending++
 	}

@@ -118,7 +118,7 @@ func (m *model) take(t *rapid.T, q *Queue) {
 		}
 		return
 	}
-	m.noteFull() // back-offs that ended count now
+	m.promoted() // back-offs that ended count now
 	for k, s := range m.keys {
 		if s.pending == nil || s.flight != nil || s.away != nil || m.due(k).After(m.now) {
 			continue
@@ -240,7 +240,7 @@ func (m *model) check(t *rapid.T, q *Queue) {
 			want.Entries[m.lane[c.mark]]++
 			want.Bytes[m.lane[c.mark]]++
 		}
-		if s.away != nil && !s.coming && s.notBefore.After(m.now) && !slices.Contains(m.asked, k) { // once due it is Coming
+		if s.away != nil && !s.coming && (s.notBefore.After(m.now) || m.now.Before(m.paused)) && !slices.Contains(m.asked, k) { // once due it is Coming
 			if at, ok := q.Next(m.now); !ok || at.After(s.notBefore) && at.After(m.now) && at.After(m.paused) {
 				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, s.notBefore)
 			}

@@ -31,6 +31,9 @@ func (m *model) promoted() {
 		if s.pending != nil && s.flight == nil && s.away == nil && !m.due(k).After(m.now) {
 			s.full = true
 		}
+		if s.away != nil && !slices.Contains(m.asked, k) && !s.notBefore.After(m.now) && !m.now.Before(m.paused) {
+			s.coming = true
+		}
 	}
 }
 
@@ -102,7 +105,7 @@ func (m *model) come(t *rapid.T, q *Queue) {
 	m.promoted()
 	var want []Key
 	for k, s := range m.keys {
-		if s.away != nil && !slices.Contains(m.asked, k) && (s.coming || !s.notBefore.After(m.now)) {
+		if s.coming {
 			want = append(want, k)
 		}
 	}

@@ -27,9 +27,7 @@ type Queue struct {
 	pending  int
 	inFlight int
 
-	away     int  // how many nodes are
-	coming   list // those of them that are due
-	restored int  // entries that came back and are not settled
+	away int // how many nodes are
 }
 
 // held counts what a lane holds unreleased.
@@ -46,6 +44,9 @@ type group struct {
 	paused  time.Time
 	waiting list // those not in back-off, in the order they came
 	ready   [lanes]list
+
+	coming list // those that are away and due
+	back   int  // those asked for or restored, and not settled
 }
 
 func (g *group) readyLen() int { return g.ready[Urgent].len + g.ready[Normal].len + g.ready[Bulk].len }
@@ -186,7 +187,7 @@ func (q *Queue) promote(now time.Time) {
 		n := q.timers[0]
 		q.stopWaiting(n)
 		if n.away {
-			q.come(n)
+			q.backDue(now, n)
 			continue
 		}
 		if n.pending == nil { // it only rested
@@ -252,7 +253,7 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 		n.inFlight = nil
 		q.inFlight--
 		if o.Entry.Deferred && !o.Again {
-			q.restored--
+			n.group.back--
 		}
 		if o.Again {
 			if n.pending == nil {
