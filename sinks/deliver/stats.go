@@ -33,6 +33,13 @@ type Stats struct {
 	// DroppedFull and DroppedOld count dead letters that are lost, as there were too many,
 	// or as they were too old.
 	DroppedFull, DroppedOld uint64
+	// Deferred is how many entries wait aside now, DeferredSince when the first of them
+	// was put there, zero if there is none; Aside counts how often one was. DeferredFull tells that
+	// there is no room for more.
+	Deferred      int
+	DeferredSince time.Time
+	Aside         uint64
+	DeferredFull  bool
 	// Truncates counts truncations of mapped tables, once for each partition; Swept the
 	// records that were looked for because of one, or of a generation.
 	Truncates, Swept uint64
@@ -93,6 +100,9 @@ type gauges struct {
 	pausedUntil       time.Time
 	running           bool
 	dead              int64
+	deferred          int
+	deferredSince     time.Time
+	deferredFull      bool
 	open              [laneCount]int
 	oldest            [laneCount]time.Time
 	read              [laneCount]cdc.Position
@@ -101,7 +111,7 @@ type gauges struct {
 type counters struct {
 	read, released, delivered, folded, requests, retries,
 	throttles, parked, filtered, stale, truncates, swept,
-	resolved, replaced, discarded, full, old atomic.Uint64
+	resolved, replaced, discarded, full, old, deferred atomic.Uint64
 	foldedIn [laneCount]atomic.Uint64
 }
 
@@ -199,6 +209,7 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(), Swept: c.swept.Load(),
 		DeadLetters: r.gauges.dead, Resolved: c.resolved.Load(), Replaced: c.replaced.Load(), Discarded: c.discarded.Load(),
 		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
+		Deferred: r.gauges.deferred, DeferredSince: r.gauges.deferredSince, Aside: c.deferred.Load(), DeferredFull: r.gauges.deferredFull,
 		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
 		PausedUntil: r.gauges.pausedUntil, LastError: r.err, LastErrorAt: r.errAt,
 	}
@@ -249,6 +260,7 @@ func (e *Engine) Window() Stats {
 	now.Discarded -= was.Discarded
 	now.DroppedFull -= was.DroppedFull
 	now.DroppedOld -= was.DroppedOld
+	now.Aside -= was.Aside
 	now.Truncates -= was.Truncates
 	now.Swept -= was.Swept
 	now.SLO = slices.Clone(now.SLO) // the other is kept

@@ -21,12 +21,15 @@ type Patience struct {
 // Overdue takes out entries that are in a back-off of their own and hold the log for
 // longer or to a greater part than is meant, or hold nothing of it any more; may is asked
 // whether there is room for one. They are in flight until Done, which is to say that they
-// are Away once they are written. A pause of the target or of the mapping is no
-// back-off of a key.
+// are Away once they are written. While the target or the mapping is paused none is taken:
+// then it is not the key that holds the log.
 //
 // A key of which an older part is away comes back first, by Coming: only whole can it be
 // written again.
 func (q *Queue) Overdue(now time.Time, p Patience, may func(*Entry) bool) []*Entry {
+	if now.Before(q.paused) {
+		return nil
+	}
 	q.promote(now)
 	var over []*node
 	for _, n := range q.timers {
@@ -53,7 +56,7 @@ func (q *Queue) Overdue(now time.Time, p Patience, may func(*Entry) bool) []*Ent
 func (n *node) overdue(now time.Time, p *Patience) bool {
 	e := n.pending
 	switch {
-	case e == nil || n.waiting || n.notBefore.Sub(now) < p.Least:
+	case e == nil || n.waiting || now.Before(n.group.paused) || n.notBefore.Sub(now) < p.Least:
 		return false
 	case len(e.Tokens) == 0:
 		return true // it takes up memory only
@@ -109,6 +112,9 @@ func (q *Queue) Coming(now time.Time, most int) (out []Key) {
 	}
 	return out
 }
+
+// Due is the end of the back-off of a key that is in the queue.
+func (q *Queue) Due(k Key) time.Time { return q.nodes[k].notBefore }
 
 // Later puts off a key that Coming gave, and that could not be read.
 func (q *Queue) Later(k Key, until time.Time) {

@@ -55,6 +55,12 @@ func (m *model) over(s *modelKey) bool {
 
 func (m *model) overdue(t *rapid.T, q *Queue) {
 	room := rapid.Bool().Draw(t, "room")
+	if m.now.Before(m.paused) {
+		if got := q.Overdue(m.now, patience, func(*Entry) bool { return true }); len(got) > 0 {
+			t.Fatalf("%d are overdue in a pause", len(got))
+		}
+		return
+	}
 	m.promoted()
 	var want []Key
 	for k, s := range m.keys {
