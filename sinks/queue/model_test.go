@@ -15,14 +15,17 @@ import (
 // model is the queue written without lists or heaps: it keeps every change and
 // looks at all of them each time.
 type model struct {
-	policy   map[string]sinks.Coalesce
-	keys     map[Key]*modelKey
-	now      time.Time
-	paused   time.Time
-	next     int
-	tokens   map[*Mark]int // how often each was released
-	lane     map[*Mark]Lane
-	inFlight []*Entry
+	policy      map[string]sinks.Coalesce
+	keys        map[Key]*modelKey
+	now         time.Time
+	paused      time.Time
+	next        int
+	pausedGroup map[string]time.Time
+	floor       int
+	passed      [lanes]int    // batches of others while a key of it was ready
+	tokens      map[*Mark]int // how often each was released
+	lane        map[*Mark]Lane
+	inFlight    []*Entry
 }
 
 type modelKey struct {
@@ -77,7 +80,7 @@ func (m *model) noteFull() {
 
 func (m *model) add(t *rapid.T, q *Queue) {
 	m.next++
-	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "key")}
+	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"}).Draw(t, "key")}
 	// Positions do not come in order: lanes are read side by side.
 	p := rapid.IntRange(0, 3).Draw(t, "back")
 	ch := row(max(1, m.next-p)*100+m.next, rapid.SampledFrom([]string{"x=1 y=?", "x=2 y=2", "x=? y=3"}).Draw(t, "columns"))
@@ -101,8 +104,46 @@ func (m *model) add(t *rapid.T, q *Queue) {
 	m.noteFull()
 }
 
+// lane is that of the most urgent change that is pending.
+func (m *model) laneOf(s *modelKey) Lane {
+	l := Bulk
+	for _, c := range s.pending {
+		l = min(l, m.lane[c.mark])
+	}
+	return l
+}
+
+// turn looks whether the lane that leads a batch had the turn: ready tells of which lanes
+// keys were.
+func (m *model) turn(t *rapid.T, b Batch, ready [lanes]bool, least Lane) {
+	if !ready[b.Lane] || b.Lane > least || b.Entries[0].Lane != b.Lane {
+		t.Fatalf("a batch of lane %v with %v, of lanes up to %v; ready are %v", b.Lane, b.Entries[0].Lane, least, ready)
+	}
+	for _, e := range b.Entries {
+		if max(e.Lane, b.Lane) == Bulk && min(e.Lane, b.Lane) == Urgent {
+			t.Fatalf("a batch of lane %v has %v of lane %v", b.Lane, e.Key, e.Lane)
+		}
+	}
+	m.passed[b.Lane]++
+	for l := range lanes {
+		switch {
+		case l < b.Lane && ready[l] && (m.floor == 0 || m.passed[b.Lane] < m.floor):
+			t.Fatalf("%v waits for %v, which was passed %d times of %d", l, b.Lane, m.passed[b.Lane], m.floor)
+		case l > b.Lane && l <= least && ready[l]:
+			// With its own batch it is one in so many; another lane may be due just before.
+			if m.passed[l]++; m.floor > 0 && m.passed[l] > m.floor {
+				t.Fatalf("%v starves: %d batches of others, with a floor of one in %d", l, m.passed[l], m.floor)
+			}
+		case l < b.Lane && ready[l]:
+			m.passed[l]++
+		}
+	}
+	m.passed[b.Lane] = 0
+}
+
 func (m *model) take(t *rapid.T, q *Queue) {
-	b, ok := q.Take(m.now)
+	least := rapid.SampledFrom([]Lane{Bulk, Bulk, Normal, Urgent}).Draw(t, "least")
+	b, ok := q.Take(m.now, least)
 	if m.now.Before(m.paused) {
 		if ok {
 			t.Fatalf("took %v in a pause", b)
@@ -110,18 +151,24 @@ func (m *model) take(t *rapid.T, q *Queue) {
 		return
 	}
 	m.noteFull() // back-offs that ended count now
+	var ready [lanes]bool
 	for k, s := range m.keys {
 		if s.pending == nil || s.flight != nil || m.due(k).After(m.now) {
 			continue
 		}
 		s.full = true // once ready, always ready
-		if !ok {
+		if m.now.Before(m.pausedGroup[k.Mapping]) {
+			continue
+		}
+		l := m.laneOf(s)
+		if ready[l] = true; !ok && l <= least {
 			t.Fatalf("nothing to take, but %v was due at %v, now %v", k, m.due(k), m.now)
 		}
 	}
 	if !ok {
 		return
 	}
+	m.turn(t, b, ready, least)
 	if len(b.Entries) > m.policy[b.Mapping].MaxBatch {
 		t.Fatalf("a batch of %d", len(b.Entries))
 	}
@@ -230,8 +277,8 @@ func (m *model) check(t *rapid.T, q *Queue) {
 			want.Bytes[m.lane[c.mark]]++
 		}
 		if s.pending != nil && s.flight == nil {
-			at, ok := q.Next(m.now)
-			if limit := m.due(k); !ok || at.After(limit) && at.After(m.now) && at.After(m.paused) {
+			at, ok := q.Next(m.now, m.laneOf(s))
+			if limit := m.due(k); !ok || at.After(limit) && at.After(m.now) && at.After(m.paused) && at.After(m.pausedGroup[k.Mapping]) {
 				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, limit)
 			}
 		}
@@ -244,8 +291,10 @@ func (m *model) check(t *rapid.T, q *Queue) {
 // TestQueueModel runs random schedules against the model.
 func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		q := New(Limits{Entries: 1 << 20, Bytes: 1 << 30})
+		floor := rapid.SampledFrom([]int{0, 3, 4, 7}).Draw(t, "floor")
+		q := New(Limits{Entries: 1 << 20, Bytes: 1 << 30, Floor: floor})
 		m := &model{
+			floor: floor, pausedGroup: map[string]time.Time{},
 			policy: map[string]sinks.Coalesce{
 				"m": {Quiet: 5 * time.Second, MaxDelay: 20 * time.Second, MaxBatch: 3},
 				"n": {MaxBatch: 2},
@@ -264,6 +313,13 @@ func TestQueueModel(t *testing.T) {
 				if rapid.IntRange(0, 5).Draw(t, "rarely") == 0 {
 					m.paused = m.now.Add(3 * time.Second)
 					q.Pause(m.paused)
+				}
+			},
+			"pauseGroup": func(t *rapid.T) {
+				if rapid.IntRange(0, 5).Draw(t, "rarely") == 0 {
+					name := rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping")
+					m.pausedGroup[name] = m.now.Add(3 * time.Second)
+					q.PauseGroup(name, m.pausedGroup[name])
 				}
 			},
 			"": func(t *rapid.T) { m.check(t, q) },
