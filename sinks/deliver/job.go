@@ -18,6 +18,7 @@ import (
 // send. It touches nothing of the loop; what came of it is in its items.
 type job struct {
 	s      *session
+	lane   queue.Lane // that led the batch
 	mapper Mapper
 	items  []*item
 	// read is how far each partition was read when the batch was taken.
@@ -228,7 +229,7 @@ func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
 
 // apply takes the outcome of a job into the queue and the partitions.
 func (j *job) apply(s *session, now time.Time) {
-	s.senders--
+	s.hired(j.lane, -1)
 	for _, it := range j.items {
 		if it.hold.After(s.unclearUntil) {
 			s.unclearUntil = it.hold

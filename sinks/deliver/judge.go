@@ -16,8 +16,11 @@ var errMissing error = &sinks.Retryable{Unknown: true, Err: errors.New("the targ
 // refused tells whether an error means that the target will not have the batch
 // as it is.
 func refused(err error) bool {
-	var rej *sinks.Rejected
-	return errors.As(err, &rej)
+	var (
+		rej *sinks.Rejected
+		wai *sinks.WaitForParent
+	)
+	return errors.As(err, &rej) || errors.As(err, &wai)
 }
 
 // haltOf says what an error for a whole batch means for the target. One of no
@@ -28,6 +31,7 @@ func haltOf(err error) *fault {
 		thr *sinks.Throttled
 		una *sinks.Unauthorized
 		mis *sinks.Misconfigured
+		pau *sinks.Paused
 	)
 	switch {
 	case errors.As(err, &mis): // no other mapping is meant
@@ -36,6 +40,8 @@ func haltOf(err error) *fault {
 		return &fault{err: err, waits: settingWaits, mend: true}
 	case errors.As(err, &thr):
 		return &fault{err: err, waits: targetWaits, after: thr.After, throttled: true}
+	case errors.As(err, &pau):
+		return &fault{err: err, waits: settingWaits, after: pau.After, mend: true}
 	case errors.As(err, &ret):
 		return &fault{err: err, waits: targetWaits, after: ret.After}
 	}
@@ -49,6 +55,7 @@ func (j *job) judge(now time.Time, it *item, r sinks.Result) {
 		thr *sinks.Throttled
 		una *sinks.Unauthorized
 		mis *sinks.Misconfigured
+		pau *sinks.Paused
 	)
 	switch {
 	case r.Err == nil:
@@ -56,7 +63,7 @@ func (j *job) judge(now time.Time, it *item, r sinks.Result) {
 	case errors.As(r.Err, &thr):
 		it.fate = again
 		j.stop(haltOf(r.Err))
-	case errors.As(r.Err, &una), errors.As(r.Err, &mis):
+	case errors.As(r.Err, &una), errors.As(r.Err, &mis), errors.As(r.Err, &pau):
 		it.fate = again
 		j.stop(haltOf(r.Err))
 	case errors.As(r.Err, &rej):

@@ -72,7 +72,8 @@ type Options struct {
 	// Registerer gets the metrics; it may be nil.
 	Registerer prometheus.Registerer
 
-	// Limits bound each lane of the queue; 20,000 entries and 32 MiB if zero.
+	// Limits bound each lane of the queue; 20,000 entries, 32 MiB and a floor of one
+	// batch in ten if zero. No floor is below zero.
 	Limits queue.Limits
 	// MaxAttempts is how often a record is tried before it is parked; 20 if zero.
 	MaxAttempts int
@@ -105,6 +106,9 @@ func (o *Options) defaults() {
 	set(&o.Hold, 2*time.Minute)
 	if o.Deferred <= 0 {
 		o.Deferred = 10_000
+	}
+	if o.Limits.Floor == 0 {
+		o.Limits.Floor = 10
 	}
 	if o.MaxAttempts <= 0 {
 		o.MaxAttempts = 20

@@ -35,6 +35,7 @@ type session struct {
 	queue    *queue.Queue
 	parts    []*part
 	senders  int
+	bulk     int  // senders of batches that bulk leads
 	holding  bool // nothing is sent until the log is read as far as before
 	stopping bool
 	faults   int // of the target, in a row
@@ -340,15 +341,16 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 		return
 	}
 	for s.senders < s.limits.MaxInFlight {
-		b, ok := s.queue.Take(now)
+		least := s.least()
+		b, ok := s.queue.Take(now, least)
 		if !ok {
-			if at, ok := s.queue.Next(now); ok {
+			if at, ok := s.queue.Next(now, least); ok {
 				soon(at)
 			}
 			return
 		}
-		s.senders++
-		j := &job{s: s, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
+		s.hired(b.Lane, 1)
+		j := &job{s: s, lane: b.Lane, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
 		for _, e := range b.Entries {
 			j.items = append(j.items, &item{entry: e, doubt: e.Doubt || s.parts[e.Partition].inDoubt(e.Tokens)})
 			if _, ok := j.read[e.Partition]; !ok {

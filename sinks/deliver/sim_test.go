@@ -424,7 +424,7 @@ func (s *sim) run() {
 	begin := func() {
 		s.start(func(o *Options) {
 			o.MaxAttempts = 1000
-			o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20}
+			o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20, Floor: 3}
 			o.Begin = s.changes.begin
 			o.Hold, o.Deferred = s.hold, s.aside
 		})

@@ -20,7 +20,8 @@
 //     or at once when a batch is full.
 //  7. Keys leave in the order they became ready, urgent before normal before
 //     bulk; a key that becomes ready again goes to the end, so that a hot key
-//     starves nobody.
+//     starves nobody. A lane that is passed over leads one batch in so many (its
+//     floor), so that a more urgent one does not starve it either.
 //  8. Full counts source entries and bytes not yet released, not keys: one hot
 //     key can pin thousands of entries while the queue looks empty (I8).
 //

@@ -16,14 +16,17 @@ import (
 // model is the queue written without lists or heaps: it keeps every change and
 // looks at all of them each time.
 type model struct {
-	policy   map[string]sinks.Coalesce
-	keys     map[Key]*modelKey
-	now      time.Time
-	paused   time.Time
-	next     int
-	tokens   map[*Mark]int // how often each was released
-	lane     map[*Mark]Lane
-	inFlight []*Entry
+	policy      map[string]sinks.Coalesce
+	keys        map[Key]*modelKey
+	now         time.Time
+	paused      time.Time
+	next        int
+	pausedGroup map[string]time.Time
+	floor       int
+	passed      [lanes]int    // batches of others while a key of it was ready
+	tokens      map[*Mark]int // how often each was released
+	lane        map[*Mark]Lane
+	inFlight    []*Entry
 
 	stored map[Key]json.RawMessage // the retry set
 	asked  []Key
@@ -43,9 +46,10 @@ type modelKey struct {
 }
 
 type modelChange struct {
-	ch   cdc.Change
-	mark *Mark // nil once released
-	at   time.Time
+	ch       cdc.Change
+	mark     *Mark
+	at       time.Time
+	released bool
 }
 
 func (m *model) due(k Key) time.Time {
@@ -86,7 +90,7 @@ func (m *model) noteFull() {
 
 func (m *model) add(t *rapid.T, q *Queue) {
 	m.next++
-	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "key")}
+	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"}).Draw(t, "key")}
 	// Positions do not come in order: lanes are read side by side.
 	p := rapid.IntRange(0, 3).Draw(t, "back")
 	ch := row(max(1, m.next-p)*100+m.next, rapid.SampledFrom([]string{"x=1 y=?", "x=2 y=2", "x=? y=3"}).Draw(t, "columns"))
@@ -106,12 +110,50 @@ func (m *model) add(t *rapid.T, q *Queue) {
 		s.first = m.now
 	}
 	s.last = m.now
-	s.pending = append(s.pending, modelChange{ch, mark, m.now})
+	s.pending = append(s.pending, modelChange{ch: ch, mark: mark, at: m.now})
 	m.noteFull()
 }
 
+// lane is that of the most urgent change that is pending.
+func (m *model) laneOf(s *modelKey) Lane {
+	l := Bulk
+	for _, c := range s.pending {
+		l = min(l, m.lane[c.mark])
+	}
+	return l
+}
+
+// turn looks whether the lane that leads a batch had the turn: ready tells of which lanes
+// keys were.
+func (m *model) turn(t *rapid.T, b Batch, ready [lanes]bool, least Lane) {
+	if !ready[b.Lane] || b.Lane > least || b.Entries[0].Lane != b.Lane {
+		t.Fatalf("a batch of lane %v with %v, of lanes up to %v; ready are %v", b.Lane, b.Entries[0].Lane, least, ready)
+	}
+	for _, e := range b.Entries {
+		if max(e.Lane, b.Lane) == Bulk && min(e.Lane, b.Lane) == Urgent {
+			t.Fatalf("a batch of lane %v has %v of lane %v", b.Lane, e.Key, e.Lane)
+		}
+	}
+	m.passed[b.Lane]++
+	for l := range lanes {
+		switch {
+		case l < b.Lane && ready[l] && (m.floor == 0 || m.passed[b.Lane] < m.floor):
+			t.Fatalf("%v waits for %v, which was passed %d times of %d", l, b.Lane, m.passed[b.Lane], m.floor)
+		case l > b.Lane && l <= least && ready[l]:
+			// With its own batch it is one in so many; another lane may be due just before.
+			if m.passed[l]++; m.floor > 0 && m.passed[l] > m.floor {
+				t.Fatalf("%v starves: %d batches of others, with a floor of one in %d", l, m.passed[l], m.floor)
+			}
+		case l < b.Lane && ready[l]:
+			m.passed[l]++
+		}
+	}
+	m.passed[b.Lane] = 0
+}
+
 func (m *model) take(t *rapid.T, q *Queue) {
-	b, ok := q.Take(m.now)
+	least := rapid.SampledFrom([]Lane{Bulk, Bulk, Normal, Urgent}).Draw(t, "least")
+	b, ok := q.Take(m.now, least)
 	if m.now.Before(m.paused) {
 		if ok {
 			t.Fatalf("took %v in a pause", b)
@@ -119,18 +161,24 @@ func (m *model) take(t *rapid.T, q *Queue) {
 		return
 	}
 	m.promoted() // back-offs that ended count now
+	var ready [lanes]bool
 	for k, s := range m.keys {
 		if s.pending == nil || s.flight != nil || s.away != nil || m.due(k).After(m.now) {
 			continue
 		}
 		s.full = true // once ready, always ready
-		if !ok {
+		if m.now.Before(m.pausedGroup[k.Mapping]) {
+			continue
+		}
+		l := m.laneOf(s)
+		if ready[l] = true; !ok && l <= least {
 			t.Fatalf("nothing to take, but %v was due at %v, now %v", k, m.due(k), m.now)
 		}
 	}
 	if !ok {
 		return
 	}
+	m.turn(t, b, ready, least)
 	if len(b.Entries) > m.policy[b.Mapping].MaxBatch {
 		t.Fatalf("a batch of %d", len(b.Entries))
 	}
@@ -157,7 +205,7 @@ func (m *model) sameContent(t *rapid.T, e *Entry, changes []modelChange) {
 	var want, got []string
 	for _, c := range changes {
 		f = f.Merge(Fold(c.ch))
-		if c.mark != nil {
+		if !c.released {
 			want = append(want, fmt.Sprintf("%p", c.mark))
 		}
 	}
@@ -234,20 +282,20 @@ func (m *model) check(t *rapid.T, q *Queue) {
 			want.InFlight++
 		}
 		for _, c := range append(slices.Clone(s.pending), s.flight...) {
-			if c.mark == nil {
+			if c.released {
 				continue
 			}
 			want.Entries[m.lane[c.mark]]++
 			want.Bytes[m.lane[c.mark]]++
 		}
 		if s.away != nil && !s.coming && (s.notBefore.After(m.now) || m.now.Before(m.paused)) && !slices.Contains(m.asked, k) { // once due it is Coming
-			if at, ok := q.Next(m.now); !ok || at.After(s.notBefore) && at.After(m.now) && at.After(m.paused) {
+			if at, ok := q.Next(m.now, Bulk); !ok || at.After(s.notBefore) && at.After(m.now) && at.After(m.paused) {
 				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, s.notBefore)
 			}
 		}
 		if s.pending != nil && s.flight == nil && s.away == nil {
-			at, ok := q.Next(m.now)
-			if limit := m.due(k); !ok || at.After(limit) && at.After(m.now) && at.After(m.paused) {
+			at, ok := q.Next(m.now, m.laneOf(s))
+			if limit := m.due(k); !ok || at.After(limit) && at.After(m.now) && at.After(m.paused) && at.After(m.pausedGroup[k.Mapping]) {
 				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, limit)
 			}
 		}
@@ -260,8 +308,10 @@ func (m *model) check(t *rapid.T, q *Queue) {
 // TestQueueModel runs random schedules against the model.
 func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		q := New(Limits{Entries: 1 << 20, Bytes: 1 << 30})
+		floor := rapid.SampledFrom([]int{0, 3, 4, 7}).Draw(t, "floor")
+		q := New(Limits{Entries: 1 << 20, Bytes: 1 << 30, Floor: floor})
 		m := &model{
+			floor: floor, pausedGroup: map[string]time.Time{},
 			policy: map[string]sinks.Coalesce{
 				"m": {Quiet: 5 * time.Second, MaxDelay: 20 * time.Second, MaxBatch: 3},
 				"n": {MaxBatch: 2},
@@ -284,6 +334,13 @@ func TestQueueModel(t *testing.T) {
 				if rapid.IntRange(0, 5).Draw(t, "rarely") == 0 {
 					m.paused = m.now.Add(3 * time.Second)
 					q.Pause(m.paused)
+				}
+			},
+			"pauseGroup": func(t *rapid.T) {
+				if rapid.IntRange(0, 5).Draw(t, "rarely") == 0 {
+					name := rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping")
+					m.pausedGroup[name] = m.now.Add(3 * time.Second)
+					q.PauseGroup(name, m.pausedGroup[name])
 				}
 			},
 			"": func(t *rapid.T) { m.check(t, q) },

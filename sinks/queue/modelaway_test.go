@@ -12,7 +12,7 @@ var patience = Patience{Hold: 8 * time.Second, Entries: 4, Bytes: 1 << 20, Least
 func (m *model) releasedOnce(t *rapid.T, changes []modelChange, released []Token) {
 	n := 0
 	for _, c := range changes {
-		if c.mark == nil {
+		if c.released {
 			continue
 		}
 		if n++; m.tokens[c.mark] != 1 {
@@ -31,20 +31,20 @@ func (m *model) promoted() {
 		if s.pending != nil && s.flight == nil && s.away == nil && !m.due(k).After(m.now) {
 			s.full = true
 		}
-		if s.away != nil && !slices.Contains(m.asked, k) && !s.notBefore.After(m.now) && !m.now.Before(m.paused) {
+		if s.away != nil && !slices.Contains(m.asked, k) && !s.notBefore.After(m.now) && !m.now.Before(m.paused) && !m.now.Before(m.pausedGroup[k.Mapping]) {
 			s.coming = true
 		}
 	}
 }
 
 // over tells whether a key is to be put away, or to be read again to be so.
-func (m *model) over(s *modelKey) bool {
-	if s.pending == nil || s.flight != nil || s.coming || s.notBefore.Sub(m.now) < patience.Least {
+func (m *model) over(k Key, s *modelKey) bool {
+	if s.pending == nil || s.flight != nil || s.coming || m.now.Before(m.pausedGroup[k.Mapping]) || s.notBefore.Sub(m.now) < patience.Least {
 		return false
 	}
 	n, oldest := 0, m.now
 	for _, c := range s.pending {
-		if c.mark != nil {
+		if !c.released {
 			if n++; c.at.Before(oldest) {
 				oldest = c.at
 			}
@@ -65,7 +65,7 @@ func (m *model) overdue(t *rapid.T, q *Queue) {
 	var want []Key
 	for k, s := range m.keys {
 		switch {
-		case slices.Contains(m.asked, k) || !m.over(s):
+		case slices.Contains(m.asked, k) || !m.over(k, s):
 		case s.away != nil:
 			s.coming = true
 		case room:
@@ -101,7 +101,7 @@ func (m *model) leave(t *rapid.T, q *Queue, e *Entry) {
 	s := m.keys[e.Key]
 	m.releasedOnce(t, s.flight, released)
 	for i := range s.flight {
-		s.flight[i].mark = nil
+		s.flight[i].released = true
 	}
 	s.away, s.flight, s.deferring = s.flight, nil, false
 	m.noteFull()

@@ -2,15 +2,21 @@ package queue
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
 )
 
-// Limits bound what a lane may hold of entries not yet released.
+// Limits bound what a lane may hold of entries not yet released, and say how lanes
+// share.
 type Limits struct {
 	Entries int
 	Bytes   int64
+	// Floor gives a lane its turn when it was passed over: of so many batches, one is
+	// led by the key of it that has been ready longest, whatever more urgent lanes hold.
+	// With zero a lane waits until nothing more urgent is ready.
+	Floor int
 }
 
 // Queue holds at most one pending and one in-flight entry for each key.
@@ -24,6 +30,7 @@ type Queue struct {
 	seq    uint64
 
 	held     [lanes]held
+	passed   [lanes]int // batches of other lanes since its last, while it had a ready key
 	pending  int
 	inFlight int
 
@@ -54,6 +61,8 @@ func (g *group) readyLen() int { return g.ready[Urgent].len + g.ready[Normal].le
 // Batch is what Take gives: entries of one mapping, no two of one key.
 type Batch struct {
 	Mapping string
+	// Lane is the one whose turn it was; entries of others fill the batch up.
+	Lane    Lane
 	Entries []*Entry
 }
 
@@ -198,47 +207,22 @@ func (q *Queue) promote(now time.Time) {
 	}
 }
 
-// Take gives the next batch, whose keys are then in flight until Done.
-func (q *Queue) Take(now time.Time) (Batch, bool) {
+// Take gives the next batch, whose keys are then in flight until Done. It is led by a
+// lane no less urgent than least: with Bulk, by any.
+func (q *Queue) Take(now time.Time, least Lane) (Batch, bool) {
 	if now.Before(q.paused) {
 		return Batch{}, false
 	}
 	q.promote(now)
-	g := q.next(now)
-	if g == nil {
+	g, lead, ok := q.turn(now, least)
+	if !ok {
 		return Batch{}, false
 	}
-	b := Batch{Mapping: g.name, Entries: make([]*Entry, 0, min(g.readyLen(), g.policy.MaxBatch))}
-	for l := range g.ready {
-		for g.ready[l].first != nil && len(b.Entries) < g.policy.MaxBatch {
-			n := g.ready[l].first
-			g.ready[l].remove(n)
-			n.ready = false
-			n.inFlight, n.pending = n.pending, nil
-			b.Entries = append(b.Entries, n.inFlight)
-		}
-	}
+	b := Batch{Mapping: g.name, Lane: lead, Entries: make([]*Entry, 0, min(g.readyLen(), g.policy.MaxBatch))}
+	q.fill(&b, g)
 	q.pending -= len(b.Entries)
 	q.inFlight += len(b.Entries)
 	return b, true
-}
-
-// next finds the group whose turn it is: of the most urgent lane that has a
-// ready key, the one whose key has been ready longest. Groups that are paused have
-// no turn.
-func (q *Queue) next(now time.Time) *group {
-	for l := range lanes {
-		var best *group
-		for _, g := range q.groups {
-			if f := g.ready[l].first; f != nil && !now.Before(g.paused) && (best == nil || f.seq < best.ready[l].first.seq) {
-				best = g
-			}
-		}
-		if best != nil {
-			return best
-		}
-	}
-	return nil
 }
 
 // Done takes back entries that were taken, of any batches, and gives the tokens
@@ -312,15 +296,15 @@ func (q *Queue) GroupPausedUntil(mapping string) time.Time { return q.byName[map
 // PausedUntil is the end of the last pause.
 func (q *Queue) PausedUntil() time.Time { return q.paused }
 
-// Next says when Take should be asked again if nothing is added before: not
-// after now when a key is ready. It may be earlier than a key becomes ready,
-// never later. ok is false when nothing is pending.
-func (q *Queue) Next(now time.Time) (at time.Time, ok bool) {
+// Next says when Take should be asked again, for the same least, if nothing is added
+// before: not after now when a key is ready. It may be earlier than a key becomes
+// ready, never later. ok is false when nothing is pending that Take would give.
+func (q *Queue) Next(now time.Time, least Lane) (at time.Time, ok bool) {
 	if q.pending+q.away > 0 && len(q.timers) > 0 {
 		at, ok = q.timers[0].due, true
 	}
 	for _, g := range q.groups {
-		if g.readyLen() == 0 {
+		if !slices.ContainsFunc(g.ready[:least+1], func(l list) bool { return l.len > 0 }) {
 			continue
 		}
 		ready := now

@@ -81,6 +81,9 @@ type Delivery struct {
 	// QueueEntries and QueueBytes bound what one target holds in memory.
 	QueueEntries int
 	QueueBytes   int64
+	// Floor is the share of the batches, in per cent, that the normal and the bulk lane
+	// each get of what more urgent ones could use; zero for none.
+	Floor int
 	// Shutdown is how long requests under way may take when the process ends.
 	Shutdown    time.Duration
 	DeadLetters DeadLetters
@@ -110,7 +113,7 @@ func Default() *Config {
 		Name:     "walbridge",
 		Postgres: Postgres{Heartbeat: 10 * time.Second, WALBudget: 10 << 30, OnLoss: OnLossHeal},
 		Redis:    Redis{Partitions: 8, BulkAfter: 1000, Retention: Retention{Age: retainDefault}, HighMark: highMarkDefault, OnFull: OnFullDetach},
-		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Shutdown: 15 * time.Second,
+		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Floor: 10, Shutdown: 15 * time.Second,
 			DeadLetters: DeadLetters{Count: 100_000, Age: 30 * 24 * time.Hour}},
 		Listen: "127.0.0.1:8642",
 		Log:    Log{Level: "info", Format: "text"},

@@ -97,6 +97,8 @@ var badFiles = map[string]string{
 	"unknown-key":            `6:1: delivry: unknown key "delivry"; did you mean delivery?`,
 	"unknown-nested-key":     `6:12: delivery.leese: unknown key "leese"; did you mean lease?`,
 	"url-type":               `2:14: redis.url: want a text, not a list; put it in quotes`,
+	"floor":                  `6:19: delivery.floor: not a percentage "10"; write a whole number with %, such as 10%`,
+	"floor-range":            `6:19: delivery.floor: out of range "30%"; write a percentage from 1% to 25%, or 0% for none`,
 	"high-mark":              `2:42: redis.high_mark: not a percentage "0.8"; write a whole number with %, such as 80%`,
 	"high-mark-range":        `2:42: redis.high_mark: out of range "100%"; write a percentage from 10% to 95%, or 0% for none`,
 	"on-full":                `2:40: redis.on_full: unknown value "deatch"; did you mean detach?`,
@@ -152,7 +154,7 @@ func TestFullFile(t *testing.T) {
 			},
 			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4},
 		},
-		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Shutdown: 5 * time.Second, DeadLetters: DeadLetters{Count: 700, Age: 48 * time.Hour}},
+		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Floor: 5, Shutdown: 5 * time.Second, DeadLetters: DeadLetters{Count: 700, Age: 48 * time.Hour}},
 		Log:      Log{Level: "debug", Format: "json"},
 		Dir:      "testdata",
 	}

@@ -155,11 +155,12 @@ func (l *loader) headers(n *yamldoc.Node, t *Target) {
 }
 
 func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
-	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "shutdown", "dead_letters")
+	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters")
 	s.Duration("lease", &d.Lease)
 	s.Int("queue_entries", &d.QueueEntries)
 	s.Duration("shutdown", &d.Shutdown)
 	l.size(s.Node("queue_bytes"), &d.QueueBytes, "128MiB")
+	l.percent(s.Node("floor"), &d.Floor, "10%")
 	dead := l.doc.Section(s.Node("dead_letters"), "count", "age")
 	dead.Int("count", &d.DeadLetters.Count)
 	dead.Duration("age", &d.DeadLetters.Age)

@@ -127,6 +127,9 @@ func (d Delivery) validate(v *validator) {
 	if d.QueueBytes < 1<<20 {
 		v.fail("delivery.queue_bytes", "less than 1MiB", "", "write a size such as 128MiB")
 	}
+	if d.Floor < 0 || d.Floor > 25 {
+		v.fail("delivery.floor", "out of range", fmt.Sprintf("%d%%", d.Floor), "write a percentage from 1% to 25%, or 0% for none")
+	}
 	v.span("delivery.shutdown", d.Shutdown, 0, time.Hour)
 	v.number("delivery.dead_letters.count", int64(d.DeadLetters.Count), 1, 10_000_000)
 	v.span("delivery.dead_letters.age", d.DeadLetters.Age, time.Minute, 10*365*24*time.Hour)

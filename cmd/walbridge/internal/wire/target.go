@@ -66,7 +66,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		Name: cfg.Name, Target: client, Mappers: mappers, Reader: t.reader, State: t.store,
 		Partitions: b.log.Partitions(), Completer: b.completer, Renamed: b.renames, Logger: b.logger, Registerer: b.registry,
 		Begin:        func(ctx context.Context, failing bool) error { return b.begin(ctx, t, mappers, failing) },
-		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes)},
+		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes), Floor: floor(b.cfg.Delivery.Floor)},
 		DrainTimeout: b.cfg.Delivery.Shutdown,
 	})
 	if err != nil {
@@ -82,6 +82,14 @@ func newClient(cfg config.Target) (*httpapi.Client, error) {
 	}
 	return httpapi.New(httpapi.Options{URL: cfg.URL.Reveal(), Describe: cfg.Describe.Reveal(), Headers: headers, Timeout: cfg.Timeout,
 		MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight})
+}
+
+// floor says of how many batches a lane gets one, of a share in per cent.
+func floor(percent int) int {
+	if percent == 0 {
+		return -1 // none
+	}
+	return 100 / percent
 }
 
 // owner names this process among all that may ask for a lease.
