@@ -376,25 +376,3 @@ func (p *part) readTo() (at [laneCount]cdc.Position) {
 	}
 	return at
 }
-
-func (s *session) gauges() gauges {
-	c := s.queue.Counts()
-	g := gauges{pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true, deferredFull: s.fullAside}
-	for _, p := range s.parts {
-		g.dead += p.dead.Parked
-		g.deferred += len(p.deferred)
-		if at := p.oldestAside; !at.IsZero() && (g.deferredSince.IsZero() || at.Before(g.deferredSince)) {
-			g.deferredSince = at
-		}
-		for i, w := range p.marks {
-			g.open[i] += w.Open()
-			if at := w.Oldest(); !at.IsZero() && (g.oldest[i].IsZero() || at.Before(g.oldest[i])) {
-				g.oldest[i] = at
-			}
-			if g.read[i].Before(w.Read()) {
-				g.read[i] = w.Read()
-			}
-		}
-	}
-	return g
-}
