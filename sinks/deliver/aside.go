@@ -76,7 +76,6 @@ func (s *session) roomAside() int { return max(1, s.e.o.Deferred/s.e.o.Partition
 // putAside takes out what holds the log for too long, to be written in the retry set.
 func (s *session) putAside(now time.Time, soon func(time.Time)) {
 	if s.holding || s.queue.Counts().Pending == 0 {
-		s.fullAside = false
 		return
 	}
 	if now.Before(s.asideFrom) {
@@ -84,7 +83,7 @@ func (s *session) putAside(now time.Time, soon func(time.Time)) {
 		return
 	}
 	step := min(s.e.o.Hold/8, time.Second)
-	s.asideFrom, s.fullAside = now.Add(step), false
+	s.asideFrom = now.Add(step)
 	limits := s.e.o.Limits
 	over := s.queue.Overdue(now, queue.Patience{
 		Hold: s.e.o.Hold, Entries: max(1, limits.Entries/asideShare), Bytes: max(1, limits.Bytes/asideShare), Least: step, Most: asideAtOnce,
@@ -108,7 +107,6 @@ func (s *session) mayAside(e *queue.Entry) bool {
 		p.deferring++
 		return true
 	}
-	s.fullAside = true
 	s.e.log.once("deferred full", "no more entries can be put aside: keys that are refused hold the checkpoint now; see delivery.deferred.count",
 		"partition", p.n, "count", s.roomAside())
 	return false

@@ -78,7 +78,7 @@ func newCollector(target string, e *Engine) *collector {
 			}
 			return max(0, time.Since(s.DeferredSince).Seconds())
 		}},
-		{desc("deferred_full", "1 if there is no room to put more aside: keys in back-off hold the checkpoint."), func(s *Stats) float64 { return number(s.DeferredFull) }},
+		{desc("deferred_full", "1 if some partition has no room to put more aside: further keys in back-off hold the checkpoint."), func(s *Stats) float64 { return number(s.DeferredFull) }},
 		{desc("keys_pending", "Keys that wait to be sent."), func(s *Stats) float64 { return float64(s.Pending) }},
 		{desc("keys_in_flight", "Keys being sent."), func(s *Stats) float64 { return float64(s.InFlight) }},
 		{desc("paused_seconds", "How much longer the target is paused."), func(s *Stats) float64 { return max(0, time.Until(s.PausedUntil).Seconds()) }},

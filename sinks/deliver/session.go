@@ -54,10 +54,8 @@ type session struct {
 	full, old int64
 	// mappingFaults counts the faults of mappings in a row.
 	mappingFaults map[string]int
-	// asideFrom is before when it is not looked for what is to be put aside; fullAside
-	// tells that there was no room for it then.
+	// asideFrom is before when it is not looked for what is to be put aside.
 	asideFrom time.Time
-	fullAside bool
 
 	// mu covers noted: up to where it is written that entries may be handed to
 	// the target.

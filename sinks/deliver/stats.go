@@ -35,7 +35,7 @@ type Stats struct {
 	DroppedFull, DroppedOld uint64
 	// Deferred is how many entries wait aside now, DeferredSince when the first of them
 	// was put there, zero if there is none; Aside counts how often one was. DeferredFull tells that
-	// there is no room for more.
+	// some partition has no room for more.
 	Deferred      int
 	DeferredSince time.Time
 	Aside         uint64
@@ -110,10 +110,11 @@ type gauges struct {
 
 func (s *session) gauges() gauges {
 	c := s.queue.Counts()
-	g := gauges{pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true, deferredFull: s.fullAside}
+	g := gauges{pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true}
 	for _, p := range s.parts {
 		g.dead += p.dead.Parked
 		g.deferred += len(p.deferred)
+		g.deferredFull = g.deferredFull || len(p.deferred) >= s.roomAside()
 		if at := p.oldestAside; !at.IsZero() && (g.deferredSince.IsZero() || at.Before(g.deferredSince)) {
 			g.deferredSince = at
 		}
