@@ -27,6 +27,8 @@ type Mapping struct {
 	key    field
 	fields []field
 	signed bool // there are fields with write: if_changed
+	// keyIsSource tells that two rows never have the same key.
+	keyIsSource bool
 	set    []constant
 
 	outputs      []Output
