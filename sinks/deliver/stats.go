@@ -10,6 +10,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/rate"
 )
 
 // Stats is what a delivery has done, since its start or in a window.
@@ -42,6 +43,10 @@ type Stats struct {
 	Owner bool
 	// PausedUntil is the end of the last pause of the target.
 	PausedUntil time.Time
+	// Condition is how the target is.
+	Condition Condition
+	// Rate is what the account of the target allows; nil if nobody keeps that.
+	Rate *rate.View
 	// LastError is the last one met, when LastErrorAt; it may be over.
 	LastError   string
 	LastErrorAt time.Time
@@ -89,6 +94,7 @@ func (l *LaneStats) Age(now time.Time) time.Duration {
 
 // gauges are what the loop tells of now.
 type gauges struct {
+	condition         Condition
 	pending, inFlight int
 	pausedUntil       time.Time
 	running           bool
@@ -200,7 +206,10 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 		DeadLetters: r.gauges.dead, Resolved: c.resolved.Load(), Replaced: c.replaced.Load(), Discarded: c.discarded.Load(),
 		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
 		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
-		PausedUntil: r.gauges.pausedUntil, LastError: r.err, LastErrorAt: r.errAt,
+		PausedUntil: r.gauges.pausedUntil, Condition: r.gauges.condition, LastError: r.err, LastErrorAt: r.errAt,
+	}
+	if c := &s.Condition; c.Circuit == Open && !time.Now().Before(c.Until) {
+		c.Circuit = Probing // as soon as there is something to send
 	}
 	for i, lane := range cdc.Lanes() {
 		at := func(q float64) time.Duration { return time.Duration(hs[i].ValueAtQuantile(q)) * time.Microsecond }
@@ -219,7 +228,12 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 func (e *Engine) Stats() Stats {
 	e.stats.mu.Lock()
 	defer e.stats.mu.Unlock()
-	return e.stats.snapshotLocked(&e.stats.total)
+	s := e.stats.snapshotLocked(&e.stats.total)
+	if e.o.Rate != nil {
+		v := e.o.Rate.View()
+		s.Rate = &v
+	}
+	return s
 }
 
 // Window gives what was done since the last call of Window, for one table that is

@@ -115,7 +115,14 @@ func (k *Keeper) called(q ask, r reply, err error) {
 		k.failures = 0
 		k.logger.Info("the account can be asked again")
 	}
-	k.free, k.notBefore = r.free, time.Time{}
+	k.free = r.free
+	if q.want > 0 || r.free {
+		for l := range k.notBefore {
+			if r.free || l <= int(q.lane) {
+				k.notBefore[l] = time.Time{}
+			}
+		}
+	}
 	if r.granted > 0 {
 		if len(k.pool) == 0 {
 			k.expires = now.Add(life)
@@ -124,10 +131,13 @@ func (k *Keeper) called(q ask, r reply, err error) {
 			k.pool = append(k.pool, Permit{Lowest: r.lowest, generation: r.generation, hour: r.hour})
 		}
 	} else if q.want > 0 && !r.free {
-		k.notBefore = now.Add(min(max(r.again, time.Millisecond), lookEvery))
-		k.wakeLocked(k.notBefore.Sub(now))
+		wait := min(max(r.again, time.Millisecond), lookEvery)
+		for l := q.lane; l < laneCount; l++ { // less urgent ones get nothing either
+			k.notBefore[l] = now.Add(wait)
+		}
+		k.wakeLocked(wait)
 	}
-	if k.next.throttled || k.wants != [laneCount]bool{} && !now.Before(k.notBefore) {
+	if k.next.throttled {
 		k.callLocked()
 	}
 	k.tellLocked()
@@ -156,6 +166,8 @@ func (k *Keeper) failedLocked(q ask, err error) {
 	}
 	wait := retryIn(k.failures)
 	k.failures++
-	k.notBefore = time.Now().Add(wait)
+	for l := range k.notBefore {
+		k.notBefore[l] = time.Now().Add(wait)
+	}
 	k.wakeLocked(wait)
 }

@@ -63,9 +63,10 @@ type Keeper struct {
 	closed      bool
 	calls       int
 	failures    int
-	notBefore   time.Time // nothing is asked for before
-	timer       *time.Timer
-	watchers    map[chan struct{}]bool
+	// notBefore is until when nothing is asked for, by lane.
+	notBefore [laneCount]time.Time
+	timer     *time.Timer
+	watchers  map[chan struct{}]bool
 }
 
 // New gives the keeper of an account by its name. It asks for nothing yet; Close ends it.
@@ -112,7 +113,7 @@ func (k *Keeper) Take(lane queue.Lane) (Permit, bool) {
 		return p, true
 	default:
 		k.wants[lane] = true
-		k.soonLocked(now)
+		k.soonLocked(now, lane)
 	}
 	return Permit{}, false
 }
@@ -145,9 +146,9 @@ func (k *Keeper) pausedLocked(now time.Time) bool {
 }
 
 // soonLocked asks as soon as that is of use.
-func (k *Keeper) soonLocked(now time.Time) {
-	if now.Before(k.notBefore) {
-		k.wakeLocked(k.notBefore.Sub(now))
+func (k *Keeper) soonLocked(now time.Time, lane queue.Lane) {
+	if at := k.notBefore[lane]; now.Before(at) {
+		k.wakeLocked(at.Sub(now))
 		return
 	}
 	k.callLocked()
