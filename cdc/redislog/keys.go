@@ -62,6 +62,12 @@ func (k Keys) Parked(target string, partition int) string {
 	return k.of(partition, "parked", target)
 }
 
+// Deferred is the hash of the entries of a target's partition that wait aside, so that they do
+// not hold the checkpoint.
+func (k Keys) Deferred(target string, partition int) string {
+	return k.of(partition, "deferred", target)
+}
+
 func (k Keys) of(partition int, kind, name string) string {
 	return fmt.Sprintf("walbridge:{%s:%d}:%s:%s", k.Name, partition, kind, name)
 }

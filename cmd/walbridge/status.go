@@ -131,7 +131,7 @@ func writeReport(out io.Writer, r wire.Report) error {
 		writeBackfills(w, r.Backfills)
 	}
 	for _, t := range r.Targets {
-		line("\ntarget %s\tdead letters %d, owner %s", t.Name, t.DeadLetters, orNone(t.Owner))
+		line("\ntarget %s\tdead letters %d, deferred %d, owner %s", t.Name, t.DeadLetters, t.Deferred, orNone(t.Owner))
 		for _, lane := range t.Lanes {
 			more := ""
 			if lane.More {

@@ -253,6 +253,10 @@ func (j *job) apply(s *session, now time.Time) {
 		switch it.fate {
 		case stale:
 			s.e.stats.stale.Add(1)
+			if p := s.parts[it.entry.Partition]; p.deferred[it.entry.Key] != nil {
+				p.settled = append(p.settled, settled{entry: it.entry, stale: true})
+				continue
+			}
 			releaseMarks(it.entry.Tokens)
 			outcomes = append(outcomes, queue.Outcome{Entry: it.entry})
 		case again:

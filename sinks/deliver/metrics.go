@@ -63,6 +63,7 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("dead_letters_discarded_total", "Dead letters that somebody discarded."), func(s *Stats) uint64 { return s.Discarded }},
 		{dropped(LossFull), func(s *Stats) uint64 { return s.DroppedFull }},
 		{dropped(LossOld), func(s *Stats) uint64 { return s.DroppedOld }},
+		{desc("entries_deferred_total", "Entries of keys in back-off that were put aside, so that they do not hold the checkpoint."), func(s *Stats) uint64 { return s.Aside }},
 		{desc("records_filtered_total", "Records that the mapping did not want sent."), func(s *Stats) uint64 { return s.Filtered }},
 		{desc("records_stale_total", "Records dropped because newer ones were dealt with."), func(s *Stats) uint64 { return s.Stale }},
 		{desc("truncates_total", "Truncations of mapped tables, counted in each partition."), func(s *Stats) uint64 { return s.Truncates }},
@@ -70,15 +71,18 @@ func newCollector(target string, e *Engine) *collector {
 	}
 	c.values = []value{
 		{desc("dead_letters", "Dead letters that there are, as the owner of the target last looked."), func(s *Stats) float64 { return float64(s.DeadLetters) }},
+		{desc("deferred", "Entries that wait aside, of keys in back-off."), func(s *Stats) float64 { return float64(s.Deferred) }},
+		{desc("deferred_age_seconds", "How long ago the first of those was put aside."), func(s *Stats) float64 {
+			if s.DeferredSince.IsZero() {
+				return 0
+			}
+			return max(0, time.Since(s.DeferredSince).Seconds())
+		}},
+		{desc("deferred_full", "1 if there is no room to put more aside: keys in back-off hold the checkpoint."), func(s *Stats) float64 { return number(s.DeferredFull) }},
 		{desc("keys_pending", "Keys that wait to be sent."), func(s *Stats) float64 { return float64(s.Pending) }},
 		{desc("keys_in_flight", "Keys being sent."), func(s *Stats) float64 { return float64(s.InFlight) }},
 		{desc("paused_seconds", "How much longer the target is paused."), func(s *Stats) float64 { return max(0, time.Until(s.PausedUntil).Seconds()) }},
-		{desc("owner", "1 if this process owns the target."), func(s *Stats) float64 {
-			if s.Owner {
-				return 1
-			}
-			return 0
-		}},
+		{desc("owner", "1 if this process owns the target."), func(s *Stats) float64 { return number(s.Owner) }},
 	}
 	c.lanes = []laneValue{
 		{desc("entries_open", "Entries read and not released.", "lane"), func(l *LaneStats) float64 { return float64(l.Open) }},
@@ -103,6 +107,14 @@ func newCollector(target string, e *Engine) *collector {
 	}
 	e.stats.observe = func(lane queue.Lane, d time.Duration) { byLane[lane].Observe(d.Seconds()) }
 	return c
+}
+
+// number is 1 for true.
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Describe lists the metrics.

@@ -84,6 +84,11 @@ type Options struct {
 	// Told is told how the target is, at the start of a session and whenever that changes.
 	// It must not wait; it may be nil.
 	Told func(Condition)
+	// Hold is how long a key in back-off may hold the checkpoint before its entry is put
+	// aside; 2 min if zero. Deferred is how many entries may be aside at a time, shared
+	// evenly by the partitions; 10,000 if zero.
+	Hold     time.Duration
+	Deferred int
 	// DrainTimeout bounds the wait for requests under way at a stop; 10 s if zero.
 	DrainTimeout time.Duration
 	// CheckpointEvery is how long a checkpoint waits when there is no state to
@@ -107,6 +112,10 @@ func (o *Options) defaults() {
 	}
 	if o.Limits.Bytes <= 0 {
 		o.Limits.Bytes = 32 << 20
+	}
+	set(&o.Hold, 2*time.Minute)
+	if o.Deferred <= 0 {
+		o.Deferred = 10_000
 	}
 	if o.Limits.Floor == 0 {
 		o.Limits.Floor = 10
@@ -148,6 +157,8 @@ type claim interface {
 	Open(ctx context.Context, partition int) (state.Start, error)
 	Load(ctx context.Context, places []state.Place) ([]state.Loaded, error)
 	Scan(ctx context.Context, partition int, cursor uint64, count int64) ([]state.Found, uint64, error)
+	EachDeferred(ctx context.Context, partition int, f func(state.Deferred)) error
+	LoadDeferred(ctx context.Context, partition int, keys []state.Key) ([]state.Deferred, error)
 	Prepare(ctx context.Context, partition int, in state.Intent) error
 	Commit(ctx context.Context, partition int, w state.Commit) error
 	Tend(ctx context.Context, partition int, now time.Time, told deadletter.Totals) (t deadletter.Totals, more bool, err error)

@@ -34,6 +34,13 @@ type Stats struct {
 	// DroppedFull and DroppedOld count dead letters that are lost, as there were too many,
 	// or as they were too old.
 	DroppedFull, DroppedOld uint64
+	// Deferred is how many entries wait aside now, DeferredSince when the first of them
+	// was put there, zero if there is none; Aside counts how often one was. DeferredFull tells that
+	// there is no room for more.
+	Deferred      int
+	DeferredSince time.Time
+	Aside         uint64
+	DeferredFull  bool
 	// Truncates counts truncations of mapped tables, once for each partition; Swept the
 	// records that were looked for because of one, or of a generation.
 	Truncates, Swept uint64
@@ -99,15 +106,40 @@ type gauges struct {
 	pausedUntil       time.Time
 	running           bool
 	dead              int64
+	deferred          int
+	deferredSince     time.Time
+	deferredFull      bool
 	open              [laneCount]int
 	oldest            [laneCount]time.Time
 	read              [laneCount]cdc.Position
 }
 
+func (s *session) gauges(condition Condition) gauges {
+	c := s.queue.Counts()
+	g := gauges{condition: condition, pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true, deferredFull: s.fullAside}
+	for _, p := range s.parts {
+		g.dead += p.dead.Parked
+		g.deferred += len(p.deferred)
+		if at := p.oldestAside; !at.IsZero() && (g.deferredSince.IsZero() || at.Before(g.deferredSince)) {
+			g.deferredSince = at
+		}
+		for i, w := range p.marks {
+			g.open[i] += w.Open()
+			if at := w.Oldest(); !at.IsZero() && (g.oldest[i].IsZero() || at.Before(g.oldest[i])) {
+				g.oldest[i] = at
+			}
+			if g.read[i].Before(w.Read()) {
+				g.read[i] = w.Read()
+			}
+		}
+	}
+	return g
+}
+
 type counters struct {
 	read, released, delivered, folded, requests, retries,
 	throttles, parked, filtered, stale, truncates, swept,
-	resolved, replaced, discarded, full, old atomic.Uint64
+	resolved, replaced, discarded, full, old, deferred atomic.Uint64
 	foldedIn [laneCount]atomic.Uint64
 }
 
@@ -205,6 +237,7 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(), Swept: c.swept.Load(),
 		DeadLetters: r.gauges.dead, Resolved: c.resolved.Load(), Replaced: c.replaced.Load(), Discarded: c.discarded.Load(),
 		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
+		Deferred: r.gauges.deferred, DeferredSince: r.gauges.deferredSince, Aside: c.deferred.Load(), DeferredFull: r.gauges.deferredFull,
 		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
 		PausedUntil: r.gauges.pausedUntil, Condition: r.gauges.condition, LastError: r.err, LastErrorAt: r.errAt,
 	}
@@ -263,6 +296,7 @@ func (e *Engine) Window() Stats {
 	now.Discarded -= was.Discarded
 	now.DroppedFull -= was.DroppedFull
 	now.DroppedOld -= was.DroppedOld
+	now.Aside -= was.Aside
 	now.Truncates -= was.Truncates
 	now.Swept -= was.Swept
 	now.SLO = slices.Clone(now.SLO) // the other is kept

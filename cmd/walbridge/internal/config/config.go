@@ -87,6 +87,15 @@ type Delivery struct {
 	// Shutdown is how long requests under way may take when the process ends.
 	Shutdown    time.Duration
 	DeadLetters DeadLetters
+	// Hold is how long a key that is tried again and again may hold the checkpoint.
+	Hold     time.Duration
+	Deferred Deferred
+}
+
+// Deferred bound what waits aside, of keys that are tried again and again.
+type Deferred struct {
+	// Count is how many entries wait aside for one target, shared evenly by the partitions.
+	Count int
 }
 
 // DeadLetters bound what is kept of the records that a target refused.
@@ -114,7 +123,8 @@ func Default() *Config {
 		Postgres: Postgres{Heartbeat: 10 * time.Second, WALBudget: 10 << 30, OnLoss: OnLossHeal},
 		Redis:    Redis{Partitions: 8, BulkAfter: 1000, Retention: Retention{Age: retainDefault}, HighMark: highMarkDefault, OnFull: OnFullDetach},
 		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Floor: 10, Shutdown: 15 * time.Second,
-			DeadLetters: DeadLetters{Count: 100_000, Age: 30 * 24 * time.Hour}},
+			DeadLetters: DeadLetters{Count: 100_000, Age: 30 * 24 * time.Hour},
+			Hold:        2 * time.Minute, Deferred: Deferred{Count: 10_000}},
 		Listen: "127.0.0.1:8642",
 		Log:    Log{Level: "info", Format: "text"},
 	}

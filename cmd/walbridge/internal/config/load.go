@@ -155,7 +155,7 @@ func (l *loader) headers(n *yamldoc.Node, t *Target) {
 }
 
 func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
-	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters")
+	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters", "hold", "deferred")
 	s.Duration("lease", &d.Lease)
 	s.Int("queue_entries", &d.QueueEntries)
 	s.Duration("shutdown", &d.Shutdown)
@@ -164,6 +164,8 @@ func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
 	dead := l.doc.Section(s.Node("dead_letters"), "count", "age")
 	dead.Int("count", &d.DeadLetters.Count)
 	dead.Duration("age", &d.DeadLetters.Age)
+	s.Duration("hold", &d.Hold)
+	l.doc.Section(s.Node("deferred"), "count").Int("count", &d.Deferred.Count)
 }
 
 // size reads a number of bytes.

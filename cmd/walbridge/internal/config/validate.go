@@ -133,6 +133,8 @@ func (d Delivery) validate(v *validator) {
 	v.span("delivery.shutdown", d.Shutdown, 0, time.Hour)
 	v.number("delivery.dead_letters.count", int64(d.DeadLetters.Count), 1, 10_000_000)
 	v.span("delivery.dead_letters.age", d.DeadLetters.Age, time.Minute, 10*365*24*time.Hour)
+	v.span("delivery.hold", d.Hold, time.Second, time.Hour)
+	v.number("delivery.deferred.count", int64(d.Deferred.Count), 1, 1_000_000)
 }
 
 // validator collects mistakes by path.

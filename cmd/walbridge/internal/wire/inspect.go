@@ -76,6 +76,7 @@ type TargetReport struct {
 	Name        string       `json:"name"`
 	Owner       string       `json:"owner"` // empty if no process delivers to it
 	DeadLetters int64        `json:"dead_letters"`
+	Deferred    int64        `json:"deferred"` // entries that wait aside
 	Lanes       []LaneReport `json:"lanes"`
 }
 
@@ -281,6 +282,10 @@ func (r *Report) target(ctx context.Context, l *redislog.Log, name string) error
 			return fmt.Errorf("count dead letters: %w", err)
 		}
 		t.DeadLetters += n
+		if n, err = l.Client().HLen(ctx, l.Keys().Deferred(name, part)).Result(); err != nil {
+			return fmt.Errorf("count deferred entries: %w", err)
+		}
+		t.Deferred += n
 	}
 	for _, lane := range cdc.Lanes() {
 		lr := LaneReport{Lane: lane}
