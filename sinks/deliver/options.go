@@ -77,6 +77,13 @@ type Options struct {
 	Limits queue.Limits
 	// MaxAttempts is how often a record is tried before it is parked; 20 if zero.
 	MaxAttempts int
+	// Retry bounds the waits between the tries of a record; 500 ms and 1 min if zero.
+	Retry Waits
+	// Rate keeps the limits of the target's account; nil if there are none.
+	Rate Keeper
+	// Told is told how the target is, at the start of a session and whenever that changes.
+	// It must not wait; it may be nil.
+	Told func(Condition)
 	// Hold is how long a key in back-off may hold the checkpoint before its entry is put
 	// aside; 2 min if zero. Deferred is how many entries may be aside at a time, shared
 	// evenly by the partitions; 10,000 if zero.
@@ -88,6 +95,9 @@ type Options struct {
 	// write along with it; 500 ms if zero.
 	CheckpointEvery time.Duration
 }
+
+// Waits bound an exponential back-off.
+type Waits struct{ Initial, Max time.Duration }
 
 func (o *Options) defaults() {
 	set := func(v *time.Duration, d time.Duration) {
@@ -110,6 +120,8 @@ func (o *Options) defaults() {
 	if o.Limits.Floor == 0 {
 		o.Limits.Floor = 10
 	}
+	set(&o.Retry.Initial, recordWaits.initial)
+	set(&o.Retry.Max, recordWaits.max)
 	if o.MaxAttempts <= 0 {
 		o.MaxAttempts = 20
 	}

@@ -54,6 +54,8 @@ type session struct {
 	full, old int64
 	// mappingFaults counts the faults of mappings in a row.
 	mappingFaults map[string]int
+	probe         *job // while the target is probed
+	told          bool // how the target is
 	// asideFrom is before when it is not looked for what is to be put aside.
 	asideFrom time.Time
 
@@ -276,6 +278,12 @@ func (s *session) open() error {
 func (s *session) loop(soft context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var rated <-chan struct{}
+	if s.e.o.Rate != nil {
+		ch, end := s.e.o.Rate.Watch()
+		defer end()
+		rated = ch
+	}
 	stop := soft.Done()
 	var deadline <-chan time.Time
 	for {
@@ -292,6 +300,7 @@ func (s *session) loop(soft context.Context) error {
 		case ev := <-s.events:
 			ev.apply(s, time.Now())
 		case <-timer.C:
+		case <-rated:
 		}
 		if s.turn(timer, time.Now()) {
 			return nil
@@ -324,7 +333,7 @@ func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
 		s.commit(p, now, soon)
 		busy = busy || p.committing
 	}
-	s.e.stats.setGauges(s.gauges())
+	s.e.stats.setGauges(s.gauges(s.tellCondition(now)))
 	timer.Reset(next.Sub(now))
 	return s.stopping && !busy
 }
@@ -338,25 +347,31 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 		soon(s.holdUntil)
 		return
 	}
-	for s.senders < s.limits.MaxInFlight {
-		least := s.least()
+	for s.senders < s.limits.MaxInFlight && s.closed() {
+		permit, least, ok := s.admit(now, s.least(), soon)
+		if !ok {
+			return
+		}
 		b, ok := s.queue.Take(now, least)
 		if !ok {
+			s.giveBack(permit)
 			if at, ok := s.queue.Next(now, least); ok {
 				soon(at)
 			}
 			return
 		}
 		s.hired(b.Lane, 1)
-		j := &job{s: s, lane: b.Lane, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
+		j := &job{s: s, lane: b.Lane, permit: permit, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
 		for _, e := range b.Entries {
 			j.items = append(j.items, &item{entry: e, doubt: e.Doubt || s.parts[e.Partition].inDoubt(e.Tokens)})
 			if _, ok := j.read[e.Partition]; !ok {
 				j.read[e.Partition] = s.parts[e.Partition].readTo()
 			}
 		}
+		s.probes(j)
 		s.spawn(func() {
 			j.run(s.ctx)
+			s.giveBack(j.permit)
 			s.post(j)
 		})
 	}

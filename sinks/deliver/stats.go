@@ -10,6 +10,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/rate"
 )
 
 // Stats is what a delivery has done, since its start or in a window.
@@ -49,6 +50,10 @@ type Stats struct {
 	Owner bool
 	// PausedUntil is the end of the last pause of the target.
 	PausedUntil time.Time
+	// Condition is how the target is.
+	Condition Condition
+	// Rate is what the account of the target allows; nil if nobody keeps that.
+	Rate *rate.View
 	// LastError is the last one met, when LastErrorAt; it may be over.
 	LastError   string
 	LastErrorAt time.Time
@@ -96,6 +101,7 @@ func (l *LaneStats) Age(now time.Time) time.Duration {
 
 // gauges are what the loop tells of now.
 type gauges struct {
+	condition         Condition
 	pending, inFlight int
 	pausedUntil       time.Time
 	running           bool
@@ -108,9 +114,9 @@ type gauges struct {
 	read              [laneCount]cdc.Position
 }
 
-func (s *session) gauges() gauges {
+func (s *session) gauges(condition Condition) gauges {
 	c := s.queue.Counts()
-	g := gauges{pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true}
+	g := gauges{condition: condition, pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true}
 	for _, p := range s.parts {
 		g.dead += p.dead.Parked
 		g.deferred += len(p.deferred)
@@ -234,7 +240,10 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
 		Deferred: r.gauges.deferred, DeferredSince: r.gauges.deferredSince, Aside: c.deferred.Load(), DeferredFull: r.gauges.deferredFull,
 		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
-		PausedUntil: r.gauges.pausedUntil, LastError: r.err, LastErrorAt: r.errAt,
+		PausedUntil: r.gauges.pausedUntil, Condition: r.gauges.condition, LastError: r.err, LastErrorAt: r.errAt,
+	}
+	if c := &s.Condition; c.Circuit == Open && !time.Now().Before(c.Until) {
+		c.Circuit = Probing // as soon as there is something to send
 	}
 	for i, lane := range cdc.Lanes() {
 		at := func(q float64) time.Duration { return time.Duration(hs[i].ValueAtQuantile(q)) * time.Microsecond }
@@ -253,7 +262,12 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 func (e *Engine) Stats() Stats {
 	e.stats.mu.Lock()
 	defer e.stats.mu.Unlock()
-	return e.stats.snapshotLocked(&e.stats.total)
+	s := e.stats.snapshotLocked(&e.stats.total)
+	if e.o.Rate != nil {
+		v := e.o.Rate.View()
+		s.Rate = &v
+	}
+	return s
 }
 
 // Window gives what was done since the last call of Window, for one table that is
