@@ -244,6 +244,9 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		}
 		c.s.dead = append(c.s.dead, w.Dead...)
 		for _, l := range w.Dead {
+			if _, ok := c.s.parked[state.Key{Mapping: l.Mapping, Source: l.Key}]; ok {
+				c.s.totals[partition].Replaced++ // beside one that waits aside no state is written
+			}
 			c.s.parked[state.Key{Mapping: l.Mapping, Source: l.Key}] = l
 		}
 		for _, d := range w.Deferred {

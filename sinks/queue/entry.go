@@ -85,9 +85,11 @@ type Entry struct {
 	// Doubt tells that a session before may have handed that part to the target.
 	Doubt bool
 	// Looked is when it was found for the first time that a record it refers to is not
-	// there; zero if it was not. Orphan tells that it was sent without, and refused.
-	Looked time.Time
-	Orphan bool
+	// there; zero if it was not. Tried is the Position at which it was sent without, and
+	// refused, TriedAt when; zero if it was not.
+	Looked  time.Time
+	Tried   cdc.Position
+	TriedAt time.Time
 
 	first, last time.Time // when the first and the last change arrived
 	held        time.Time // when the one of its oldest token arrived; zero without tokens

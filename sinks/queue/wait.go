@@ -17,6 +17,10 @@ func (n *node) until() time.Time {
 	return n.notBefore
 }
 
+// Waits tells whether a key that is in the queue waits for something else for longer than
+// its back-off.
+func (q *Queue) Waits(k Key) bool { return q.nodes[k].notBefore.Before(q.nodes[k].waitUntil) }
+
 // Wake ends the wait of a key for something else, not its back-off.
 func (q *Queue) Wake(now time.Time, k Key) {
 	if n := q.nodes[k]; n != nil {

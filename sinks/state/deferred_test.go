@@ -13,7 +13,7 @@ import (
 func aside(key string, lsn uint64) Deferred {
 	return Deferred{
 		Key: Key{"deals", key}, Position: at(lsn, 2), Upto: map[string]cdc.Position{cdc.LaneBulk: at(lsn, 2)},
-		Due: time.UnixMicro(1_000_000), First: time.UnixMicro(2_000_000), Entry: json.RawMessage("{\"a\":\"\\n\u00e4\"}"),
+		Due: time.UnixMicro(1_000_000), First: time.UnixMicro(2_000_000), Waiting: true, Parents: []Key{{"accounts", `{"id":1}`}}, Entry: json.RawMessage("{\"a\":\"\\n\u00e4\"}"),
 	}
 }
 
