@@ -285,3 +285,30 @@ func TestParentAside(t *testing.T) {
 		})
 	}
 }
+
+// A parent that is delivered between the look for it and the note that somebody waits is
+// not overlooked.
+func TestParentMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start(w.withAccounts)
+		defer w.end()
+		w.put(cdc.LaneNormal, 2, "a=1 b=1 note=1 parent=200") // the others are looked for now and then
+		rest(3 * time.Second)
+		loads := 0
+		w.storeFails(func(call string) (error, error) {
+			if call != "load" {
+				return nil, nil
+			}
+			// The first is of the record, the second for its parent; it is there before the third.
+			if loads++; loads == 3 {
+				k := state.Key{Mapping: "accounts", Source: keyOf(100)}
+				w.store.known[k], w.store.place[k] = state.Known{Live: true}, partitionIn(accounts, keyOf(100))
+			}
+			return nil, nil
+		})
+		w.put(cdc.LaneNormal, 1, "a=1 b=1 note=1 parent=100")
+		rest(100 * time.Millisecond)
+		w.wantHas(1, "Note=1 Sum=1+1")
+	})
+}

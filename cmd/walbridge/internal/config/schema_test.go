@@ -30,6 +30,7 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 		"delivery: {%}":                 {"delivery"},
 		"delivery: {dead_letters: {%}}": {"delivery", "dead_letters"},
 		"delivery: {deferred: {%}}":     {"delivery", "deferred"},
+		"delivery: {parents: {%}}":      {"delivery", "parents"},
 		"log: {%}":                      {"log"},
 		"targets: {crm: {%}}":           nil,
 	} {
@@ -67,7 +68,7 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 // beyondForm are the bad files whose mistake takes the environment, other files or the
 // whole text to be seen, or is in the inside of a text.
 var beyondForm = []string{
-	"dead-letters-age", "hold", "env-dollar", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
+	"dead-letters-age", "hold", "parents-wait", "env-dollar", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
 	"postgres-escape", "postgres-scheme", "postgres-words", "redis-both", "redis-cluster-db", "redis-cluster-host",
 	"redis-scheme", "redis-sentinel-scheme", "redis-tls-cert", "redis-tls-plain", "retention-bytes", "target-describe", "target-describe-scheme", "target-url",
 	"wal-budget-range",

@@ -67,7 +67,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		Partitions: b.log.Partitions(), Completer: b.completer, Renamed: b.renames, Logger: b.logger, Registerer: b.registry,
 		Begin:        func(ctx context.Context, failing bool) error { return b.begin(ctx, t, mappers, failing) },
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes), Floor: floor(b.cfg.Delivery.Floor)},
-		DrainTimeout: b.cfg.Delivery.Shutdown, Hold: b.cfg.Delivery.Hold, Deferred: b.cfg.Delivery.Deferred.Count,
+		DrainTimeout: b.cfg.Delivery.Shutdown, Hold: b.cfg.Delivery.Hold, Deferred: b.cfg.Delivery.Deferred.Count, ParentWait: b.cfg.Delivery.Parents.Wait,
 	})
 	if err != nil {
 		return nil, errors.Join(err, t.close())
