@@ -272,6 +272,9 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 	if err := l.client.HDel(ctx, l.keys.Meta(), metaDetached+target, metaReturned+target).Err(); err != nil {
 		return fmt.Errorf("forget target %s: %w", target, err)
 	}
+	if err := l.client.HDel(ctx, l.keys.Conditions(), target).Err(); err != nil {
+		return fmt.Errorf("forget target %s: %w", target, err)
+	}
 	// Of the same name may come another target, which begins as a new one does.
 	all, err := l.backfillFields(ctx)
 	if err != nil {

@@ -16,6 +16,7 @@ type collector struct {
 	values  []value
 	lanes   []laneValue
 	slos    []sloCount
+	budget  *prometheus.Desc // nil if nobody keeps limits
 	latency *prometheus.HistogramVec
 }
 
@@ -84,7 +85,13 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("keys_pending", "Keys that wait to be sent."), func(s *Stats) float64 { return float64(s.Pending) }},
 		{desc("keys_in_flight", "Keys being sent."), func(s *Stats) float64 { return float64(s.InFlight) }},
 		{desc("paused_seconds", "How much longer the target is paused."), func(s *Stats) float64 { return max(0, time.Until(s.PausedUntil).Seconds()) }},
+		{desc("circuit", "0 if requests go, 1 if the target is paused after a fault, 2 if one request probes it."), func(s *Stats) float64 { return float64(s.Condition.Circuit) }},
 		{desc("owner", "1 if this process owns the target."), func(s *Stats) float64 { return number(s.Owner) }},
+	}
+	if e.o.Rate != nil {
+		c.counts = append(c.counts, count{desc("rate_lowered_total", "How often throttling lowered the rate of the target's account."), func(s *Stats) uint64 { return uint64(s.Rate.Lowered) }})
+		c.values = append(c.values, value{desc("request_rate", "Requests a second that the target's account allows now; 0 if any number."), func(s *Stats) float64 { return s.Rate.Rate }})
+		c.budget = desc("budget_left", "Requests of the day that are left for walbridge; there only if they are known.")
 	}
 	c.lanes = []laneValue{
 		{desc("entries_open", "Entries read and not released.", "lane"), func(l *LaneStats) float64 { return float64(l.Open) }},
@@ -133,6 +140,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range c.slos {
 		ch <- m.desc
 	}
+	if c.budget != nil {
+		ch <- c.budget
+	}
 	c.latency.Describe(ch)
 }
 
@@ -154,6 +164,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for _, m := range c.slos {
 			ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.of(&s.SLO[i])), s.SLO[i].Mapping)
 		}
+	}
+	if c.budget != nil && s.Rate.Budget {
+		ch <- prometheus.MustNewConstMetric(c.budget, prometheus.GaugeValue, float64(s.Rate.Left))
 	}
 	c.latency.Collect(ch)
 }

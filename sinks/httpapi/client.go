@@ -28,11 +28,13 @@ type Client struct {
 	limits sinks.Limits
 	http   *http.Client
 	now    func() time.Time
+	quota  func(sinks.Quota)
 }
 
 var (
-	_ sinks.Target    = (*Client)(nil)
-	_ sinks.Describer = (*Client)(nil)
+	_ sinks.Target      = (*Client)(nil)
+	_ sinks.Describer   = (*Client)(nil)
+	_ sinks.QuotaTeller = (*Client)(nil)
 )
 
 // New makes a client. It does not connect.
@@ -88,6 +90,7 @@ func (c *Client) Deliver(ctx context.Context, b sinks.Batch) ([]sinks.Result, er
 	if err != nil {
 		return nil, c.sendError(err)
 	}
+	c.tellQuota(res.Header)
 	answer, readErr := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err := res.Body.Close(); err != nil && readErr == nil {
 		readErr = err

@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"time"
+
+	"github.com/walbridge/walbridge/sinks"
 )
 
 // Config is the configuration of the process.
@@ -63,6 +65,11 @@ type Target struct {
 	MaxBatch int
 	// MaxInFlight is the greatest number of requests under way at once.
 	MaxInFlight int
+	// Rate is how many requests it gets, Retry how often and when a record is tried again,
+	// Errors what its answers mean: the first that fits counts.
+	Rate   Rate
+	Retry  Retry
+	Errors []sinks.Rule
 }
 
 // ObjectMark stands for the name of an object in Target.Describe.
@@ -141,7 +148,8 @@ func Default() *Config {
 
 // DefaultTarget gives the limits of a target that says nothing of its own.
 func DefaultTarget() Target {
-	return Target{Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4}
+	return Target{Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4, Rate: defaultRate(),
+		Retry: Retry{Attempts: 20, Initial: 500 * time.Millisecond, Max: time.Minute}}
 }
 
 // derive fills in what follows from the name.

@@ -53,6 +53,7 @@ func (c *Config) Validate() error {
 	for _, t := range c.Targets {
 		t.validate(v)
 	}
+	c.validateAccounts(v)
 	c.Delivery.validate(v)
 	v.listen(c.Listen)
 	v.choice("log.level", c.Log.Level, logLevels)
@@ -104,6 +105,7 @@ func (t Target) validate(v *validator) {
 	v.span(at+".timeout", t.Timeout, 10*time.Millisecond, 10*time.Minute)
 	v.number(at+".max_batch", int64(t.MaxBatch), 1, 10_000)
 	v.number(at+".max_in_flight", int64(t.MaxInFlight), 1, 1000)
+	t.validateLimits(v, at)
 }
 
 // validateDescribe looks for the object's name in what is sent: neither a host nor what
