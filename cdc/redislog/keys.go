@@ -62,6 +62,12 @@ func (k Keys) Parked(target string, partition int) string {
 	return k.of(partition, "parked", target)
 }
 
+// TargetKeys is the hash of which row owns which key of a target. The partition is that of
+// the target key, not of the row.
+func (k Keys) TargetKeys(target string, partition int) string {
+	return k.of(partition, "targetkeys", target)
+}
+
 func (k Keys) of(partition int, kind, name string) string {
 	return fmt.Sprintf("walbridge:{%s:%d}:%s:%s", k.Name, partition, kind, name)
 }
