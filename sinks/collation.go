@@ -6,11 +6,13 @@ import (
 )
 
 // Collation is the ability of a target to tell which key values it takes for the same
-// one. A target without it takes none but equal ones for the same.
+// one. A target without it is taken to tell all texts apart.
 type Collation interface {
 	// FoldKey gives a text that two values of the key field of an object have in common if,
 	// and only if, the target takes them for the same. The value is a JSON scalar.
 	FoldKey(object string, key Field) string
+	// Folds tells whether it takes different values for the same at all.
+	Folds() bool
 }
 
 // ExactKey is the text of a key value, for targets that tell all texts apart. A number and

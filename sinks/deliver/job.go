@@ -87,6 +87,8 @@ type item struct {
 	// hold is until when a request of no known outcome may still be carried out:
 	// no other state of the key goes out before (I4).
 	hold time.Time
+
+	keyed
 }
 
 // places are where the state of the items is.
@@ -135,6 +137,7 @@ func (j *job) run(ctx context.Context) {
 			j.deliver(ctx, slices.DeleteFunc(lacking, func(it *item) bool { return it.fate != undecided }))
 		}
 		j.blame(time.Now())
+		j.settleKeys(ctx)
 	}
 	for _, it := range j.undecided() {
 		it.fate = again
@@ -143,14 +146,18 @@ func (j *job) run(ctx context.Context) {
 
 // deliver notes what is about to be sent, and sends it.
 func (j *job) deliver(ctx context.Context, items []*item) {
+	items = j.unburden(ctx, items)
 	if len(items) > 0 && j.prepare(ctx, items) {
-		j.send(ctx, items)
+		j.send(ctx, j.takeKeys(ctx, items))
 	}
 }
 
 // send hands records to the target.
 func (j *job) send(ctx context.Context, items []*item) {
 	if j.halt != nil || ctx.Err() != nil {
+		return
+	}
+	if items = j.reserveKeys(ctx, items); len(items) == 0 {
 		return
 	}
 	hold := time.Now().Add(j.s.limits.Timeout)
@@ -230,6 +237,7 @@ func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
 // apply takes the outcome of a job into the queue and the partitions.
 func (j *job) apply(s *session, now time.Time) {
 	s.hired(j.lane, -1)
+	s.countBlocked(j)
 	for _, it := range j.items {
 		if it.hold.After(s.unclearUntil) {
 			s.unclearUntil = it.hold

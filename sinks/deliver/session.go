@@ -52,6 +52,8 @@ type session struct {
 	meanSize     int64 // of entries, as read lately
 	// full and old are how many dead letters were dropped and not told of yet.
 	full, old int64
+	// blocked counts how often keys were tried whose target key is another row's.
+	blocked map[queue.Key]int
 	// mappingFaults counts the faults of mappings in a row.
 	mappingFaults map[string]int
 
@@ -99,7 +101,7 @@ func newSession(e *Engine, c claim, claimed time.Time) *session {
 	s := &session{
 		e: e, claim: c, claimed: claimed, limits: e.o.Target.Limits(), faults: e.faults,
 		events: make(chan event, 16), queue: queue.New(e.o.Limits),
-		noted: make([][laneCount]cdc.Position, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, meanSize: meanSizeFirst,
+		noted: make([][laneCount]cdc.Position, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, blocked: map[queue.Key]int{}, meanSize: meanSizeFirst,
 	}
 	s.queue.Pause(e.pausedUntil)
 	for _, m := range e.o.Mappers {
@@ -332,7 +334,7 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 		s.hired(b.Lane, 1)
 		j := &job{s: s, lane: b.Lane, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
 		for _, e := range b.Entries {
-			j.items = append(j.items, &item{entry: e, doubt: s.parts[e.Partition].inDoubt(e.Tokens)})
+			j.items = append(j.items, &item{entry: e, doubt: s.parts[e.Partition].inDoubt(e.Tokens), keyed: keyed{tries: s.blocked[e.Key]}})
 			if _, ok := j.read[e.Partition]; !ok {
 				j.read[e.Partition] = s.parts[e.Partition].readTo()
 			}

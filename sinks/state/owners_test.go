@@ -79,7 +79,9 @@ func TestOwnersTime(t *testing.T) {
 	onBoth(t, func(b *bench) {
 		c := b.claim("one")
 		id := targetkey.Of("Opportunity", "Ext", "7")
-		row := func(n int) targetkey.Owner { return targetkey.Owner{Partition: 0, Mapping: "deals", Source: fmt.Sprint(n)} }
+		row := func(n int) targetkey.Owner {
+			return targetkey.Owner{Partition: 0, Mapping: "deals", Source: fmt.Sprint(n)}
+		}
 		do := func(op targetkey.Op) targetkey.Answer {
 			op.ID, op.Nonce = id, targetkey.NewNonce()
 			got, err := c.Own(b.Context(), []targetkey.Op{op})

@@ -192,3 +192,9 @@ func Apply(have string, op Op, now time.Time) (string, Answer) {
 	}
 	return next.String(), Answer{result, next.String()}
 }
+
+// Held tells whether an entry is of a row that has not left the key.
+func Held(text string) bool {
+	e, ok := parseEntry(text)
+	return ok && e.from == 0
+}
