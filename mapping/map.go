@@ -29,7 +29,7 @@ type Mapping struct {
 	signed bool // there are fields with write: if_changed
 	// keyIsSource tells that two rows never have the same key.
 	keyIsSource bool
-	set    []constant
+	set         []constant
 
 	outputs      []Output
 	sets         []Output

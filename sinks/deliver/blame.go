@@ -127,7 +127,7 @@ func (j *job) fail(now time.Time, it *item, err error) {
 		return
 	}
 	it.fate, it.counted = again, true
-	it.after = backOff(recordWaits, it.entry.Attempts)
+	it.after = backOff(waits{j.s.e.o.Retry.Initial, j.s.e.o.Retry.Max}, it.entry.Attempts)
 	if errors.As(err, &ret) {
 		it.after = max(it.after, ret.After)
 	}

@@ -31,6 +31,8 @@ type Engine struct {
 	// faults in a row, over all sessions.
 	pausedUntil time.Time
 	faults      int
+	why         string // it is paused, or probed
+	condition   Condition
 	toldDropped time.Time                 // when it was last logged that dead letters were dropped
 	dropped     map[int]deadletter.Totals // of each partition, as far as this process counted
 

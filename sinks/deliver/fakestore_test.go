@@ -28,6 +28,8 @@ type fakeStore struct {
 	left        map[string]bool     // "source position" with which it was written that the target has no record
 	dead        []deadletter.Letter // all that ever were
 	parked      map[state.Key]deadletter.Letter
+	deferred    map[state.Key]state.Deferred
+	asides      int // how often something was put there
 	totals      [partitions]deadletter.Totals
 	bound       int // of the dead letters of a partition, if above zero
 	checkpoints map[cdc.Stream]cdc.Position
@@ -46,7 +48,7 @@ const fakeTTL = 10 * time.Second
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		known: map[state.Key]state.Known{}, owners: map[targetkey.ID]string{}, left: map[string]bool{}, parked: map[state.Key]deadletter.Letter{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
+		known: map[state.Key]state.Known{}, owners: map[targetkey.ID]string{}, left: map[string]bool{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
 		fault: func(string) (error, error) { return nil, nil },
 	}
 }
@@ -189,6 +191,30 @@ func (c *fakeClaim) Scan(_ context.Context, partition int, cursor uint64, _ int6
 	return out, next, err
 }
 
+func (c *fakeClaim) EachDeferred(_ context.Context, partition int, f func(state.Deferred)) error {
+	return c.s.do("deferred", 0, func() error {
+		for k, d := range c.s.deferred {
+			if partitionOf(k.Source) == partition {
+				f(d)
+				f(d) // as a scan may give it
+			}
+		}
+		return nil
+	})
+}
+
+func (c *fakeClaim) LoadDeferred(_ context.Context, _ int, keys []state.Key) (out []state.Deferred, err error) {
+	err = c.s.do("load deferred", 0, func() error {
+		for _, k := range keys {
+			d := c.s.deferred[k]
+			d.Key = k
+			out = append(out, d)
+		}
+		return nil
+	})
+	return out, err
+}
+
 func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) error {
 	return c.s.do("prepare", c.token, func() error {
 		for lane, pos := range in.Sent {
@@ -233,6 +259,14 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		c.s.dead = append(c.s.dead, w.Dead...)
 		for _, l := range w.Dead {
 			c.s.parked[state.Key{Mapping: l.Mapping, Source: l.Key}] = l
+		}
+		for _, d := range w.Deferred {
+			if c.s.trail[d.Key] = append(c.s.trail[d.Key], fmt.Sprintf("%s deferred %v due %v %s", time.Now().Format("05.000"), d.Position, d.Due.Format("05.000"), d.Entry)); len(d.Entry) == 0 {
+				delete(c.s.deferred, d.Key)
+			} else {
+				c.s.deferred[d.Key] = d
+				c.s.asides++
+			}
 		}
 		if !w.Hold.IsZero() {
 			c.s.hold[partition] = w.Hold

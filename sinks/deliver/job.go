@@ -11,6 +11,7 @@ import (
 	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/rate"
 	"github.com/walbridge/walbridge/sinks/state"
 )
 
@@ -19,6 +20,7 @@ import (
 type job struct {
 	s      *session
 	lane   queue.Lane // that led the batch
+	permit *rate.Permit
 	mapper Mapper
 	items  []*item
 	// read is how far each partition was read when the batch was taken.
@@ -154,7 +156,7 @@ func (j *job) deliver(ctx context.Context, items []*item) {
 
 // send hands records to the target.
 func (j *job) send(ctx context.Context, items []*item) {
-	if j.halt != nil || ctx.Err() != nil {
+	if j.halt != nil || ctx.Err() != nil || !j.permitted(ctx) {
 		return
 	}
 	if items = j.reserveKeys(ctx, items); len(items) == 0 {
@@ -231,13 +233,18 @@ func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.s.limits.Timeout)
 	defer cancel()
 	j.s.e.stats.requests.Add(1)
-	return j.s.e.o.Target.Deliver(ctx, b)
+	rs, err := j.s.e.o.Target.Deliver(ctx, b)
+	j.told(rs, err)
+	return rs, err
 }
 
 // apply takes the outcome of a job into the queue and the partitions.
 func (j *job) apply(s *session, now time.Time) {
 	s.hired(j.lane, -1)
 	s.countBlocked(j)
+	if s.probe == j {
+		s.probe = nil
+	}
 	for _, it := range j.items {
 		if it.hold.After(s.unclearUntil) {
 			s.unclearUntil = it.hold
@@ -254,6 +261,10 @@ func (j *job) apply(s *session, now time.Time) {
 		switch it.fate {
 		case stale:
 			s.e.stats.stale.Add(1)
+			if p := s.parts[it.entry.Partition]; p.deferred[it.entry.Key] != nil {
+				p.settled = append(p.settled, settled{entry: it.entry, stale: true})
+				continue
+			}
 			releaseMarks(it.entry.Tokens)
 			outcomes = append(outcomes, queue.Outcome{Entry: it.entry})
 		case again:
@@ -292,7 +303,7 @@ func (s *session) weigh(j *job, now time.Time) {
 	mapping := "mapping " + j.mapper.Name()
 	if j.halt == nil {
 		if j.asked {
-			s.faults, s.e.faults = 0, 0
+			s.faults, s.e.faults, s.e.why = 0, 0, ""
 			delete(s.mappingFaults, j.mapper.Name())
 			s.e.log.works(what)
 			s.e.log.works(mapping)
@@ -319,6 +330,7 @@ func (s *session) weigh(j *job, now time.Time) {
 	} else {
 		s.e.log.fails(name, f.err)
 	}
+	s.e.why = f.err.Error()
 	// Requests that failed side by side are one failure.
 	if !now.Before(s.queue.PausedUntil()) {
 		s.faults++

@@ -173,6 +173,11 @@ func (j *job) intent(partition int, items []*item) state.Intent {
 	in := state.Intent{Sent: map[string]cdc.Position{}}
 	noted, lanes := j.s.notedOf(partition), cdc.Lanes()
 	for _, it := range items {
+		if it.entry.Deferred && noted == ([laneCount]cdc.Position{}) {
+			// It has no place in the log any more. That something was sent at all tells the
+			// next session to wait (openDeferred).
+			in.Sent[lanes[queue.Bulk]] = firstSent
+		}
 		for _, t := range it.entry.Tokens {
 			if noted[t.Lane].Before(t.Mark.Position()) {
 				in.Sent[lanes[t.Lane]] = j.read[partition][t.Lane]
@@ -185,6 +190,9 @@ func (j *job) intent(partition int, items []*item) state.Intent {
 	}
 	return in
 }
+
+// firstSent is a Position below that of any entry.
+var firstSent = cdc.Position{Ordinal: 1}
 
 // begun is what is known of a key from the moment on that its record is on its way to
 // the target, for as long as there is no answer; changed is false if that is no less

@@ -36,6 +36,10 @@ type sim struct {
 	delayed map[string][]cdc.Change
 	faults  bool // guarded by rngMu
 	changes *changes
+	// hold and aside are the engine's bounds for what is put aside.
+	hold  time.Duration
+	aside int
+	stuck int // the deal that is to be tried later, or -1; guarded by rngMu
 }
 
 // deal is a row of the source.
@@ -70,6 +74,9 @@ func newSim(t testing.TB, seed uint64) *sim {
 	if s.rng.IntN(2) == 0 {
 		s.maxCommit = 1 + s.rng.IntN(3)
 	}
+	s.hold = []time.Duration{0, 200 * time.Millisecond, 2 * time.Second}[s.rng.IntN(3)]
+	s.aside = []int{1, 4, 1000}[s.rng.IntN(3)]
+	s.stick()
 	s.target.answer = s.answer
 	s.store.fault = s.storeFault
 	return s
@@ -134,6 +141,8 @@ func (s *sim) answer(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result
 	for i := range rs {
 		switch {
 		case !apply[i]:
+		case b.Records[i].Source == keyOf(s.stuckAt()):
+			apply[i], rs[i].Err = false, &sinks.Retryable{After: time.Duration(s.draw(6)) * time.Second, Err: errors.New("locked")}
 		case s.chance(12):
 			apply[i], rs[i].Err = s.chance(2), &sinks.Retryable{Unknown: true, Err: errors.New("unclear")}
 		case s.chance(40):
@@ -142,6 +151,19 @@ func (s *sim) answer(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result
 		}
 	}
 	return apply, rs, err
+}
+
+func (s *sim) stuckAt() int {
+	s.rngMu.Lock()
+	defer s.rngMu.Unlock()
+	return s.stuck
+}
+
+// stick chooses another deal that the target is busy with, or none.
+func (s *sim) stick() {
+	s.rngMu.Lock()
+	defer s.rngMu.Unlock()
+	s.stuck = s.rng.IntN(12) - 1
 }
 
 // refuse is a target that does not take an a of 7.
@@ -330,6 +352,9 @@ func (s *sim) check() {
 			continue
 		}
 		k := s.store.known[keyStateOf(h.ch.Key)]
+		if d, ok := s.store.deferred[keyStateOf(h.ch.Key)]; ok && !d.Position.Before(h.ch.Position) {
+			continue // in the retry set
+		}
 		if k.Seen.Before(h.ch.Position) {
 			s.Fatalf("the checkpoint of %v is %v, but %s was seen only up to %v, not %v", st, s.store.checkpoints[st], h.ch.Key, k.Seen, h.ch.Position)
 		}
@@ -347,6 +372,9 @@ func (s *sim) check() {
 func (s *sim) converged() {
 	if !s.caughtUp() {
 		s.Fatalf("not all is dealt with: checkpoints %v, tails %v\n%+v\n%s", s.store.checkpoints, s.log.tails(), s.engine.Stats(), s.lines.text.String())
+	}
+	if len(s.store.deferred) > 0 {
+		s.Fatalf("still aside are %+v\n%+v\n%s", s.store.deferred, s.engine.Stats(), s.lines.text.String())
 	}
 	parked := map[string]cdc.Position{}
 	for _, d := range s.store.parked {
@@ -415,11 +443,14 @@ func (s *sim) run() {
 			o.MaxAttempts = 1000
 			o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20, Floor: 3}
 			o.Begin = s.changes.begin
+			o.Hold, o.Deferred = s.hold, s.aside
 		})
 	}
 	begin()
 	for range 40 + s.draw(80) {
-		switch s.draw(12) {
+		switch s.draw(13) {
+		case 12:
+			s.stick()
 		case 0:
 			s.crash()
 			s.check()
@@ -484,7 +515,7 @@ func (s *sim) run() {
 // TestRandomRuns is the checker over random runs. WALBRIDGE_SIM_RUNS asks for
 // more of them, WALBRIDGE_SIM_SEED for a single one.
 func TestRandomRuns(t *testing.T) {
-	runs, first := 150, uint64(1)
+	runs, first, asides := 150, uint64(1), 0
 	if n, err := strconv.Atoi(os.Getenv("WALBRIDGE_SIM_RUNS")); err == nil {
 		runs = n
 	}
@@ -496,6 +527,7 @@ func TestRandomRuns(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSim(t, seed)
 				defer func() {
+					asides += s.store.asides
 					if t.Failed() {
 						s.engine.kill(errKilled)
 						<-s.ended
@@ -507,5 +539,8 @@ func TestRandomRuns(t *testing.T) {
 		if !ok {
 			return
 		}
+	}
+	if runs > 1 && asides < runs {
+		t.Errorf("in %d runs only %d entries were put aside: that is not tried", runs, asides)
 	}
 }

@@ -26,13 +26,17 @@ type Client struct {
 	about  string // Options.Describe
 	header http.Header
 	limits sinks.Limits
+	folds  bool // Options.IgnoreKeyCase
 	http   *http.Client
 	now    func() time.Time
+	quota  func(sinks.Quota)
 }
 
 var (
-	_ sinks.Target    = (*Client)(nil)
-	_ sinks.Describer = (*Client)(nil)
+	_ sinks.Target      = (*Client)(nil)
+	_ sinks.Collation   = (*Client)(nil)
+	_ sinks.Describer   = (*Client)(nil)
+	_ sinks.QuotaTeller = (*Client)(nil)
 )
 
 // New makes a client. It does not connect.
@@ -43,7 +47,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		url: o.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now,
+		url: o.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now, folds: o.IgnoreKeyCase,
 		limits: sinks.Limits{MaxBatch: o.MaxBatch, MaxInFlight: o.MaxInFlight, Timeout: o.Timeout},
 	}
 	c.header.Set("User-Agent", "walbridge")
@@ -88,6 +92,7 @@ func (c *Client) Deliver(ctx context.Context, b sinks.Batch) ([]sinks.Result, er
 	if err != nil {
 		return nil, c.sendError(err)
 	}
+	c.tellQuota(res.Header)
 	answer, readErr := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err := res.Body.Close(); err != nil && readErr == nil {
 		readErr = err

@@ -79,8 +79,15 @@ type Entry struct {
 	// is when the last did.
 	Together int
 	Failed   time.Time
+	// Deferred tells that a part of it is written in the retry set. That part has no
+	// tokens any more.
+	Deferred bool
+	// Doubt tells that a session before may have handed that part to the target.
+	Doubt bool
 
 	first, last time.Time // when the first and the last change arrived
+	held        time.Time // when the one of its oldest token arrived; zero without tokens
+	bytes       int64     // of its tokens
 	node        *node
 }
 
@@ -88,6 +95,10 @@ func (e *Entry) add(now time.Time, a Arrival) {
 	e.Row = e.Row.Merge(Fold(a.Change))
 	e.Lane = min(e.Lane, a.Lane)
 	e.Tokens = append(e.Tokens, a.Token)
+	e.bytes += int64(a.Token.Size)
+	if e.held.IsZero() {
+		e.held = now
+	}
 	e.Changes++
 	if a.Change.Time.Before(e.Oldest) {
 		e.Oldest = a.Change.Time
@@ -109,6 +120,10 @@ func (e *Entry) onto(newer *Entry) *Entry {
 		out.Oldest = newer.Oldest
 	}
 	out.last = newer.last
+	out.bytes += newer.bytes
+	if out.held.IsZero() {
+		out.held = newer.held
+	}
 	return &out
 }
 
@@ -120,6 +135,9 @@ type node struct {
 	inFlight *Entry
 	// notBefore ends the key's back-off.
 	notBefore time.Time
+	// away tells that what it holds beside the pending entry is in the retry set;
+	// asked that it is being read from there.
+	away, asked bool
 
 	due  time.Time // when it is looked at again, while it waits
 	heap int       // its index in the heap of those that wait, or -1

@@ -132,7 +132,8 @@ function drawTargets(targets, now) {
 
 function drawTarget(nodes, target, now) {
   text(nodes.name, target.name);
-  text(nodes.type, target.type);
+  const quota = format.quota(target);
+  text(nodes.type, quota ? target.type + " · " + quota : target.type);
   const [colour, words] = format.state(target, now);
   look(nodes.state, "pill", colour, words);
   text(nodes.inFlight, format.count(target.in_flight));
@@ -143,8 +144,9 @@ function drawTarget(nodes, target, now) {
   const promised = target.slo_met + target.slo_missed;
   look(nodes.slo, "n", target.slo_missed > 0 ? "warn" : "plain",
     promised > 0 ? format.count(target.slo_met) + " of " + format.count(promised) : format.none);
-  show(nodes.error, Boolean(target.last_error));
-  text(nodes.error, target.last_error ? "Last error: " + target.last_error : "");
+  const error = target.why || (target.last_error ? "Last error: " + target.last_error : "");
+  show(nodes.error, Boolean(error));
+  text(nodes.error, error);
   target.lanes.forEach((lane, i) => {
     const values = [
       lane.name,
