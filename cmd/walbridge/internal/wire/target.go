@@ -87,7 +87,7 @@ func newClient(cfg config.Target) (*httpapi.Client, error) {
 		headers[h.Name] = httpapi.Secret(h.Value.Reveal())
 	}
 	return httpapi.New(httpapi.Options{URL: cfg.URL.Reveal(), Describe: cfg.Describe.Reveal(), Headers: headers, Timeout: cfg.Timeout,
-		MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight})
+		MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight, IgnoreKeyCase: cfg.KeyCase == config.KeyCaseInsensitive})
 }
 
 // floor says of how many batches a lane gets one, of a share in per cent.
