@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
+	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks/queue"
 )
 
@@ -97,6 +99,11 @@ func (k *Keeper) call(ctx context.Context) (ask, reply, error) {
 			return q, r, nil
 		}
 		former = have
+		if try > 1 { // others are at it too: not all at once
+			if err := cdc.Sleep(ctx, rand.N(time.Duration(try)*time.Millisecond)); err != nil {
+				return q, reply{}, err
+			}
+		}
 	}
 	return q, reply{}, errBusy
 }
@@ -131,7 +138,8 @@ func (k *Keeper) called(q ask, r reply, err error) {
 			k.pool = append(k.pool, Permit{Lowest: r.lowest, generation: r.generation, hour: r.hour})
 		}
 	} else if q.want > 0 && !r.free {
-		wait := min(max(r.again, time.Millisecond), lookEvery)
+		wait := min(max(r.again, askEvery), lookEvery)
+		wait += rand.N(wait/4 + 1)            // so that workers do not come together
 		for l := q.lane; l < laneCount; l++ { // less urgent ones get nothing either
 			k.notBefore[l] = now.Add(wait)
 		}

@@ -22,6 +22,9 @@ const (
 	mostGrant = 64
 	// lookEvery bounds the wait for what others may change: a rate, a budget.
 	lookEvery = 15 * time.Second
+	// askEvery is how soon it is asked again at the earliest, where there was nothing: at a
+	// high rate it is some requests by then, in one call.
+	askEvery = 15 * time.Millisecond
 )
 
 // Permit is the right to make one request.
@@ -251,6 +254,9 @@ func (k *Keeper) Wait(ctx context.Context, lane queue.Lane) (Permit, error) {
 	ch, end := k.Watch()
 	defer end()
 	for {
+		if err := ctx.Err(); err != nil {
+			return Permit{}, err
+		}
 		if p, ok := k.Take(lane); ok {
 			return p, nil
 		}
