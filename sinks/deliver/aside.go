@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
 )
@@ -46,7 +47,12 @@ func (s *session) openDeferred(p *part) error {
 			s.e.log.once("deferred "+k.Mapping, "entries of a mapping that is not there any more wait aside; walbridge target forget takes them away", "mapping", k.Mapping)
 			return
 		}
-		s.queue.Away(k, d.Due)
+		s.queue.Away(k, d.Due, d.Waiting)
+		parents := make([]queue.Key, len(d.Parents))
+		for i, p := range d.Parents {
+			parents[i] = queue.Key(p)
+		}
+		s.family.wait(k, parents)
 	})
 	if err != nil {
 		return fmt.Errorf("open partition %d: %w", p.n, err)
@@ -76,7 +82,6 @@ func (s *session) roomAside() int { return max(1, s.e.o.Deferred/s.e.o.Partition
 // putAside takes out what holds the log for too long, to be written in the retry set.
 func (s *session) putAside(now time.Time, soon func(time.Time)) {
 	if s.holding || s.queue.Counts().Pending == 0 {
-		s.fullAside = false
 		return
 	}
 	if now.Before(s.asideFrom) {
@@ -84,13 +89,17 @@ func (s *session) putAside(now time.Time, soon func(time.Time)) {
 		return
 	}
 	step := min(s.e.o.Hold/8, time.Second)
-	s.asideFrom, s.fullAside = now.Add(step), false
+	s.asideFrom = now.Add(step)
 	limits := s.e.o.Limits
 	over := s.queue.Overdue(now, queue.Patience{
 		Hold: s.e.o.Hold, Entries: max(1, limits.Entries/asideShare), Bytes: max(1, limits.Bytes/asideShare), Least: step, Most: asideAtOnce,
 	}, s.mayAside)
 	for _, e := range over {
-		s.aside(now, e)
+		due := time.Time{}
+		if s.queue.Waits(e.Key) {
+			due = s.queue.Due(e.Key)
+		}
+		s.aside(now, e, due, nil)
 	}
 	if len(over) == asideAtOnce {
 		s.asideFrom = now
@@ -108,21 +117,27 @@ func (s *session) mayAside(e *queue.Entry) bool {
 		p.deferring++
 		return true
 	}
-	s.fullAside = true
 	s.e.log.once("deferred full", "no more entries can be put aside: keys that are refused hold the checkpoint now; see delivery.deferred.count",
 		"partition", p.n, "count", s.roomAside())
 	return false
 }
 
-// aside puts an entry on its way into the retry set.
-func (s *session) aside(now time.Time, e *queue.Entry) {
+// aside puts an entry on its way into the retry set. wait, if not zero, is until when it
+// waits for other records; dead, if not nil, is its dead letter.
+func (s *session) aside(now time.Time, e *queue.Entry, wait time.Time, dead *deadletter.Letter) {
 	p := s.parts[e.Partition]
 	was := p.deferred[e.Key]
 	if was == nil {
 		was = &deferred{first: now}
 	}
 	e.Doubt = e.Doubt || p.inDoubt(e.Tokens)
-	d := state.Deferred{Key: state.Key(e.Key), Position: e.Row.Position(), Due: s.queue.Due(e.Key), First: was.first, Upto: map[string]cdc.Position{}}
+	d := state.Deferred{Key: state.Key(e.Key), Position: e.Row.Position(), First: was.first, Upto: map[string]cdc.Position{}}
+	if d.Due, d.Waiting = s.queue.Due(e.Key), !wait.IsZero(); d.Waiting && d.Due.Before(wait) {
+		d.Due = wait
+	}
+	for _, parent := range s.family.parents[e.Key] {
+		d.Parents = append(d.Parents, state.Key(parent))
+	}
 	for i, lane := range cdc.Lanes() {
 		at := was.upto[i]
 		for _, t := range e.Tokens {
@@ -139,7 +154,7 @@ func (s *session) aside(now time.Time, e *queue.Entry) {
 		s.cancel(err)
 		return
 	}
-	p.settled = append(p.settled, settled{entry: e, aside: &d})
+	p.settled = append(p.settled, settled{entry: e, aside: &d, wait: wait, dead: dead})
 }
 
 // noteAside takes what a commit did to the retry set.

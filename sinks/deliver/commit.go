@@ -22,6 +22,7 @@ type settled struct {
 	// aside, if not nil, is the entry as it is put aside: it is not settled at all. stale
 	// has nothing written of it, but that it is aside no more.
 	aside *state.Deferred
+	wait  time.Time // of what is aside: until when it waits for other records
 	stale bool
 }
 
@@ -135,7 +136,12 @@ func (d *commitDone) apply(s *session, now time.Time) {
 	}
 	outcomes := make([]queue.Outcome, len(d.entries))
 	for i := range d.entries {
-		outcomes[i] = queue.Outcome{Entry: d.entries[i].entry, Until: d.entries[i].hold, Away: d.entries[i].aside != nil}
+		outcomes[i] = queue.Outcome{Entry: d.entries[i].entry, Until: d.entries[i].hold, Away: d.entries[i].aside != nil, Wait: d.entries[i].wait}
 	}
 	s.e.stats.released.Add(uint64(len(s.queue.Done(now, outcomes))))
+	for i := range d.entries {
+		if e := &d.entries[i]; there(&e.write) {
+			s.wakeChildren(now, e.entry.Key)
+		}
+	}
 }

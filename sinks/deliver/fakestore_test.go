@@ -23,6 +23,7 @@ type fakeStore struct {
 	owner       int // the token that holds the lease, or 0
 	expires     time.Time
 	known       map[state.Key]state.Known
+	place       map[state.Key]int   // their partitions
 	dead        []deadletter.Letter // all that ever were
 	parked      map[state.Key]deadletter.Letter
 	deferred    map[state.Key]state.Deferred
@@ -45,7 +46,7 @@ const fakeTTL = 10 * time.Second
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		known: map[state.Key]state.Known{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
+		known: map[state.Key]state.Known{}, place: map[state.Key]int{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
 		fault: func(string) (error, error) { return nil, nil },
 	}
 }
@@ -149,7 +150,7 @@ func (c *fakeClaim) Load(_ context.Context, places []state.Place) (out []state.L
 	err = c.s.do("load", 0, func() error {
 		for _, p := range places {
 			l := state.Loaded{}
-			if k, ok := c.s.known[p.Key]; ok {
+			if k, ok := c.s.known[p.Key]; ok && c.s.place[p.Key] == p.Partition {
 				l.Known, l.Text = k, k.String()
 			}
 			out = append(out, l)
@@ -215,6 +216,7 @@ func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) e
 			}
 		}
 		for _, w := range in.Writes {
+			c.s.place[w.Key] = partition
 			c.s.write("prepare", w)
 		}
 		return nil
@@ -232,6 +234,7 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		}
 		c.s.last[partition] = this
 		for _, k := range w.Writes {
+			c.s.place[k.Key] = partition
 			c.s.write("commit", k)
 			if _, ok := c.s.parked[k.Key]; ok {
 				if slices.ContainsFunc(w.Dead, func(l deadletter.Letter) bool { return l.Mapping == k.Key.Mapping && l.Key == k.Key.Source }) {
@@ -244,6 +247,9 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		}
 		c.s.dead = append(c.s.dead, w.Dead...)
 		for _, l := range w.Dead {
+			if _, ok := c.s.parked[state.Key{Mapping: l.Mapping, Source: l.Key}]; ok {
+				c.s.totals[partition].Replaced++ // beside one that waits aside no state is written
+			}
 			c.s.parked[state.Key{Mapping: l.Mapping, Source: l.Key}] = l
 		}
 		for _, d := range w.Deferred {

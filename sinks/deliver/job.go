@@ -86,6 +86,12 @@ type item struct {
 	counted bool               // if again: on account of the record
 	// together tells that a batch failed as a whole with it.
 	together bool
+	// missing are the records it refers to that the target does not have; looked is when
+	// that was found for the first time, wait until when it waits for them, orphan that it
+	// was refused for want of one.
+	missing      []queue.Key
+	looked, wait time.Time
+	orphan       bool
 	// hold is until when a request of no known outcome may still be carried out:
 	// no other state of the key goes out before (I4).
 	hold time.Time
@@ -145,7 +151,7 @@ func (j *job) run(ctx context.Context) {
 
 // deliver notes what is about to be sent, and sends it.
 func (j *job) deliver(ctx context.Context, items []*item) {
-	if len(items) > 0 && j.prepare(ctx, items) {
+	if items = j.await(ctx, items); len(items) > 0 && j.prepare(ctx, items) {
 		j.send(ctx, items)
 	}
 }
@@ -265,9 +271,15 @@ func (j *job) apply(s *session, now time.Time) {
 			if it.hold.After(until) {
 				until = it.hold
 			}
-			outcomes = append(outcomes, queue.Outcome{Entry: it.entry, Again: true, Until: until, Counted: it.counted, Together: it.together})
+			if !it.wait.IsZero() {
+				s.family.wait(it.entry.Key, it.missing)
+			}
+			outcomes = append(outcomes, queue.Outcome{Entry: it.entry, Again: true, Until: until, Wait: it.wait, Looked: it.looked, Counted: it.counted, Together: it.together})
 		default:
 			s.count(it)
+			if s.keepOrphan(now, it) {
+				continue
+			}
 			p := s.parts[it.entry.Partition]
 			p.settled = append(p.settled, settled{entry: it.entry, write: it.write, dead: it.dead, hold: it.hold})
 		}

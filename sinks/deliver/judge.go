@@ -66,6 +66,8 @@ func (j *job) judge(now time.Time, it *item, r sinks.Result) {
 	case errors.As(r.Err, &una), errors.As(r.Err, &mis), errors.As(r.Err, &pau):
 		it.fate = again
 		j.stop(haltOf(r.Err))
+	case it.forParent(r.Err):
+		j.orphaned(now, it, r.Err)
 	case errors.As(r.Err, &rej):
 		j.park(now, it, sinks.Code(r.Err), r.Err)
 	default:

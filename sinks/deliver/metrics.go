@@ -65,6 +65,7 @@ func newCollector(target string, e *Engine) *collector {
 		{dropped(LossFull), func(s *Stats) uint64 { return s.DroppedFull }},
 		{dropped(LossOld), func(s *Stats) uint64 { return s.DroppedOld }},
 		{desc("entries_deferred_total", "Entries of keys in back-off that were put aside, so that they do not hold the checkpoint."), func(s *Stats) uint64 { return s.Aside }},
+		{desc("records_awaiting_parent_total", "Records held back since one that they refer to was not there."), func(s *Stats) uint64 { return s.Awaited }},
 		{desc("records_filtered_total", "Records that the mapping did not want sent."), func(s *Stats) uint64 { return s.Filtered }},
 		{desc("records_stale_total", "Records dropped because newer ones were dealt with."), func(s *Stats) uint64 { return s.Stale }},
 		{desc("truncates_total", "Truncations of mapped tables, counted in each partition."), func(s *Stats) uint64 { return s.Truncates }},
@@ -79,7 +80,8 @@ func newCollector(target string, e *Engine) *collector {
 			}
 			return max(0, time.Since(s.DeferredSince).Seconds())
 		}},
-		{desc("deferred_full", "1 if there is no room to put more aside: keys in back-off hold the checkpoint."), func(s *Stats) float64 { return number(s.DeferredFull) }},
+		{desc("deferred_full", "1 if some partition has no room to put more aside: further keys in back-off hold the checkpoint."), func(s *Stats) float64 { return number(s.DeferredFull) }},
+		{desc("waiting_for_parent", "Records that wait for one which they refer to."), func(s *Stats) float64 { return float64(s.Waiting) }},
 		{desc("keys_pending", "Keys that wait to be sent."), func(s *Stats) float64 { return float64(s.Pending) }},
 		{desc("keys_in_flight", "Keys being sent."), func(s *Stats) float64 { return float64(s.InFlight) }},
 		{desc("paused_seconds", "How much longer the target is paused."), func(s *Stats) float64 { return max(0, time.Until(s.PausedUntil).Seconds()) }},

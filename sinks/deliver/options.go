@@ -89,6 +89,8 @@ type Options struct {
 	// evenly by the partitions; 10,000 if zero.
 	Hold     time.Duration
 	Deferred int
+	// ParentWait is how long a record waits for one that it refers to; 30 s if zero.
+	ParentWait time.Duration
 	// DrainTimeout bounds the wait for requests under way at a stop; 10 s if zero.
 	DrainTimeout time.Duration
 	// CheckpointEvery is how long a checkpoint waits when there is no state to
@@ -114,6 +116,7 @@ func (o *Options) defaults() {
 		o.Limits.Bytes = 32 << 20
 	}
 	set(&o.Hold, 2*time.Minute)
+	set(&o.ParentWait, 30*time.Second)
 	if o.Deferred <= 0 {
 		o.Deferred = 10_000
 	}

@@ -56,10 +56,9 @@ type session struct {
 	mappingFaults map[string]int
 	probe         *job // while the target is probed
 	told          bool // how the target is
-	// asideFrom is before when it is not looked for what is to be put aside; fullAside
-	// tells that there was no room for it then.
+	// asideFrom is before when it is not looked for what is to be put aside.
 	asideFrom time.Time
-	fullAside bool
+	family    family
 
 	// mu covers noted: up to where it is written that entries may be handed to
 	// the target.
@@ -110,7 +109,7 @@ func newSession(e *Engine, c claim, claimed time.Time) *session {
 	s := &session{
 		e: e, claim: c, claimed: claimed, limits: e.o.Target.Limits(), faults: e.faults,
 		events: make(chan event, 16), queue: queue.New(e.o.Limits),
-		noted: make([][laneCount]cdc.Position, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, meanSize: meanSizeFirst,
+		noted: make([][laneCount]cdc.Position, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, family: newFamily(), meanSize: meanSizeFirst,
 	}
 	s.queue.Pause(e.pausedUntil)
 	for _, m := range e.o.Mappers {
@@ -329,6 +328,7 @@ func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
 		s.dispatch(now, soon)
 		s.putAside(now, soon)
 		s.bringBack(now)
+		s.lookForParents(now, soon)
 	}
 	busy := s.senders > 0
 	for _, p := range s.parts {
@@ -365,6 +365,7 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 		s.hired(b.Lane, 1)
 		j := &job{s: s, lane: b.Lane, permit: permit, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
 		for _, e := range b.Entries {
+			s.family.forget(e.Key)
 			j.items = append(j.items, &item{entry: e, doubt: e.Doubt || s.parts[e.Partition].inDoubt(e.Tokens)})
 			if _, ok := j.read[e.Partition]; !ok {
 				j.read[e.Partition] = s.parts[e.Partition].readTo()

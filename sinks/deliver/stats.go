@@ -36,11 +36,15 @@ type Stats struct {
 	DroppedFull, DroppedOld uint64
 	// Deferred is how many entries wait aside now, DeferredSince when the first of them
 	// was put there, zero if there is none; Aside counts how often one was. DeferredFull tells that
-	// there is no room for more.
+	// some partition has no room for more.
 	Deferred      int
 	DeferredSince time.Time
 	Aside         uint64
 	DeferredFull  bool
+	// Awaited counts how often a record was held back since one that it refers to was not
+	// there, Waiting is how many are now.
+	Awaited uint64
+	Waiting int
 	// Truncates counts truncations of mapped tables, once for each partition; Swept the
 	// records that were looked for because of one, or of a generation.
 	Truncates, Swept uint64
@@ -109,6 +113,7 @@ type gauges struct {
 	deferred          int
 	deferredSince     time.Time
 	deferredFull      bool
+	waiting           int
 	open              [laneCount]int
 	oldest            [laneCount]time.Time
 	read              [laneCount]cdc.Position
@@ -116,10 +121,11 @@ type gauges struct {
 
 func (s *session) gauges(condition Condition) gauges {
 	c := s.queue.Counts()
-	g := gauges{condition: condition, pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true, deferredFull: s.fullAside}
+	g := gauges{condition: condition, pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true, waiting: len(s.family.parents)}
 	for _, p := range s.parts {
 		g.dead += p.dead.Parked
 		g.deferred += len(p.deferred)
+		g.deferredFull = g.deferredFull || len(p.deferred) >= s.roomAside()
 		if at := p.oldestAside; !at.IsZero() && (g.deferredSince.IsZero() || at.Before(g.deferredSince)) {
 			g.deferredSince = at
 		}
@@ -139,7 +145,7 @@ func (s *session) gauges(condition Condition) gauges {
 type counters struct {
 	read, released, delivered, folded, requests, retries,
 	throttles, parked, filtered, stale, truncates, swept,
-	resolved, replaced, discarded, full, old, deferred atomic.Uint64
+	resolved, replaced, discarded, full, old, deferred, awaited atomic.Uint64
 	foldedIn [laneCount]atomic.Uint64
 }
 
@@ -237,7 +243,7 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(), Swept: c.swept.Load(),
 		DeadLetters: r.gauges.dead, Resolved: c.resolved.Load(), Replaced: c.replaced.Load(), Discarded: c.discarded.Load(),
 		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
-		Deferred: r.gauges.deferred, DeferredSince: r.gauges.deferredSince, Aside: c.deferred.Load(), DeferredFull: r.gauges.deferredFull,
+		Deferred: r.gauges.deferred, DeferredSince: r.gauges.deferredSince, Aside: c.deferred.Load(), DeferredFull: r.gauges.deferredFull, Awaited: c.awaited.Load(), Waiting: r.gauges.waiting,
 		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
 		PausedUntil: r.gauges.pausedUntil, Condition: r.gauges.condition, LastError: r.err, LastErrorAt: r.errAt,
 	}
@@ -297,6 +303,7 @@ func (e *Engine) Window() Stats {
 	now.DroppedFull -= was.DroppedFull
 	now.DroppedOld -= was.DroppedOld
 	now.Aside -= was.Aside
+	now.Awaited -= was.Awaited
 	now.Truncates -= was.Truncates
 	now.Swept -= was.Swept
 	now.SLO = slices.Clone(now.SLO) // the other is kept

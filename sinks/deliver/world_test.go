@@ -125,8 +125,13 @@ func (w *world) crash() {
 
 // put appends a change of a row with these columns, written as "a=1 note=?".
 func (w *world) put(lane string, id int, columns string) cdc.Position {
+	return w.putIn(deals, lane, id, columns)
+}
+
+// putIn is put for a row of a table.
+func (w *world) putIn(table cdc.Table, lane string, id int, columns string) cdc.Position {
 	w.last++
-	ch := cdc.Change{Position: at(w.last), Op: cdc.OpUpdate, Table: deals, Key: keyOf(id), Time: time.Now(), XID: uint64(w.last)}
+	ch := cdc.Change{Position: at(w.last), Op: cdc.OpUpdate, Table: table, Key: keyOf(id), Time: time.Now(), XID: uint64(w.last)}
 	row := []string{fmt.Sprintf(`"id":%d`, id)}
 	for _, c := range strings.Fields(columns) {
 		name, v, _ := strings.Cut(c, "=")

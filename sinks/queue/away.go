@@ -56,7 +56,7 @@ func (q *Queue) Overdue(now time.Time, p Patience, may func(*Entry) bool) []*Ent
 func (n *node) overdue(now time.Time, p *Patience) bool {
 	e := n.pending
 	switch {
-	case e == nil || n.waiting || now.Before(n.group.paused) || n.notBefore.Sub(now) < p.Least:
+	case e == nil || n.waiting || now.Before(n.group.paused) || n.until().Sub(now) < p.Least:
 		return false
 	case len(e.Tokens) == 0:
 		return true // it takes up memory only
@@ -68,7 +68,7 @@ func (n *node) overdue(now time.Time, p *Patience) bool {
 func (q *Queue) leave(n *node) {
 	n.away = true
 	q.away++
-	n.due = n.notBefore
+	n.due = n.until()
 	heap.Push(&q.timers, n)
 }
 
@@ -90,8 +90,12 @@ func (q *Queue) backDue(now time.Time, n *node) {
 // Away makes a key known that is in the retry set, as a session before left it. It must
 // be before the first change of the key is added. What comes of the key meanwhile waits
 // until it is restored.
-func (q *Queue) Away(k Key, due time.Time) {
+// waits tells that it waits for something else, so that Wake ends it.
+func (q *Queue) Away(k Key, due time.Time, waits bool) {
 	n := &node{key: k, group: q.byName[k.Mapping], heap: -1, notBefore: due}
+	if waits {
+		n.notBefore, n.waitUntil = time.Time{}, due
+	}
 	q.nodes[k] = n
 	q.leave(n)
 }
@@ -113,8 +117,8 @@ func (q *Queue) Coming(now time.Time, most int) (out []Key) {
 	return out
 }
 
-// Due is the end of the back-off of a key that is in the queue.
-func (q *Queue) Due(k Key) time.Time { return q.nodes[k].notBefore }
+// Due is the end of the back-off and of the wait of a key that is in the queue.
+func (q *Queue) Due(k Key) time.Time { return q.nodes[k].until() }
 
 // Later puts off a key that Coming gave, and that could not be read.
 func (q *Queue) Later(k Key, until time.Time) {

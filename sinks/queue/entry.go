@@ -84,6 +84,12 @@ type Entry struct {
 	Deferred bool
 	// Doubt tells that a session before may have handed that part to the target.
 	Doubt bool
+	// Looked is when it was found for the first time that a record it refers to is not
+	// there; zero if it was not. Tried is the Position at which it was sent without, and
+	// refused, TriedAt when; zero if it was not.
+	Looked  time.Time
+	Tried   cdc.Position
+	TriedAt time.Time
 
 	first, last time.Time // when the first and the last change arrived
 	held        time.Time // when the one of its oldest token arrived; zero without tokens
@@ -135,6 +141,8 @@ type node struct {
 	inFlight *Entry
 	// notBefore ends the key's back-off.
 	notBefore time.Time
+	// waitUntil ends its wait for something else, which Wake may end before.
+	waitUntil time.Time
 	// away tells that what it holds beside the pending entry is in the retry set;
 	// asked that it is being read from there.
 	away, asked bool

@@ -37,6 +37,7 @@ type modelKey struct {
 	first, last     time.Time
 	flightFirst     time.Time
 	notBefore       time.Time
+	waitUntil       time.Time
 	full            bool // a batch was full while it was pending, or it was due
 	attempts        int
 
@@ -61,8 +62,8 @@ func (m *model) due(k Key) time.Time {
 	if s.full {
 		at = s.last
 	}
-	if s.notBefore.After(at) {
-		at = s.notBefore
+	if s.until().After(at) {
+		at = s.until()
 	}
 	return at
 }
@@ -71,7 +72,7 @@ func (m *model) due(k Key) time.Time {
 // back-off.
 func (m *model) idle(mapping string) (out []*modelKey) {
 	for k, s := range m.keys {
-		if k.Mapping == mapping && s.pending != nil && s.flight == nil && s.away == nil && !s.notBefore.After(m.now) {
+		if k.Mapping == mapping && s.pending != nil && s.flight == nil && s.away == nil && !s.until().After(m.now) {
 			out = append(out, s)
 		}
 	}
@@ -110,6 +111,7 @@ func (m *model) add(t *rapid.T, q *Queue) {
 		s.first = m.now
 	}
 	s.last = m.now
+	s.hurry(m.now)
 	s.pending = append(s.pending, modelChange{ch: ch, mark: mark, at: m.now})
 	m.noteFull()
 }
@@ -237,6 +239,9 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	o := Outcome{Entry: e, Again: rapid.Bool().Draw(t, "again")}
 	if o.Again {
 		o.Counted = rapid.Bool().Draw(t, "counted")
+		if rapid.Bool().Draw(t, "waits") {
+			o.Wait = m.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "for")) * time.Second)
+		}
 		o.Until = m.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "wait")) * time.Second)
 	}
 	released := q.Done(m.now, []Outcome{o})
@@ -245,7 +250,7 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	}
 	if !o.Again {
 		m.releasedOnce(t, s.flight, released)
-		s.flight, s.attempts = nil, 0
+		s.flight, s.attempts, s.waitUntil = nil, 0, time.Time{}
 		if s.pending != nil && !m.due(e.Key).After(m.now) {
 			s.full = true
 		}
@@ -255,8 +260,10 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	if len(released) != 0 {
 		t.Fatal("a retry released tokens")
 	}
-	if s.pending == nil {
+	if s.waitUntil = o.Wait; s.pending == nil {
 		s.last = e.last
+	} else {
+		s.hurry(m.now)
 	}
 	s.first = s.flightFirst
 	s.pending, s.flight = append(s.flight, s.pending...), nil
@@ -288,9 +295,9 @@ func (m *model) check(t *rapid.T, q *Queue) {
 			want.Entries[m.lane[c.mark]]++
 			want.Bytes[m.lane[c.mark]]++
 		}
-		if s.away != nil && !s.coming && (s.notBefore.After(m.now) || m.now.Before(m.paused)) && !slices.Contains(m.asked, k) { // once due it is Coming
-			if at, ok := q.Next(m.now, Bulk); !ok || at.After(s.notBefore) && at.After(m.now) && at.After(m.paused) {
-				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, s.notBefore)
+		if s.away != nil && !s.coming && (s.until().After(m.now) || m.now.Before(m.paused)) && !slices.Contains(m.asked, k) { // once due it is Coming
+			if at, ok := q.Next(m.now, Bulk); !ok || at.After(s.until()) && at.After(m.now) && at.After(m.paused) {
+				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, s.until())
 			}
 		}
 		if s.pending != nil && s.flight == nil && s.away == nil {
@@ -326,6 +333,7 @@ func TestQueueModel(t *testing.T) {
 			"add2":    func(t *rapid.T) { m.add(t, q) },
 			"take":    func(t *rapid.T) { m.take(t, q) },
 			"done":    func(t *rapid.T) { m.done(t, q) },
+			"wake":    func(t *rapid.T) { m.wake(t, q) },
 			"defer":   func(t *rapid.T) { m.overdue(t, q) },
 			"coming":  func(t *rapid.T) { m.come(t, q) },
 			"restore": func(t *rapid.T) { m.restore(t, q) },

@@ -31,15 +31,37 @@ func (m *model) promoted() {
 		if s.pending != nil && s.flight == nil && s.away == nil && !m.due(k).After(m.now) {
 			s.full = true
 		}
-		if s.away != nil && !slices.Contains(m.asked, k) && !s.notBefore.After(m.now) && !m.now.Before(m.paused) && !m.now.Before(m.pausedGroup[k.Mapping]) {
+		if s.away != nil && !slices.Contains(m.asked, k) && !s.until().After(m.now) && !m.now.Before(m.paused) && !m.now.Before(m.pausedGroup[k.Mapping]) {
 			s.coming = true
 		}
 	}
 }
 
+func (s *modelKey) until() time.Time {
+	if s.waitUntil.After(s.notBefore) {
+		return s.waitUntil
+	}
+	return s.notBefore
+}
+
+// hurry is what a new change does to a wait.
+func (s *modelKey) hurry(now time.Time) {
+	if at := now.Add(lookAgain); s.waitUntil.After(at) {
+		s.waitUntil = at
+	}
+}
+
+func (m *model) wake(t *rapid.T, q *Queue) {
+	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "key")}
+	q.Wake(m.now, k)
+	if s := m.keys[k]; s != nil && s.waitUntil.After(m.now) {
+		s.waitUntil = m.now
+	}
+}
+
 // over tells whether a key is to be put away, or to be read again to be so.
 func (m *model) over(k Key, s *modelKey) bool {
-	if s.pending == nil || s.flight != nil || s.coming || m.now.Before(m.pausedGroup[k.Mapping]) || s.notBefore.Sub(m.now) < patience.Least {
+	if s.pending == nil || s.flight != nil || s.coming || m.now.Before(m.pausedGroup[k.Mapping]) || s.until().Sub(m.now) < patience.Least {
 		return false
 	}
 	n, oldest := 0, m.now
@@ -94,7 +116,11 @@ func (m *model) leave(t *rapid.T, q *Queue, e *Entry) {
 		t.Fatal(err)
 	}
 	m.stored[e.Key] = text
-	released := q.Done(m.now, []Outcome{{Entry: e, Away: true}})
+	o := Outcome{Entry: e, Away: true}
+	if rapid.Bool().Draw(t, "waits") {
+		o.Wait = m.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "for")) * time.Second)
+	}
+	released := q.Done(m.now, []Outcome{o})
 	for _, tok := range released {
 		m.tokens[tok.Mark]++
 	}
@@ -104,6 +130,9 @@ func (m *model) leave(t *rapid.T, q *Queue, e *Entry) {
 		s.flight[i].released = true
 	}
 	s.away, s.flight, s.deferring = s.flight, nil, false
+	if s.waitUntil = o.Wait; s.pending != nil {
+		s.hurry(m.now)
+	}
 	m.noteFull()
 }
 

@@ -76,6 +76,10 @@ type Outcome struct {
 	// Away says that the entry is written in the retry set: its tokens are released, and
 	// it comes back by Coming and Restore.
 	Away bool
+	// Wait is until when an entry that is put back, or away, waits for something else than
+	// its back-off, unless Wake is called before, or a new change comes; zero if it does not.
+	// Looked is Entry.Looked from now on, if not zero.
+	Wait, Looked time.Time
 	// Counted says that the try is held against the entry.
 	Counted bool
 	// Together says that its whole batch failed.
@@ -108,6 +112,7 @@ func (q *Queue) Add(now time.Time, a Arrival) {
 	if n.pending != nil {
 		before := n.pending.Lane
 		n.pending.add(now, a)
+		q.wakeAt(n, now.Add(lookAgain))
 		if n.ready && n.pending.Lane != before {
 			n.group.ready[before].remove(n)
 			q.makeReady(n)
@@ -120,6 +125,7 @@ func (q *Queue) Add(now time.Time, a Arrival) {
 		Tokens: []Token{a.Token}, Changes: 1, Oldest: a.Change.Time,
 		first: now, last: now, held: now, bytes: int64(a.Token.Size), node: n,
 	}
+	q.wakeAt(n, now.Add(lookAgain))
 	if n.inFlight == nil && !n.away {
 		q.stopWaiting(n) // it may rest
 		q.schedule(now, n)
@@ -150,8 +156,8 @@ func (q *Queue) Readable(l Lane) bool { return !q.held[l].full }
 
 // schedule puts a node with a pending entry, not in flight, where it belongs.
 func (q *Queue) schedule(now time.Time, n *node) {
-	if n.notBefore.After(now) { // looked at again when the back-off is over
-		n.due = n.notBefore
+	if n.until().After(now) { // looked at again when the back-off is over
+		n.due = n.until()
 		heap.Push(&q.timers, n)
 		return
 	}
@@ -239,11 +245,17 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 		if o.Entry.Deferred && !o.Again {
 			n.group.back--
 		}
+		if n.waitUntil = o.Wait; n.pending != nil {
+			q.wakeAt(n, now.Add(lookAgain))
+		}
 		if o.Again {
 			if n.pending == nil {
 				q.pending++
 			}
 			n.pending = o.Entry.onto(n.pending)
+			if !o.Looked.IsZero() {
+				n.pending.Looked = o.Looked
+			}
 			if o.Counted {
 				n.pending.Attempts++
 			}

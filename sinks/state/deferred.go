@@ -22,6 +22,10 @@ type Deferred struct {
 	Upto map[string]cdc.Position
 	// Due is when it is tried again, First when it was put aside the first time.
 	Due, First time.Time
+	// Waiting tells that it waits for other records, which are Parents as far as they are
+	// known.
+	Waiting bool
+	Parents []Key
 	// Entry is the entry as package queue encodes it; empty says that there is none any
 	// more.
 	Entry json.RawMessage
@@ -35,6 +39,8 @@ type deferredHead struct {
 	Upto     map[string]cdc.Position `json:"upto"`
 	Due      int64                   `json:"due"`   // in microseconds since 1970
 	First    int64                   `json:"first"` // likewise
+	Waiting  bool                    `json:"waiting,omitempty"`
+	Parents  []Key                   `json:"parents,omitempty"`
 }
 
 // text gives the form that is stored: a JSON object of what is needed of all of them, a
@@ -43,7 +49,7 @@ func (d *Deferred) text() (string, error) {
 	if len(d.Entry) == 0 {
 		return "", nil
 	}
-	head, err := json.Marshal(deferredHead{d.Position, d.Upto, d.Due.UnixMicro(), d.First.UnixMicro()})
+	head, err := json.Marshal(deferredHead{d.Position, d.Upto, d.Due.UnixMicro(), d.First.UnixMicro(), d.Waiting, d.Parents})
 	if err != nil {
 		return "", fmt.Errorf("encode deferred entry at %s: %w", d.Position, err)
 	}
@@ -59,6 +65,7 @@ func parseDeferred(k Key, text string) Deferred {
 		return d
 	}
 	d.Position, d.Upto, d.Entry = h.Position, h.Upto, json.RawMessage(entry)
+	d.Waiting, d.Parents = h.Waiting, h.Parents
 	d.Due, d.First = time.UnixMicro(h.Due), time.UnixMicro(h.First)
 	return d
 }

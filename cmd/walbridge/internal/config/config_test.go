@@ -63,6 +63,7 @@ var badFiles = map[string]string{
 	"errors-type":            `8:13: targets.crm.errors: want a list of rules, not a section of keys; write {code: UNABLE_TO_LOCK_ROW, then: retry, after: 2s} as one of a list`,
 	"dead-letters-age":       `6:32: delivery.dead_letters.age: out of range "1s"; write a duration from 1m0s to 87600h0m0s`,
 	"deferred-count":         `6:30: delivery.deferred.count: out of range "0"; write a number from 1 to 1000000`,
+	"parents-wait":           `6:28: delivery.parents.wait: out of range "0s"; write a duration from 1ms to 24h0m0s`,
 	"hold":                   `6:18: delivery.hold: out of range "10ms"; write a duration from 1s to 1h0m0s`,
 	"dead-letters-count":     `6:34: delivery.dead_letters.count: out of range "0"; write a number from 1 to 10000000`,
 	"empty":                  `1:1: the file is empty; a configuration needs postgres, redis, mappings and targets`,
@@ -193,7 +194,7 @@ func TestFullFile(t *testing.T) {
 			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4, Rate: Rate{BulkFloor: 5},
 				Retry: Retry{Attempts: 20, Initial: 500 * time.Millisecond, Max: time.Minute}},
 		},
-		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Floor: 5, Shutdown: 5 * time.Second, DeadLetters: DeadLetters{Count: 700, Age: 48 * time.Hour}, Hold: 30 * time.Second, Deferred: Deferred{Count: 500}},
+		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Floor: 5, Shutdown: 5 * time.Second, DeadLetters: DeadLetters{Count: 700, Age: 48 * time.Hour}, Hold: 30 * time.Second, Deferred: Deferred{Count: 500}, Parents: Parents{Wait: 5 * time.Second}},
 		Log:      Log{Level: "debug", Format: "json"},
 		Dir:      "testdata",
 	}

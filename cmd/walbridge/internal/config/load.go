@@ -158,7 +158,7 @@ func (l *loader) headers(n *yamldoc.Node, t *Target) {
 }
 
 func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
-	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters", "hold", "deferred")
+	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters", "hold", "deferred", "parents")
 	s.Duration("lease", &d.Lease)
 	s.Int("queue_entries", &d.QueueEntries)
 	s.Duration("shutdown", &d.Shutdown)
@@ -169,6 +169,7 @@ func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
 	dead.Duration("age", &d.DeadLetters.Age)
 	s.Duration("hold", &d.Hold)
 	l.doc.Section(s.Node("deferred"), "count").Int("count", &d.Deferred.Count)
+	l.doc.Section(s.Node("parents"), "wait").Duration("wait", &d.Parents.Wait)
 }
 
 // size reads a number of bytes.

@@ -30,6 +30,7 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 		"delivery: {%}":                   {"delivery"},
 		"delivery: {dead_letters: {%}}":   {"delivery", "dead_letters"},
 		"delivery: {deferred: {%}}":       {"delivery", "deferred"},
+		"delivery: {parents: {%}}":        {"delivery", "parents"},
 		"log: {%}":                        {"log"},
 		"targets: {crm: {%}}":             nil,
 		"targets: {crm: {rate: {%}}}":     {"rate"},
@@ -73,7 +74,7 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 // beyondForm are the bad files whose mistake takes the environment, other files or the
 // whole text to be seen, or is in the inside of a text.
 var beyondForm = []string{
-	"dead-letters-age", "hold", "env-dollar", "errors-after", "errors-after-range", "errors-message", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
+	"dead-letters-age", "hold", "parents-wait", "env-dollar", "errors-after", "errors-after-range", "errors-message", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
 	"postgres-escape", "postgres-scheme", "postgres-words", "rate-accounts", "rate-burst", "rate-keep-all", "redis-both", "redis-cluster-db", "redis-cluster-host",
 	"redis-scheme", "redis-sentinel-scheme", "redis-tls-cert", "redis-tls-plain", "retention-bytes", "retry-initial", "retry-max", "target-describe", "target-describe-scheme", "target-url",
 	"wal-budget-range",

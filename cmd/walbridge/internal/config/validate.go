@@ -137,6 +137,7 @@ func (d Delivery) validate(v *validator) {
 	v.span("delivery.dead_letters.age", d.DeadLetters.Age, time.Minute, 10*365*24*time.Hour)
 	v.span("delivery.hold", d.Hold, time.Second, time.Hour)
 	v.number("delivery.deferred.count", int64(d.Deferred.Count), 1, 1_000_000)
+	v.span("delivery.parents.wait", d.Parents.Wait, time.Millisecond, 24*time.Hour)
 }
 
 // validator collects mistakes by path.

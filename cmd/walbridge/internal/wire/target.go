@@ -73,6 +73,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes), Floor: floor(b.cfg.Delivery.Floor)},
 		DrainTimeout: b.cfg.Delivery.Shutdown, Rate: keeper, Told: t.conditions.tell,
 		MaxAttempts: cfg.Retry.Attempts, Retry: deliver.Waits{Initial: cfg.Retry.Initial, Max: cfg.Retry.Max}, Hold: b.cfg.Delivery.Hold, Deferred: b.cfg.Delivery.Deferred.Count,
+		ParentWait: b.cfg.Delivery.Parents.Wait,
 	})
 	if err != nil {
 		return nil, errors.Join(err, t.close())
