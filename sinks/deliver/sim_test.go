@@ -38,7 +38,8 @@ type sim struct {
 	// hold and aside are the engine's bounds for what is put aside.
 	hold  time.Duration
 	aside int
-	stuck int // the deal that is to be tried later, or -1; guarded by rngMu
+	stuck int         // the deal that is to be tried later, or -1; guarded by rngMu
+	times []time.Time // of requests, where there is an account; guarded by rngMu
 }
 
 // deal is a row of the source.
@@ -71,6 +72,7 @@ func newSim(t testing.TB, seed uint64) *sim {
 	}
 	s.hold = []time.Duration{0, 200 * time.Millisecond, 2 * time.Second}[s.rng.IntN(3)]
 	s.aside = []int{1, 4, 1000}[s.rng.IntN(3)]
+	s.limit()
 	s.stick()
 	s.target.answer = s.answer
 	s.store.fault = s.storeFault
@@ -108,6 +110,7 @@ func (s *sim) storeFault(call string) (before, after error) {
 
 // answer is a target that fails in every way it may.
 func (s *sim) answer(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+	s.asked()
 	n := len(b.Records)
 	if !s.faulty() {
 		return s.refuse(b)
@@ -486,6 +489,7 @@ func (s *sim) run() {
 	}
 	s.end()
 	s.check()
+	s.keptTheRate()
 }
 
 // TestRandomRuns is the checker over random runs. WALBRIDGE_SIM_RUNS asks for

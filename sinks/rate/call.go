@@ -123,6 +123,7 @@ func (k *Keeper) called(q ask, r reply, err error) {
 		k.logger.Info("the account can be asked again")
 	}
 	k.free = r.free
+	k.sayLocked(now)
 	if q.want > 0 || r.free {
 		for l := range k.notBefore {
 			if r.free || l <= int(q.lane) {
@@ -149,6 +150,20 @@ func (k *Keeper) called(q ask, r reply, err error) {
 		k.callLocked()
 	}
 	k.tellLocked()
+}
+
+// sayLocked logs when the day's requests are used up, and when they are not any more.
+func (k *Keeper) sayLocked(now time.Time) {
+	v := k.current.view(now.Add(k.offset), k.settings)
+	switch spent := !v.SpentUntil.IsZero(); {
+	case spent == k.spent:
+		return
+	case spent:
+		k.logger.Warn("the requests of the day are used up: changes wait and fold", "goes_on", v.SpentUntil.Add(-k.offset).Round(time.Second), "daily", v.Daily, "kept_for_people", v.Kept)
+	default:
+		k.logger.Info("there are requests of the day again", "left", v.Left)
+	}
+	k.spent = !k.spent
 }
 
 // failedLocked keeps what could not be told, but for what must be told once only.

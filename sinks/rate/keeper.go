@@ -63,6 +63,7 @@ type Keeper struct {
 	next        ask // what is to be told
 	told        time.Time
 	calling     bool
+	spent       bool // and that was logged
 	closed      bool
 	calls       int
 	failures    int
