@@ -47,6 +47,14 @@ func (e *Rejected) Error() string { return e.Err.Error() }
 // Unwrap gives the cause.
 func (e *Rejected) Unwrap() error { return e.Err }
 
+// Codes of rejections that are not the target's own.
+const (
+	// CodeNullKey is of a row that makes no target key, since it is null.
+	CodeNullKey = "null_key"
+	// CodeDuplicateKey is of a row whose target key is that of another row.
+	CodeDuplicateKey = "duplicate_target_key"
+)
+
 // Misconfigured says that no record of the mapping can be accepted until a
 // person changes something, as Hint says.
 type Misconfigured struct {

@@ -70,6 +70,12 @@ func (k Keys) Parked(target string, partition int) string {
 	return k.of(partition, "parked", target)
 }
 
+// TargetKeys is the hash of which row owns which key of a target. The partition is that of
+// the target key, not of the row.
+func (k Keys) TargetKeys(target string, partition int) string {
+	return k.of(partition, "targetkeys", target)
+}
+
 // Deferred is the hash of the entries of a target's partition that wait aside, so that they do
 // not hold the checkpoint.
 func (k Keys) Deferred(target string, partition int) string {

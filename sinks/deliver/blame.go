@@ -117,6 +117,9 @@ func (j *job) fail(now time.Time, it *item, err error) {
 		wai *sinks.WaitForParent
 	)
 	if it.entry.Attempts+1 >= j.s.e.o.MaxAttempts {
+		if unknown(err) && it.noted != nil {
+			it.known = *it.noted
+		}
 		if unknown(err) && (it.rec.Op != sinks.Upsert || !it.known.Live) {
 			it.known.Doubt, it.known.Key = true, it.rec.Key
 		}

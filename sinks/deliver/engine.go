@@ -23,6 +23,7 @@ type Engine struct {
 	leases leases
 	routes map[cdc.Table][]Mapper
 	byName map[string]Mapper
+	keys   *keyRules
 	stats  *recorder
 	log    *journal
 
@@ -73,6 +74,7 @@ func newEngine(o Options, l leases) (*Engine, error) {
 		e.routes[m.Table()] = append(e.routes[m.Table()], m)
 		e.byName[m.Name()] = m
 	}
+	e.keys = newKeyRules(&e.o)
 	e.stats = newRecorder(o.Mappers)
 	e.log = newJournal(e.logger, e.stats)
 	if o.Registerer != nil {

@@ -139,6 +139,7 @@ type fakeMapper struct {
 func (m *fakeMapper) Name() string             { return cmp.Or(m.name, "deals") }
 func (m *fakeMapper) Table() cdc.Table         { return cmp.Or(m.table, deals) }
 func (m *fakeMapper) Object() string           { return "Opportunity" }
+func (m *fakeMapper) KeyIsSource() bool        { return m.key == "" }
 func (m *fakeMapper) Lane() string             { return m.lane }
 func (m *fakeMapper) Coalesce() sinks.Coalesce { return m.coalesce }
 func (m *fakeMapper) SLO() time.Duration       { return m.slo }

@@ -13,6 +13,7 @@ import (
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/state"
+	"github.com/walbridge/walbridge/sinks/targetkey"
 )
 
 // fakeStore keeps state in memory by the rules of package state. It outlives the
@@ -23,6 +24,8 @@ type fakeStore struct {
 	owner       int // the token that holds the lease, or 0
 	expires     time.Time
 	known       map[state.Key]state.Known
+	owners      map[targetkey.ID]string
+	left        map[string]bool     // "source position" with which it was written that the target has no record
 	place       map[state.Key]int   // their partitions
 	dead        []deadletter.Letter // all that ever were
 	parked      map[state.Key]deadletter.Letter
@@ -46,7 +49,7 @@ const fakeTTL = 10 * time.Second
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		known: map[state.Key]state.Known{}, place: map[state.Key]int{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
+		known: map[state.Key]state.Known{}, owners: map[targetkey.ID]string{}, left: map[string]bool{}, place: map[state.Key]int{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
 		fault: func(string) (error, error) { return nil, nil },
 	}
 }
@@ -93,10 +96,21 @@ func (s *fakeStore) write(call string, w state.Write) {
 		panic(err)
 	}
 	s.known[w.Key] = k
+	if call == "commit" && !k.Live && !k.Doubt {
+		s.left[w.Key.Source+" "+k.Seen.String()] = true
+	}
 	if call == "prepare" && s.noted != nil {
 		s.noted(w)
 	}
 	s.trail[w.Key] = append(s.trail[w.Key], fmt.Sprintf("%s %s %s", time.Now().Format("05.000"), call, w.Known))
+}
+
+// movingOn tells whether a record of a row still lies under an old key: until that is
+// removed its new one is not dealt with, and may be sent again.
+func (s *fakeStore) movingOn(source string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.known[keyStateOf(source)].Old) > 0
 }
 
 // steal ends the lease, as if another owner had taken it and gone.
@@ -276,6 +290,22 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		c.last[partition] = this
 	}
 	return err
+}
+
+func (c *fakeClaim) Own(_ context.Context, ops []targetkey.Op) (out []targetkey.Answer, err error) {
+	err = c.s.do("own", 0, func() error {
+		for _, op := range ops {
+			next, a := targetkey.Apply(c.s.owners[op.ID], op, time.Now())
+			if c.s.owners[op.ID] = next; next == "" {
+				delete(c.s.owners, op.ID)
+			}
+			k := state.Key{Mapping: op.Owner.Mapping, Source: op.Owner.Source}
+			c.s.trail[k] = append(c.s.trail[k], fmt.Sprintf("%s %s %x %s %q", time.Now().Format("05.000"), op.Kind, op.ID[:2], a.Result, a.Entry))
+			out = append(out, a)
+		}
+		return nil
+	})
+	return out, err
 }
 
 func (c *fakeClaim) Tend(_ context.Context, partition int, _ time.Time, told deadletter.Totals) (t deadletter.Totals, more bool, err error) {

@@ -95,6 +95,8 @@ type item struct {
 	// hold is until when a request of no known outcome may still be carried out:
 	// no other state of the key goes out before (I4).
 	hold time.Time
+
+	keyed
 }
 
 // places are where the state of the items is.
@@ -143,6 +145,7 @@ func (j *job) run(ctx context.Context) {
 			j.deliver(ctx, slices.DeleteFunc(lacking, func(it *item) bool { return it.fate != undecided }))
 		}
 		j.blame(time.Now())
+		j.settleKeys(ctx)
 	}
 	for _, it := range j.undecided() {
 		it.fate = again
@@ -151,14 +154,18 @@ func (j *job) run(ctx context.Context) {
 
 // deliver notes what is about to be sent, and sends it.
 func (j *job) deliver(ctx context.Context, items []*item) {
-	if items = j.await(ctx, items); len(items) > 0 && j.prepare(ctx, items) {
-		j.send(ctx, items)
+	items = j.unburden(ctx, j.await(ctx, items))
+	if len(items) > 0 && j.prepare(ctx, items) {
+		j.send(ctx, j.takeKeys(ctx, items))
 	}
 }
 
 // send hands records to the target.
 func (j *job) send(ctx context.Context, items []*item) {
 	if j.halt != nil || ctx.Err() != nil || !j.permitted(ctx) {
+		return
+	}
+	if items = j.reserveKeys(ctx, items); len(items) == 0 {
 		return
 	}
 	hold := time.Now().Add(j.s.limits.Timeout)
@@ -240,6 +247,7 @@ func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
 // apply takes the outcome of a job into the queue and the partitions.
 func (j *job) apply(s *session, now time.Time) {
 	s.hired(j.lane, -1)
+	s.countBlocked(j)
 	if s.probe == j {
 		s.probe = nil
 	}

@@ -85,12 +85,15 @@ func (j *job) stop(f *fault) {
 // accept notes that the target has the record.
 func (j *job) accept(now time.Time, it *item) {
 	it.fate = delivered
-	it.write = state.Known{Seen: it.change.Position}
+	it.write = state.Known{Seen: it.change.Position, Old: it.olds()}
 	if it.rec.Op == sinks.Upsert {
 		it.write.Live, it.write.Key = true, it.rec.Key
 		it.write.Lacking = it.rec.Left
 		it.write.Sent = it.rec.Sent // of no use where it lacks something
 		it.write.Partial = it.partial()
+	}
+	if it.rec.Op != sinks.Upsert && it.reserved != "" {
+		it.release(j)
 	}
 	j.s.e.stats.accepted(it.entry.Lane, now.Sub(it.entry.Oldest))
 	if it.known.Seen.Before(it.change.Position) { // else of a newer change, which was counted
@@ -125,6 +128,7 @@ type detailed interface{ Detail() string }
 func (j *job) park(now time.Time, it *item, code string, err error) {
 	it.fate, it.write = parked, it.known
 	it.write.Seen, it.write.Lacking = it.change.Position, true
+	it.write.Doubt = it.write.Doubt || it.moved // of the key that it had before it others know that it leaves
 	it.dead = &deadletter.Letter{
 		Mapping: it.entry.Key.Mapping, Key: it.entry.Key.Source, Table: it.change.Table, Op: it.change.Op.String(),
 		Code: code, Error: err.Error(),

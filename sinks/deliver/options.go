@@ -13,6 +13,7 @@ import (
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
+	"github.com/walbridge/walbridge/sinks/targetkey"
 )
 
 // Mapper makes records of the rows of a table. It is safe for concurrent use.
@@ -20,6 +21,9 @@ type Mapper interface {
 	Name() string
 	Table() cdc.Table
 	Object() string
+	// KeyIsSource tells that a row's target key is its own key, so that no two rows make the
+	// same and none changes.
+	KeyIsSource() bool
 	// Lane is how urgent the mapping's changes are; empty takes the lane of the
 	// stream. What comes in the bulk lane is bulk for every mapping.
 	Lane() string
@@ -164,6 +168,7 @@ type claim interface {
 	LoadDeferred(ctx context.Context, partition int, keys []state.Key) ([]state.Deferred, error)
 	Prepare(ctx context.Context, partition int, in state.Intent) error
 	Commit(ctx context.Context, partition int, w state.Commit) error
+	Own(ctx context.Context, ops []targetkey.Op) ([]targetkey.Answer, error)
 	Tend(ctx context.Context, partition int, now time.Time, told deadletter.Totals) (t deadletter.Totals, more bool, err error)
 }
 

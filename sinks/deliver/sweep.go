@@ -183,7 +183,7 @@ func (d *scanDone) apply(s *session, now time.Time) {
 			continue
 		}
 		// A state that cannot be read is told of when its key's turn comes.
-		if f.Err == nil && (!f.Known.Live && !f.Known.Doubt || !f.Known.Seen.Before(w.since)) {
+		if f.Err == nil && (!f.Known.Live && !f.Known.Doubt && len(f.Known.Old) == 0 || !f.Known.Seen.Before(w.since)) {
 			continue
 		}
 		s.addSwept(now, d.p, w, queue.Key(f.Key))

@@ -26,6 +26,7 @@ type Client struct {
 	about  string // Options.Describe
 	header http.Header
 	limits sinks.Limits
+	folds  bool // Options.IgnoreKeyCase
 	http   *http.Client
 	now    func() time.Time
 	quota  func(sinks.Quota)
@@ -33,6 +34,7 @@ type Client struct {
 
 var (
 	_ sinks.Target      = (*Client)(nil)
+	_ sinks.Collation   = (*Client)(nil)
 	_ sinks.Describer   = (*Client)(nil)
 	_ sinks.QuotaTeller = (*Client)(nil)
 )
@@ -45,7 +47,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		url: o.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now,
+		url: o.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now, folds: o.IgnoreKeyCase,
 		limits: sinks.Limits{MaxBatch: o.MaxBatch, MaxInFlight: o.MaxInFlight, Timeout: o.Timeout},
 	}
 	c.header.Set("User-Agent", "walbridge")

@@ -65,12 +65,21 @@ type Target struct {
 	MaxBatch int
 	// MaxInFlight is the greatest number of requests under way at once.
 	MaxInFlight int
+	// KeyCase says whether the target takes key values that differ in case only for the
+	// same: KeyCaseExact if it does not.
+	KeyCase string
 	// Rate is how many requests it gets, Retry how often and when a record is tried again,
 	// Errors what its answers mean: the first that fits counts.
 	Rate   Rate
 	Retry  Retry
 	Errors []sinks.Rule
 }
+
+// How a target compares the values of a key field.
+const (
+	KeyCaseExact       = "exact"
+	KeyCaseInsensitive = "insensitive"
+)
 
 // ObjectMark stands for the name of an object in Target.Describe.
 const ObjectMark = "{object}"
@@ -148,7 +157,7 @@ func Default() *Config {
 
 // DefaultTarget gives the limits of a target that says nothing of its own.
 func DefaultTarget() Target {
-	return Target{Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4, Rate: defaultRate(),
+	return Target{Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4, KeyCase: KeyCaseExact, Rate: defaultRate(),
 		Retry: Retry{Attempts: 20, Initial: 500 * time.Millisecond, Max: time.Minute}}
 }
 

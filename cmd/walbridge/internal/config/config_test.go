@@ -83,6 +83,7 @@ var badFiles = map[string]string{
 	"wal-budget-range":       `1:52: postgres.wal_budget: less than 1MiB; write a size such as 10GiB`,
 	"heartbeat-range":        `1:51: postgres.heartbeat: out of range "1ms"; write a duration from 100ms to 1h0m0s`,
 	"lease":                  `6:19: delivery.lease: out of range "10ms"; write a duration from 1s to 10m0s`,
+	"key-case":              `8:15: targets.crm.key_case: unknown value "upper"; write one of exact, insensitive`,
 	"list":                   `1:1: want a section of keys, not a list; its keys are name, postgres, redis, mappings, targets, delivery, listen, log`,
 	"listen":                 `6:9: listen: want a text, not a number "8642"; put it in quotes`,
 	"listen-port":            `6:9: listen: not an address to listen on "127.0.0.1:http"; write host:port, such as 127.0.0.1:8642, or "" to switch it off`,
@@ -181,7 +182,7 @@ func TestFullFile(t *testing.T) {
 		Mappings: []string{"mappings/*.yaml", "more/dev/*.yaml"},
 		Targets: []Target{
 			{
-				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Describe: "https://crm.example.com/describe/{object}?key=s3cret-token", Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2,
+				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Describe: "https://crm.example.com/describe/{object}?key=s3cret-token", Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2, KeyCase: KeyCaseInsensitive,
 				Headers: []Header{{"Authorization", "Bearer s3cret-token"}, {"X-Price", "5$"}},
 				Rate:    Rate{Account: "sf", PerSecond: 2.5, Burst: 10, BulkFloor: 10, Daily: 100_000, KeepPercent: 20},
 				Retry:   Retry{Attempts: 7, Initial: time.Second, Max: 5 * time.Minute},
@@ -191,7 +192,7 @@ func TestFullFile(t *testing.T) {
 					{Statuses: []string{"5xx"}, Then: sinks.ThenThrottle},
 				},
 			},
-			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4, Rate: Rate{BulkFloor: 5},
+			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4, KeyCase: KeyCaseExact, Rate: Rate{BulkFloor: 5},
 				Retry: Retry{Attempts: 20, Initial: 500 * time.Millisecond, Max: time.Minute}},
 		},
 		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Floor: 5, Shutdown: 5 * time.Second, DeadLetters: DeadLetters{Count: 700, Age: 48 * time.Hour}, Hold: 30 * time.Second, Deferred: Deferred{Count: 500}, Parents: Parents{Wait: 5 * time.Second}},

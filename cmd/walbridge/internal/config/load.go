@@ -127,7 +127,7 @@ func (l *loader) targets(n *yamldoc.Node, c *Config) {
 	for i, k := range n.Keys {
 		t := DefaultTarget()
 		t.Name = k.Text
-		s := l.doc.Section(n.Values[i], "type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight", "rate", "retry", "errors")
+		s := l.doc.Section(n.Values[i], "type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight", "key_case", "rate", "retry", "errors")
 		s.Text("type", &t.Type)
 		l.secret(s.Node("url"), &t.URL)
 		l.secret(s.Node("describe"), &t.Describe)
@@ -135,6 +135,7 @@ func (l *loader) targets(n *yamldoc.Node, c *Config) {
 		s.Duration("timeout", &t.Timeout)
 		s.Int("max_batch", &t.MaxBatch)
 		s.Int("max_in_flight", &t.MaxInFlight)
+		s.Text("key_case", &t.KeyCase)
 		l.rate(s.Node("rate"), &t.Rate)
 		l.retry(s.Node("retry"), &t.Retry)
 		l.rules(s.Node("errors"), &t)

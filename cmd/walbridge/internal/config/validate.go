@@ -105,6 +105,7 @@ func (t Target) validate(v *validator) {
 	v.span(at+".timeout", t.Timeout, 10*time.Millisecond, 10*time.Minute)
 	v.number(at+".max_batch", int64(t.MaxBatch), 1, 10_000)
 	v.number(at+".max_in_flight", int64(t.MaxInFlight), 1, 1000)
+	v.choice(at+".key_case", t.KeyCase, []string{KeyCaseExact, KeyCaseInsensitive})
 	t.validateLimits(v, at)
 }
 

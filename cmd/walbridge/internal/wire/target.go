@@ -87,7 +87,7 @@ func newClient(cfg config.Target) (*httpapi.Client, error) {
 		headers[h.Name] = httpapi.Secret(h.Value.Reveal())
 	}
 	return httpapi.New(httpapi.Options{URL: cfg.URL.Reveal(), Describe: cfg.Describe.Reveal(), Headers: headers, Timeout: cfg.Timeout,
-		MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight})
+		MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight, IgnoreKeyCase: cfg.KeyCase == config.KeyCaseInsensitive})
 }
 
 // floor says of how many batches a lane gets one, of a share in per cent.
@@ -153,6 +153,10 @@ func (t *target) status(r *rates, now time.Time) console.Target {
 		InFlight: s.InFlight, Pending: s.Pending, Requests: s.Requests, Retries: s.Retries, Parked: s.Parked,
 		Throttles: s.Throttles, Account: s.Rate.Account, Rate: s.Rate.Rate, RateLimit: s.Rate.Limit,
 		BudgetKnown: s.Rate.Budget, BudgetDaily: s.Rate.Daily, BudgetLeft: s.Rate.Left,
+	}
+	out.Deferred, out.Waiting = s.Deferred, s.Waiting
+	if !s.DeferredSince.IsZero() {
+		out.DeferredAge = max(0, now.Sub(s.DeferredSince).Seconds())
 	}
 	until, why := held(*s.Rate)
 	switch {
