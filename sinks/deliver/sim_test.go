@@ -39,6 +39,7 @@ type sim struct {
 	// hold and aside are the engine's bounds for what is put aside.
 	hold  time.Duration
 	aside int
+	times []time.Time // of requests, where there is an account; guarded by rngMu
 	// strict tells that the target takes no record whose parent it does not have.
 	strict     bool
 	parentWait time.Duration
@@ -80,6 +81,7 @@ func newSim(t testing.TB, seed uint64) *sim {
 	}
 	s.hold = []time.Duration{0, 200 * time.Millisecond, 2 * time.Second}[s.rng.IntN(3)]
 	s.aside = []int{1, 4, 1000}[s.rng.IntN(3)]
+	s.limit()
 	if s.rng.IntN(2) == 0 {
 		s.mapper.parent = "deals"
 		s.strict = s.rng.IntN(2) == 0 && !s.moving // it knows parents by their ids
@@ -122,6 +124,7 @@ func (s *sim) storeFault(call string) (before, after error) {
 
 // answer is a target that fails in every way it may.
 func (s *sim) answer(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+	s.asked()
 	n := len(b.Records)
 	if !s.faulty() {
 		return s.refuse(b)
@@ -533,6 +536,7 @@ func (s *sim) run() {
 	s.leftOver()
 	s.end()
 	s.check()
+	s.keptTheRate()
 }
 
 // TestRandomRuns is the checker over random runs. WALBRIDGE_SIM_RUNS asks for
