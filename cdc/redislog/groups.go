@@ -264,7 +264,7 @@ func (l *Log) Traces(ctx context.Context, target string) (bool, error) {
 		return n, wrap(err, "read description of the log")
 	}
 	for p := range l.partitions {
-		n, err := l.client.Exists(ctx, l.keys.Fence(target, p), l.keys.State(target, p), l.keys.DeadLetters(target, p), l.keys.Parked(target, p)).Result()
+		n, err := l.client.Exists(ctx, l.keys.Fence(target, p), l.keys.State(target, p), l.keys.DeadLetters(target, p), l.keys.Parked(target, p), l.keys.Deferred(target, p), l.keys.TargetKeys(target, p)).Result()
 		if err != nil || n > 0 {
 			return n > 0, wrap(err, "look for target "+target)
 		}

@@ -193,9 +193,12 @@ func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, 
 		s.addSweep(p, lane, &m.Change)
 		return
 	}
+	dealt := func(i int) bool {
+		return stale != nil && stale[i] || len(p.deferred) > 0 && p.hasAside(queue.Key{Mapping: mappers[i].Name(), Source: m.Change.Key}, lane, m.Change.Position)
+	}
 	uses := len(mappers)
-	for _, is := range stale {
-		if is {
+	for i := range mappers {
+		if dealt(i) {
 			uses--
 			s.e.stats.stale.Add(1)
 		}
@@ -205,7 +208,7 @@ func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, 
 		s.e.stats.released.Add(1)
 	}
 	for i, mapper := range mappers {
-		if stale != nil && stale[i] {
+		if dealt(i) {
 			continue
 		}
 		s.queue.Add(now, queue.Arrival{

@@ -25,7 +25,7 @@ func BenchmarkQueue(b *testing.B) {
 		now = now.Add(10 * time.Microsecond)
 		k := Key{"deals", keys[i/2%len(keys)]}
 		q.Add(now, Arrival{Key: k, Change: ch, Lane: Normal, Token: Token{Mark: w.Add(ch.Position, ch.Time, 1), Lane: Normal}})
-		if batch, ok := q.Take(now); ok {
+		if batch, ok := q.Take(now, Bulk); ok {
 			out := make([]Outcome, len(batch.Entries))
 			for j, e := range batch.Entries {
 				out[j].Entry = e

@@ -20,9 +20,12 @@
 //     or at once when a batch is full.
 //  7. Keys leave in the order they became ready, urgent before normal before
 //     bulk; a key that becomes ready again goes to the end, so that a hot key
-//     starves nobody.
+//     starves nobody. A lane that is passed over leads one batch in so many (its
+//     floor), so that a more urgent one does not starve it either.
 //  8. Full counts source entries and bytes not yet released, not keys: one hot
 //     key can pin thousands of entries while the queue looks empty (I8).
+//  9. What is put away comes back beneath what arrived meanwhile, once; until then
+//     nothing of its key is taken.
 //
 // Folding is by Position and column by column: absent is not null (I5).
 package queue

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -15,14 +16,20 @@ import (
 // model is the queue written without lists or heaps: it keeps every change and
 // looks at all of them each time.
 type model struct {
-	policy   map[string]sinks.Coalesce
-	keys     map[Key]*modelKey
-	now      time.Time
-	paused   time.Time
-	next     int
-	tokens   map[*Mark]int // how often each was released
-	lane     map[*Mark]Lane
-	inFlight []*Entry
+	policy      map[string]sinks.Coalesce
+	keys        map[Key]*modelKey
+	now         time.Time
+	paused      time.Time
+	next        int
+	pausedGroup map[string]time.Time
+	floor       int
+	passed      [lanes]int    // batches of others while a key of it was ready
+	tokens      map[*Mark]int // how often each was released
+	lane        map[*Mark]Lane
+	inFlight    []*Entry
+
+	stored map[Key]json.RawMessage // the retry set
+	asked  []Key
 }
 
 type modelKey struct {
@@ -30,13 +37,20 @@ type modelKey struct {
 	first, last     time.Time
 	flightFirst     time.Time
 	notBefore       time.Time
+	waitUntil       time.Time
 	full            bool // a batch was full while it was pending, or it was due
 	attempts        int
+
+	deferring bool          // what is in flight goes to the retry set
+	away      []modelChange // what is there
+	coming    bool          // to be read from there, before its time
 }
 
 type modelChange struct {
-	ch   cdc.Change
-	mark *Mark
+	ch       cdc.Change
+	mark     *Mark
+	at       time.Time
+	released bool
 }
 
 func (m *model) due(k Key) time.Time {
@@ -48,8 +62,8 @@ func (m *model) due(k Key) time.Time {
 	if s.full {
 		at = s.last
 	}
-	if s.notBefore.After(at) {
-		at = s.notBefore
+	if s.until().After(at) {
+		at = s.until()
 	}
 	return at
 }
@@ -58,7 +72,7 @@ func (m *model) due(k Key) time.Time {
 // back-off.
 func (m *model) idle(mapping string) (out []*modelKey) {
 	for k, s := range m.keys {
-		if k.Mapping == mapping && s.pending != nil && s.flight == nil && !s.notBefore.After(m.now) {
+		if k.Mapping == mapping && s.pending != nil && s.flight == nil && s.away == nil && !s.until().After(m.now) {
 			out = append(out, s)
 		}
 	}
@@ -77,7 +91,7 @@ func (m *model) noteFull() {
 
 func (m *model) add(t *rapid.T, q *Queue) {
 	m.next++
-	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "key")}
+	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"}).Draw(t, "key")}
 	// Positions do not come in order: lanes are read side by side.
 	p := rapid.IntRange(0, 3).Draw(t, "back")
 	ch := row(max(1, m.next-p)*100+m.next, rapid.SampledFrom([]string{"x=1 y=?", "x=2 y=2", "x=? y=3"}).Draw(t, "columns"))
@@ -97,31 +111,76 @@ func (m *model) add(t *rapid.T, q *Queue) {
 		s.first = m.now
 	}
 	s.last = m.now
-	s.pending = append(s.pending, modelChange{ch, mark})
+	s.hurry(m.now)
+	s.pending = append(s.pending, modelChange{ch: ch, mark: mark, at: m.now})
 	m.noteFull()
 }
 
+// lane is that of the most urgent change that is pending.
+func (m *model) laneOf(s *modelKey) Lane {
+	l := Bulk
+	for _, c := range s.pending {
+		l = min(l, m.lane[c.mark])
+	}
+	return l
+}
+
+// turn looks whether the lane that leads a batch had the turn: ready tells of which lanes
+// keys were.
+func (m *model) turn(t *rapid.T, b Batch, ready [lanes]bool, least Lane) {
+	if !ready[b.Lane] || b.Lane > least || b.Entries[0].Lane != b.Lane {
+		t.Fatalf("a batch of lane %v with %v, of lanes up to %v; ready are %v", b.Lane, b.Entries[0].Lane, least, ready)
+	}
+	for _, e := range b.Entries {
+		if max(e.Lane, b.Lane) == Bulk && min(e.Lane, b.Lane) == Urgent {
+			t.Fatalf("a batch of lane %v has %v of lane %v", b.Lane, e.Key, e.Lane)
+		}
+	}
+	m.passed[b.Lane]++
+	for l := range lanes {
+		switch {
+		case l < b.Lane && ready[l] && (m.floor == 0 || m.passed[b.Lane] < m.floor):
+			t.Fatalf("%v waits for %v, which was passed %d times of %d", l, b.Lane, m.passed[b.Lane], m.floor)
+		case l > b.Lane && l <= least && ready[l]:
+			// With its own batch it is one in so many; another lane may be due just before.
+			if m.passed[l]++; m.floor > 0 && m.passed[l] > m.floor {
+				t.Fatalf("%v starves: %d batches of others, with a floor of one in %d", l, m.passed[l], m.floor)
+			}
+		case l < b.Lane && ready[l]:
+			m.passed[l]++
+		}
+	}
+	m.passed[b.Lane] = 0
+}
+
 func (m *model) take(t *rapid.T, q *Queue) {
-	b, ok := q.Take(m.now)
+	least := rapid.SampledFrom([]Lane{Bulk, Bulk, Normal, Urgent}).Draw(t, "least")
+	b, ok := q.Take(m.now, least)
 	if m.now.Before(m.paused) {
 		if ok {
 			t.Fatalf("took %v in a pause", b)
 		}
 		return
 	}
-	m.noteFull() // back-offs that ended count now
+	m.promoted() // back-offs that ended count now
+	var ready [lanes]bool
 	for k, s := range m.keys {
-		if s.pending == nil || s.flight != nil || m.due(k).After(m.now) {
+		if s.pending == nil || s.flight != nil || s.away != nil || m.due(k).After(m.now) {
 			continue
 		}
 		s.full = true // once ready, always ready
-		if !ok {
+		if m.now.Before(m.pausedGroup[k.Mapping]) {
+			continue
+		}
+		l := m.laneOf(s)
+		if ready[l] = true; !ok && l <= least {
 			t.Fatalf("nothing to take, but %v was due at %v, now %v", k, m.due(k), m.now)
 		}
 	}
 	if !ok {
 		return
 	}
+	m.turn(t, b, ready, least)
 	if len(b.Entries) > m.policy[b.Mapping].MaxBatch {
 		t.Fatalf("a batch of %d", len(b.Entries))
 	}
@@ -130,7 +189,7 @@ func (m *model) take(t *rapid.T, q *Queue) {
 		switch {
 		case e.Key.Mapping != b.Mapping:
 			t.Fatalf("%v in a batch of %s", e.Key, b.Mapping)
-		case s == nil || s.pending == nil || s.flight != nil:
+		case s == nil || s.pending == nil || s.flight != nil || s.away != nil:
 			t.Fatalf("took %v, which is not pending or is in flight", e.Key)
 		case m.due(e.Key).After(m.now):
 			t.Fatalf("took %v at %v, due at %v", e.Key, m.now, m.due(e.Key))
@@ -148,14 +207,16 @@ func (m *model) sameContent(t *rapid.T, e *Entry, changes []modelChange) {
 	var want, got []string
 	for _, c := range changes {
 		f = f.Merge(Fold(c.ch))
-		want = append(want, fmt.Sprintf("%p", c.mark))
+		if !c.released {
+			want = append(want, fmt.Sprintf("%p", c.mark))
+		}
 	}
 	for _, tok := range e.Tokens {
 		got = append(got, fmt.Sprintf("%p", tok.Mark))
 	}
 	slices.Sort(want)
 	slices.Sort(got)
-	if !slices.Equal(want, got) || e.Changes != len(want) {
+	if !slices.Equal(want, got) || e.Changes != len(changes) {
 		t.Fatalf("%v carries tokens %v, want %v", e.Key, got, want)
 	}
 	if a, b := show(t, e.Row.Change()), show(t, f.Change()); a != b {
@@ -171,9 +232,16 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	e := m.inFlight[i]
 	m.inFlight = slices.Delete(m.inFlight, i, i+1)
 	s := m.keys[e.Key]
+	if s.deferring {
+		m.leave(t, q, e)
+		return
+	}
 	o := Outcome{Entry: e, Again: rapid.Bool().Draw(t, "again")}
 	if o.Again {
 		o.Counted = rapid.Bool().Draw(t, "counted")
+		if rapid.Bool().Draw(t, "waits") {
+			o.Wait = m.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "for")) * time.Second)
+		}
 		o.Until = m.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "wait")) * time.Second)
 	}
 	released := q.Done(m.now, []Outcome{o})
@@ -181,15 +249,8 @@ func (m *model) done(t *rapid.T, q *Queue) {
 		m.tokens[tok.Mark]++
 	}
 	if !o.Again {
-		for _, c := range s.flight {
-			if m.tokens[c.mark] != 1 {
-				t.Fatalf("a token of %v was released %d times", e.Key, m.tokens[c.mark])
-			}
-		}
-		if len(released) != len(s.flight) {
-			t.Fatalf("%d tokens released, want %d", len(released), len(s.flight))
-		}
-		s.flight, s.attempts = nil, 0
+		m.releasedOnce(t, s.flight, released)
+		s.flight, s.attempts, s.waitUntil = nil, 0, time.Time{}
 		if s.pending != nil && !m.due(e.Key).After(m.now) {
 			s.full = true
 		}
@@ -199,8 +260,10 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	if len(released) != 0 {
 		t.Fatal("a retry released tokens")
 	}
-	if s.pending == nil {
+	if s.waitUntil = o.Wait; s.pending == nil {
 		s.last = e.last
+	} else {
+		s.hurry(m.now)
 	}
 	s.first = s.flightFirst
 	s.pending, s.flight = append(s.flight, s.pending...), nil
@@ -226,12 +289,20 @@ func (m *model) check(t *rapid.T, q *Queue) {
 			want.InFlight++
 		}
 		for _, c := range append(slices.Clone(s.pending), s.flight...) {
+			if c.released {
+				continue
+			}
 			want.Entries[m.lane[c.mark]]++
 			want.Bytes[m.lane[c.mark]]++
 		}
-		if s.pending != nil && s.flight == nil {
-			at, ok := q.Next(m.now)
-			if limit := m.due(k); !ok || at.After(limit) && at.After(m.now) && at.After(m.paused) {
+		if s.away != nil && !s.coming && (s.until().After(m.now) || m.now.Before(m.paused)) && !slices.Contains(m.asked, k) { // once due it is Coming
+			if at, ok := q.Next(m.now, Bulk); !ok || at.After(s.until()) && at.After(m.now) && at.After(m.paused) {
+				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, s.until())
+			}
+		}
+		if s.pending != nil && s.flight == nil && s.away == nil {
+			at, ok := q.Next(m.now, m.laneOf(s))
+			if limit := m.due(k); !ok || at.After(limit) && at.After(m.now) && at.After(m.paused) && at.After(m.pausedGroup[k.Mapping]) {
 				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, limit)
 			}
 		}
@@ -244,26 +315,40 @@ func (m *model) check(t *rapid.T, q *Queue) {
 // TestQueueModel runs random schedules against the model.
 func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		q := New(Limits{Entries: 1 << 20, Bytes: 1 << 30})
+		floor := rapid.SampledFrom([]int{0, 3, 4, 7}).Draw(t, "floor")
+		q := New(Limits{Entries: 1 << 20, Bytes: 1 << 30, Floor: floor})
 		m := &model{
+			floor: floor, pausedGroup: map[string]time.Time{},
 			policy: map[string]sinks.Coalesce{
 				"m": {Quiet: 5 * time.Second, MaxDelay: 20 * time.Second, MaxBatch: 3},
 				"n": {MaxBatch: 2},
 			},
 			keys: map[Key]*modelKey{}, now: epoch, tokens: map[*Mark]int{}, lane: map[*Mark]Lane{},
+			stored: map[Key]json.RawMessage{},
 		}
 		q.Group("m", m.policy["m"])
 		q.Group("n", m.policy["n"])
 		t.Repeat(map[string]func(*rapid.T){
-			"add":  func(t *rapid.T) { m.add(t, q) },
-			"add2": func(t *rapid.T) { m.add(t, q) },
-			"take": func(t *rapid.T) { m.take(t, q) },
-			"done": func(t *rapid.T) { m.done(t, q) },
-			"time": func(t *rapid.T) { m.now = m.now.Add(time.Duration(rapid.IntRange(0, 8).Draw(t, "s")) * time.Second) },
+			"add":     func(t *rapid.T) { m.add(t, q) },
+			"add2":    func(t *rapid.T) { m.add(t, q) },
+			"take":    func(t *rapid.T) { m.take(t, q) },
+			"done":    func(t *rapid.T) { m.done(t, q) },
+			"wake":    func(t *rapid.T) { m.wake(t, q) },
+			"defer":   func(t *rapid.T) { m.overdue(t, q) },
+			"coming":  func(t *rapid.T) { m.come(t, q) },
+			"restore": func(t *rapid.T) { m.restore(t, q) },
+			"time":    func(t *rapid.T) { m.now = m.now.Add(time.Duration(rapid.IntRange(0, 8).Draw(t, "s")) * time.Second) },
 			"pause": func(t *rapid.T) {
 				if rapid.IntRange(0, 5).Draw(t, "rarely") == 0 {
 					m.paused = m.now.Add(3 * time.Second)
 					q.Pause(m.paused)
+				}
+			},
+			"pauseGroup": func(t *rapid.T) {
+				if rapid.IntRange(0, 5).Draw(t, "rarely") == 0 {
+					name := rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping")
+					m.pausedGroup[name] = m.now.Add(3 * time.Second)
+					q.PauseGroup(name, m.pausedGroup[name])
 				}
 			},
 			"": func(t *rapid.T) { m.check(t, q) },

@@ -2,15 +2,21 @@ package queue
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
 )
 
-// Limits bound what a lane may hold of entries not yet released.
+// Limits bound what a lane may hold of entries not yet released, and say how lanes
+// share.
 type Limits struct {
 	Entries int
 	Bytes   int64
+	// Floor gives a lane its turn when it was passed over: of so many batches, one is
+	// led by the key of it that has been ready longest, whatever more urgent lanes hold.
+	// With zero a lane waits until nothing more urgent is ready.
+	Floor int
 }
 
 // Queue holds at most one pending and one in-flight entry for each key.
@@ -24,8 +30,11 @@ type Queue struct {
 	seq    uint64
 
 	held     [lanes]held
+	passed   [lanes]int // batches of other lanes since its last, while it had a ready key
 	pending  int
 	inFlight int
+
+	away int // how many nodes are
 }
 
 // held counts what a lane holds unreleased.
@@ -42,6 +51,9 @@ type group struct {
 	paused  time.Time
 	waiting list // those not in back-off, in the order they came
 	ready   [lanes]list
+
+	coming list // those that are away and due
+	back   int  // those asked for or restored, and not settled
 }
 
 func (g *group) readyLen() int { return g.ready[Urgent].len + g.ready[Normal].len + g.ready[Bulk].len }
@@ -49,6 +61,8 @@ func (g *group) readyLen() int { return g.ready[Urgent].len + g.ready[Normal].le
 // Batch is what Take gives: entries of one mapping, no two of one key.
 type Batch struct {
 	Mapping string
+	// Lane is the one whose turn it was; entries of others fill the batch up.
+	Lane    Lane
 	Entries []*Entry
 }
 
@@ -59,6 +73,13 @@ type Outcome struct {
 	// released. In both cases nothing of its key is taken before Until.
 	Again bool
 	Until time.Time
+	// Away says that the entry is written in the retry set: its tokens are released, and
+	// it comes back by Coming and Restore.
+	Away bool
+	// Wait is until when an entry that is put back, or away, waits for something else than
+	// its back-off, unless Wake is called before, or a new change comes; zero if it does not.
+	// Looked is Entry.Looked from now on, if not zero.
+	Wait, Looked time.Time
 	// Counted says that the try is held against the entry.
 	Counted bool
 	// Together says that its whole batch failed.
@@ -91,6 +112,7 @@ func (q *Queue) Add(now time.Time, a Arrival) {
 	if n.pending != nil {
 		before := n.pending.Lane
 		n.pending.add(now, a)
+		q.wakeAt(n, now.Add(lookAgain))
 		if n.ready && n.pending.Lane != before {
 			n.group.ready[before].remove(n)
 			q.makeReady(n)
@@ -101,9 +123,10 @@ func (q *Queue) Add(now time.Time, a Arrival) {
 	n.pending = &Entry{
 		Key: a.Key, Partition: a.Partition, Row: Fold(a.Change), Lane: a.Lane,
 		Tokens: []Token{a.Token}, Changes: 1, Oldest: a.Change.Time,
-		first: now, last: now, node: n,
+		first: now, last: now, held: now, bytes: int64(a.Token.Size), node: n,
 	}
-	if n.inFlight == nil {
+	q.wakeAt(n, now.Add(lookAgain))
+	if n.inFlight == nil && !n.away {
 		q.stopWaiting(n) // it may rest
 		q.schedule(now, n)
 	}
@@ -133,8 +156,8 @@ func (q *Queue) Readable(l Lane) bool { return !q.held[l].full }
 
 // schedule puts a node with a pending entry, not in flight, where it belongs.
 func (q *Queue) schedule(now time.Time, n *node) {
-	if n.notBefore.After(now) { // looked at again when the back-off is over
-		n.due = n.notBefore
+	if n.until().After(now) { // looked at again when the back-off is over
+		n.due = n.until()
 		heap.Push(&q.timers, n)
 		return
 	}
@@ -178,6 +201,10 @@ func (q *Queue) promote(now time.Time) {
 	for len(q.timers) > 0 && !q.timers[0].due.After(now) {
 		n := q.timers[0]
 		q.stopWaiting(n)
+		if n.away {
+			q.backDue(now, n)
+			continue
+		}
 		if n.pending == nil { // it only rested
 			delete(q.nodes, n.key)
 			continue
@@ -186,47 +213,22 @@ func (q *Queue) promote(now time.Time) {
 	}
 }
 
-// Take gives the next batch, whose keys are then in flight until Done.
-func (q *Queue) Take(now time.Time) (Batch, bool) {
+// Take gives the next batch, whose keys are then in flight until Done. It is led by a
+// lane no less urgent than least: with Bulk, by any.
+func (q *Queue) Take(now time.Time, least Lane) (Batch, bool) {
 	if now.Before(q.paused) {
 		return Batch{}, false
 	}
 	q.promote(now)
-	g := q.next(now)
-	if g == nil {
+	g, lead, ok := q.turn(now, least)
+	if !ok {
 		return Batch{}, false
 	}
-	b := Batch{Mapping: g.name, Entries: make([]*Entry, 0, min(g.readyLen(), g.policy.MaxBatch))}
-	for l := range g.ready {
-		for g.ready[l].first != nil && len(b.Entries) < g.policy.MaxBatch {
-			n := g.ready[l].first
-			g.ready[l].remove(n)
-			n.ready = false
-			n.inFlight, n.pending = n.pending, nil
-			b.Entries = append(b.Entries, n.inFlight)
-		}
-	}
+	b := Batch{Mapping: g.name, Lane: lead, Entries: make([]*Entry, 0, min(g.readyLen(), g.policy.MaxBatch))}
+	q.fill(&b, g)
 	q.pending -= len(b.Entries)
 	q.inFlight += len(b.Entries)
 	return b, true
-}
-
-// next finds the group whose turn it is: of the most urgent lane that has a
-// ready key, the one whose key has been ready longest. Groups that are paused have
-// no turn.
-func (q *Queue) next(now time.Time) *group {
-	for l := range lanes {
-		var best *group
-		for _, g := range q.groups {
-			if f := g.ready[l].first; f != nil && !now.Before(g.paused) && (best == nil || f.seq < best.ready[l].first.seq) {
-				best = g
-			}
-		}
-		if best != nil {
-			return best
-		}
-	}
-	return nil
 }
 
 // Done takes back entries that were taken, of any batches, and gives the tokens
@@ -240,11 +242,20 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 		}
 		n.inFlight = nil
 		q.inFlight--
+		if o.Entry.Deferred && !o.Again {
+			n.group.back--
+		}
+		if n.waitUntil = o.Wait; n.pending != nil {
+			q.wakeAt(n, now.Add(lookAgain))
+		}
 		if o.Again {
 			if n.pending == nil {
 				q.pending++
 			}
 			n.pending = o.Entry.onto(n.pending)
+			if !o.Looked.IsZero() {
+				n.pending.Looked = o.Looked
+			}
 			if o.Counted {
 				n.pending.Attempts++
 			}
@@ -262,6 +273,8 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 			n.notBefore = o.Until
 		}
 		switch {
+		case o.Away:
+			q.leave(n)
 		case n.pending != nil:
 			q.schedule(now, n)
 		case n.notBefore.After(now): // its next change waits until then
@@ -295,15 +308,15 @@ func (q *Queue) GroupPausedUntil(mapping string) time.Time { return q.byName[map
 // PausedUntil is the end of the last pause.
 func (q *Queue) PausedUntil() time.Time { return q.paused }
 
-// Next says when Take should be asked again if nothing is added before: not
-// after now when a key is ready. It may be earlier than a key becomes ready,
-// never later. ok is false when nothing is pending.
-func (q *Queue) Next(now time.Time) (at time.Time, ok bool) {
-	if q.pending > 0 && len(q.timers) > 0 {
+// Next says when Take should be asked again, for the same least, if nothing is added
+// before: not after now when a key is ready. It may be earlier than a key becomes
+// ready, never later. ok is false when nothing is pending that Take would give.
+func (q *Queue) Next(now time.Time, least Lane) (at time.Time, ok bool) {
+	if q.pending+q.away > 0 && len(q.timers) > 0 {
 		at, ok = q.timers[0].due, true
 	}
 	for _, g := range q.groups {
-		if g.readyLen() == 0 {
+		if !slices.ContainsFunc(g.ready[:least+1], func(l list) bool { return l.len > 0 }) {
 			continue
 		}
 		ready := now

@@ -120,6 +120,8 @@ type Commit struct {
 	// Hold is until when a request that these states stand on may still be carried
 	// out, its outcome not being known; zero if there is none.
 	Hold time.Time
+	// Deferred are put into the retry set, or, without an Entry, taken from it.
+	Deferred []Deferred
 }
 
 // Commit writes in, all of it or nothing. It may be repeated until it succeeds,
@@ -128,7 +130,7 @@ type Commit struct {
 // server does not have the commit before.
 func (c *Claim) Commit(ctx context.Context, partition int, in Commit) error {
 	k, target := c.s.o.Keys, c.s.o.Target
-	w, err := c.writer(ctx, partition, in.Writes, k.DeadLetters(target, partition), k.Parked(target, partition))
+	w, err := c.writer(ctx, partition, in.Writes, k.DeadLetters(target, partition), k.Parked(target, partition), k.Deferred(target, partition))
 	if err != nil {
 		return err
 	}
@@ -146,6 +148,14 @@ func (c *Claim) Commit(ctx context.Context, partition int, in Commit) error {
 	for i := range in.Writes {
 		bucket, field, text := w.record(&in.Writes[i])
 		w.add(bucket, field, text, in.Writes[i].Key.field())
+	}
+	w.add(len(in.Deferred))
+	for i := range in.Deferred {
+		text, err := in.Deferred[i].text()
+		if err != nil {
+			return err
+		}
+		w.add(in.Deferred[i].Key.field(), text)
 	}
 	w.add(target, len(in.Checkpoints))
 	for lane, pos := range in.Checkpoints {

@@ -42,6 +42,9 @@ type Known struct {
 	Sent string
 	// Key is the target key of the record.
 	Key sinks.Field
+	// Old are other target keys under which the target may still hold a record made from
+	// the key: its row had them before. They go once that record is away, or another row's.
+	Old []sinks.Field
 }
 
 // Prior is what a mapping is told of the key. A record in doubt counts as live:
@@ -61,8 +64,8 @@ func (k Known) held() string {
 }
 
 // String gives a text that tells all of it: the position (LSN and, if it is not zero,
-// ordinal, both to the base 36), capital letters for what holds, behind an equals sign
-// what was sent, and the target key as a JSON object. What is stored is the same, but
+// ordinal, both to the base 36), capital letters for what holds, behind a bar old
+// target keys (see appendOld), behind an equals sign what was sent, and the target key as a JSON object. What is stored is the same, but
 // for a shorter form of the target key.
 func (k Known) String() string {
 	b := k.append(make([]byte, 0, 64))
@@ -91,6 +94,7 @@ func (k Known) append(b []byte) []byte {
 			b = append(b, f.letter)
 		}
 	}
+	b = appendOld(b, k.Old)
 	if sent := k.held(); sent != "" {
 		b = append(append(b, '='), sent...)
 	}
@@ -127,6 +131,7 @@ func parse(s string) (k Known, key string, err error) {
 		return k, "", errors.New("parse state: no target key is behind the space")
 	}
 	head, k.Sent, _ = strings.Cut(head, "=")
+	head, old, _ := strings.Cut(head, "|")
 	digits := strings.TrimRightFunc(head, unicode.IsUpper)
 	lsn, ordinal, long := strings.Cut(digits, "-")
 	n, err := strconv.ParseUint(lsn, 36, 64)
@@ -137,6 +142,9 @@ func parse(s string) (k Known, key string, err error) {
 		return k, "", errors.New("parse state: it does not begin with a position")
 	}
 	k.Seen.LSN = cdc.LSN(n)
+	if k.Old, err = parseOld(old); err != nil {
+		return k, "", fmt.Errorf("parse state at %s: %w", k.Seen, err)
+	}
 	for _, letter := range []byte(head[len(digits):]) {
 		i := slices.IndexFunc(k.flags(), func(f flag) bool { return f.letter == letter })
 		if i < 0 {

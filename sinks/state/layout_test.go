@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -20,6 +21,10 @@ func TestKnownText(t *testing.T) {
 	if s := (Known{Seen: at(7, 4), Live: true, Sent: "x=d,ap", Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}}).String(); s != `7-4L=x=d,ap {"id":5}` {
 		t.Errorf("text is %s", s)
 	}
+	old := Known{Seen: at(7, 4), Doubt: true, Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}, Old: []sinks.Field{{Name: "id", Value: json.RawMessage("4")}}}
+	if s := old.String(); s != `7-4D|W3siaWQiOjR9XQ {"id":5}` {
+		t.Errorf("text is %s", s)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		k := Known{
 			Sent: rapid.StringMatching(`[!-~]*`).Draw(t, "sent"),
@@ -32,6 +37,9 @@ func TestKnownText(t *testing.T) {
 				t.Fatal(err)
 			}
 			k.Key = sinks.Field{Name: name, Value: v}
+		}
+		for i := range rapid.IntRange(0, 2).Draw(t, "old") {
+			k.Old = append(k.Old, sinks.Field{Name: k.Key.Name, Value: json.RawMessage(fmt.Sprintf("%d.0", i))})
 		}
 		got, err := ParseKnown(k.String())
 		if err != nil || !reflect.DeepEqual(got.Prior(), k.Prior()) {
@@ -53,7 +61,7 @@ func TestKnownText(t *testing.T) {
 			t.Errorf("%q is kept as %s", sent, k)
 		}
 	}
-	for _, bad := range []string{"", "-", "-4", "7-", "L", "7-4 ", "7-4Q", "7-4LQ", "7 4", `7-4L {"a":1,"b":2}`, `7-4L {`, "7-4L 1=", "\x00", "7-4 L", "7-4 L {}"} {
+	for _, bad := range []string{"", "-", "-4", "7-", "L", "7-4 ", "7-4Q", "7-4LQ", "7 4", `7-4L {"a":1,"b":2}`, `7-4L {`, "7-4L|!", "7-4L|e30", "7-4L|W3t9XQ", "7-4L 1=", "\x00", "7-4 L", "7-4 L {}"} {
 		if _, err := ParseKnown(bad); err == nil {
 			t.Errorf("%q was read", bad)
 		} else if strings.Contains(err.Error(), `"a"`) {

@@ -97,13 +97,14 @@ return 'ok'
 
 // commitScript writes state, parked records and checkpoints. A key that gets a state
 // has no dead letter any more, unless that is what it gets (design, section 7).
-// KEYS: lease, state, dead letters, their index, then buckets and the streams whose
+// KEYS: lease, state, dead letters, their index, deferred entries, then buckets and the streams whose
 // checkpoint moves.
 // ARGV, after those of reading: number of the commit, the commit before it, until when a
 // request may still be carried out in microseconds or 0; how many parked records
 // are kept, number of them, number of fields of each, and names and values of the fields;
 // number of states, and of each the number of its bucket among KEYS, field, text, and
-// field in the index of dead letters; group, number of checkpoints, and of each the number
+// field in the index of dead letters; number of deferred entries, field and text of each,
+// where no text takes it away; group, number of checkpoints, and of each the number
 // of its stream among KEYS and the position.
 //
 // The last commit is kept as lease and number. One of the same lease that is not
@@ -134,6 +135,10 @@ for _ = 1, number() do
 end
 dead_count(KEYS[4], 'resolved', resolved)
 if dead > 0 then dead_shrink(KEYS[3], KEYS[4], 'full', '+', math.min(redis.call('XLEN', KEYS[3]) - most, dead)) end
+for _ = 1, number() do
+	local field, text = take(), take()
+	if text == '' then redis.call('HDEL', KEYS[5], field) else redis.call('HSET', KEYS[5], field, text) end
+end
 local group = take()
 for _ = 1, number() do
 	local stream, position = KEYS[number()], take()

@@ -37,19 +37,19 @@ func (l *loader) retention(s *yamldoc.Section, r *Redis) {
 	keep := l.doc.Section(s.Node("retention"), "age", "bytes")
 	keep.Duration("age", &r.Retention.Age)
 	l.size(keep.Node("bytes"), &r.Retention.Bytes, "4GiB")
-	l.percent(s.Node("high_mark"), &r.HighMark)
+	l.percent(s.Node("high_mark"), &r.HighMark, "80%")
 	s.Text("on_full", &r.OnFull)
 }
 
 // percent reads a part of a hundred.
-func (l *loader) percent(n *yamldoc.Node, dst *int) {
+func (l *loader) percent(n *yamldoc.Node, dst *int, example string) {
 	if n == nil {
 		return
 	}
 	digits, ok := strings.CutSuffix(n.Text, "%")
 	v, err := strconv.Atoi(digits)
 	if err != nil || !ok || n.Kind == yamldoc.Map || n.Kind == yamldoc.List {
-		l.doc.Fail(n, "not a percentage", n.Shown(), "write a whole number with %, such as 80%")
+		l.doc.Fail(n, "not a percentage", n.Shown(), "write a whole number with %, such as "+example)
 		return
 	}
 	*dst = v

@@ -1,0 +1,21 @@
+package deliver
+
+import "github.com/walbridge/walbridge/sinks/queue"
+
+// hired counts a sender that was given a batch led by a lane, or gave it back.
+func (s *session) hired(lane queue.Lane, n int) {
+	s.senders += n
+	if lane == queue.Bulk {
+		s.bulk += n
+	}
+}
+
+// least is the lowest lane that may be given a sender now. Where there are several, bulk
+// gets all but one of them: else an urgent record would wait for a whole request while
+// a backlog goes out, however short its turn in the queue.
+func (s *session) least() queue.Lane {
+	if s.limits.MaxInFlight > 1 && s.bulk >= s.limits.MaxInFlight-1 {
+		return queue.Normal
+	}
+	return queue.Bulk
+}
