@@ -150,8 +150,14 @@ func (j *job) taken(ctx context.Context, items []*item, ops []targetkey.Op, answ
 		switch answers[i].Result {
 		case targetkey.Owned:
 			j.block(it, owners[i], answers[i].Entry)
+			var next time.Time
+			if it.fate == again {
+				next = time.Now().Add(it.after)
+			}
+			j.s.e.wanted.add(time.Now(), ops[i].ID, next)
 			continue
 		case targetkey.Other:
+			j.s.e.wanted.met(ops[i].ID)
 			// What lies there is another row's: whatever comes of this record, it is this
 			// row's to take away.
 			if it.noted != nil {
@@ -272,7 +278,8 @@ func (j *job) block(it *item, o targetkey.Owner, entry string) {
 // for one which has left its own. A row that comes back from aside is tried once.
 func (s *session) countBlocked(now time.Time, j *job) {
 	for _, it := range j.items {
-		if it.fate != again && (it.moved || it.givesUp || leaving(&it.rec)) {
+		if len(it.olds()) > 0 || it.givesUp || it.rec.Op != 0 && leaving(&it.rec) {
+			// Also if it is not done yet: then its record was left in place for them.
 			for child := range maps.Clone(s.rivals.children[it.entry.Key]) {
 				s.rivals.forget(child)
 				s.queue.Wake(now, child)
