@@ -26,6 +26,8 @@
 //     trusted of a key that a session before may have sent (I11; session.go).
 //   - A change not above what was seen is dropped (I4), unless the target may
 //     lack columns that it has: then the row is read from the source (I5).
+//   - A record goes out under a target key only while its row owns that key, and is
+//     removed only while it does (package targetkey; keys.go, oldkeys.go).
 //   - One record's failure is its own; a batch refused as a whole is halved (I6).
 //     The target's failure pauses the target (I7); the queue goes on folding
 //     until it is full, and then the lane is not read on (I8).
