@@ -137,7 +137,7 @@ func writeReport(out io.Writer, r wire.Report) error {
 		}
 		if t.Rate != nil {
 			line("  account %s\t%s", t.Rate.Account, t.Rate.Words())
-			if !t.Rate.BulkUntil.IsZero() {
+			if !t.Rate.BulkUntil.IsZero() && t.Rate.Left > 0 {
 				line("  bulk\twaits until %s: what is left of the day is for the other lanes", t.Rate.BulkUntil.Format(time.RFC3339))
 			}
 		}

@@ -27,16 +27,21 @@ func (w *world) strict(err error) {
 	w.answers(func(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 		apply, rs := all(len(b.Records), true), make([]sinks.Result, len(b.Records))
 		for i, r := range b.Records {
-			for _, p := range r.Parents {
-				w.target.mu.Lock()
-				_, has := w.target.rows[string(p.Key.Value)]
-				w.target.mu.Unlock()
-				if !has {
-					apply[i], rs[i].Err = false, err
-				}
+			if !w.target.hasParents(r) {
+				apply[i], rs[i].Err = false, err
 			}
 		}
 		return apply, rs, nil
+	})
+}
+
+// hasParents tells whether the target has what a record refers to.
+func (f *fakeTarget) hasParents(r sinks.Record) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !slices.ContainsFunc(r.Parents, func(p sinks.Parent) bool {
+		_, has := f.rows[string(p.Key.Value)]
+		return !has && p.Source != r.Source
 	})
 }
 

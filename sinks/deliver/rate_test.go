@@ -238,6 +238,9 @@ func TestBudgetIsSpent(t *testing.T) {
 			t.Fatalf("stats %+v, rate %+v", s, s.Rate)
 		}
 		rest(4 * 26 * time.Hour)
+		if n := w.lines.count("the requests of the day are used up"); n < 1 || n > 4 {
+			t.Errorf("it was told %d times", n)
+		}
 		if s := w.engine.Stats(); !w.caughtUp() || s.Parked+s.Retries != 0 || s.Delivered > 110 {
 			t.Errorf("stats %+v", s)
 		}

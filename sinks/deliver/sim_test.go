@@ -39,7 +39,11 @@ type sim struct {
 	// hold and aside are the engine's bounds for what is put aside.
 	hold  time.Duration
 	aside int
-	stuck int // the deal that is to be tried later, or -1; guarded by rngMu
+	times []time.Time // of requests, where there is an account; guarded by rngMu
+	// strict tells that the target takes no record whose parent it does not have.
+	strict     bool
+	parentWait time.Duration
+	stuck      int // the deal that is to be tried later, or -1; guarded by rngMu
 }
 
 // deal is a row of the source.
@@ -47,6 +51,7 @@ type deal struct {
 	a, b, note int
 	k          int // the target key, where rows move
 	c, d       int // few values, which come again
+	parent     int // another row that it refers to, itself perhaps, or -1
 	on         bool
 }
 
@@ -76,6 +81,12 @@ func newSim(t testing.TB, seed uint64) *sim {
 	}
 	s.hold = []time.Duration{0, 200 * time.Millisecond, 2 * time.Second}[s.rng.IntN(3)]
 	s.aside = []int{1, 4, 1000}[s.rng.IntN(3)]
+	s.limit()
+	if s.rng.IntN(2) == 0 {
+		s.mapper.parent = "deals"
+		s.strict = s.rng.IntN(2) == 0 && !s.moving // it knows parents by their ids
+		s.parentWait = []time.Duration{time.Millisecond, 300 * time.Millisecond, 3 * time.Second}[s.rng.IntN(3)]
+	}
 	s.stick()
 	s.target.answer = s.answer
 	s.store.fault = s.storeFault
@@ -113,6 +124,7 @@ func (s *sim) storeFault(call string) (before, after error) {
 
 // answer is a target that fails in every way it may.
 func (s *sim) answer(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+	s.asked()
 	n := len(b.Records)
 	if !s.faulty() {
 		return s.refuse(b)
@@ -173,12 +185,18 @@ func (s *sim) refuse(b sinks.Batch) ([]bool, []sinks.Result, error) {
 		if r.Op == sinks.Upsert && strings.HasPrefix(string(r.Fields[0].Value), `"7+`) {
 			apply[i], rs[i].Err = false, &sinks.Rejected{Code: "NO_SEVENS", Err: errors.New("seven")}
 		}
+		if s.strict && !s.target.hasParents(r) {
+			apply[i], rs[i].Err = false, errNoParent
+		}
 	}
 	return apply, rs, nil
 }
 
 func (d *deal) row(id int, without ...string) string {
-	cols := []string{fmt.Sprintf(`"id":%d`, id), fmt.Sprintf(`"on":%v`, d.on)}
+	cols := []string{fmt.Sprintf(`"id":%d`, id), fmt.Sprintf(`"on":%v`, d.on), `"parent":null`}
+	if d.parent >= 0 {
+		cols[2] = fmt.Sprintf(`"parent":%d`, d.parent)
+	}
 	for _, c := range []struct {
 		name string
 		v    int
@@ -199,7 +217,7 @@ func (s *sim) change() {
 	s.source.mu.Lock()
 	switch {
 	case d == nil:
-		d = &deal{a: s.draw(10), b: s.draw(10), k: s.newKey(), c: s.draw(3), d: s.draw(3), note: s.last, on: true}
+		d = &deal{a: s.draw(10), b: s.draw(10), k: s.newKey(), c: s.draw(3), d: s.draw(3), note: s.last, on: true, parent: s.draw(12) - 6}
 		s.deals[id] = d
 		ch.Op, ch.After = cdc.OpCreate, d.row(id)
 		if s.chance(4) { // a row that got this key takes its unchanged note along
@@ -217,6 +235,9 @@ func (s *sim) change() {
 	default:
 		d.a, d.on = s.draw(10), !s.chance(6)
 		ch.Op = cdc.OpUpdate
+		if s.chance(3) {
+			d.parent = s.draw(12) - 6
+		}
 		if s.chance(3) {
 			d.b = s.draw(10)
 		} else if s.chance(3) {
@@ -373,8 +394,13 @@ func (s *sim) converged() {
 	if !s.caughtUp() {
 		s.Fatalf("not all is dealt with: checkpoints %v, tails %v\n%+v\n%s", s.store.checkpoints, s.log.tails(), s.engine.Stats(), s.lines.text.String())
 	}
-	if slices.ContainsFunc(slices.Collect(maps.Keys(s.store.deferred)), func(k state.Key) bool { return !s.rival(k) }) {
-		s.Fatalf("still aside are %+v\n%+v\n%s", s.store.deferred, s.engine.Stats(), s.lines.text.String())
+	for k, d := range s.store.deferred {
+		if s.rival(k) {
+			continue
+		}
+		if l, ok := s.store.parked[k]; !ok || l.Code != codeWaiting {
+			s.Fatalf("still aside is %+v\n%+v\nhistory %s\n%s", d, s.engine.Stats(), s.tell(k.Source), s.lines.text.String())
+		}
 	}
 	parked := map[string]cdc.Position{}
 	for _, d := range s.store.parked {
@@ -387,6 +413,9 @@ func (s *sim) converged() {
 	for id := range 6 {
 		key := keyOf(id)
 		if at, ok := parked[key]; ok { // loud, and in the dead letters
+			if d := s.store.deferred[keyStateOf(key)]; at.Before(d.Position) {
+				at = d.Position // waits aside with what came since
+			}
 			if at.Before(newest[key]) { // it may be of a sweep
 				s.Fatalf("%s is parked at %v, but %v was dealt with since\nhistory %s", key, at, newest[key], s.tell(key))
 			}
@@ -443,7 +472,7 @@ func (s *sim) run() {
 			o.MaxAttempts = 1000
 			o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20, Floor: 3}
 			o.Begin = s.changes.begin
-			o.Hold, o.Deferred = s.hold, s.aside
+			o.Hold, o.Deferred, o.ParentWait = s.hold, s.aside, s.parentWait
 		})
 	}
 	begin()
@@ -510,6 +539,7 @@ func (s *sim) run() {
 	s.leftOver()
 	s.end()
 	s.check()
+	s.keptTheRate()
 }
 
 // TestRandomRuns is the checker over random runs. WALBRIDGE_SIM_RUNS asks for

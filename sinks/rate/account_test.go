@@ -2,18 +2,19 @@ package rate
 
 import (
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/test/servers/servertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(servertest.Run(m)) }
 
 var start = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
+	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks/queue"
 )
 
@@ -97,6 +99,11 @@ func (k *Keeper) call(ctx context.Context) (ask, reply, error) {
 			return q, r, nil
 		}
 		former = have
+		if try > 1 { // others are at it too: not all at once
+			if err := cdc.Sleep(ctx, rand.N(time.Duration(try)*time.Millisecond)); err != nil {
+				return q, reply{}, err
+			}
+		}
 	}
 	return q, reply{}, errBusy
 }
@@ -116,6 +123,7 @@ func (k *Keeper) called(q ask, r reply, err error) {
 		k.logger.Info("the account can be asked again")
 	}
 	k.free = r.free
+	k.sayLocked(now)
 	if q.want > 0 || r.free {
 		for l := range k.notBefore {
 			if r.free || l <= int(q.lane) {
@@ -131,7 +139,8 @@ func (k *Keeper) called(q ask, r reply, err error) {
 			k.pool = append(k.pool, Permit{Lowest: r.lowest, generation: r.generation, hour: r.hour})
 		}
 	} else if q.want > 0 && !r.free {
-		wait := min(max(r.again, time.Millisecond), lookEvery)
+		wait := min(max(r.again, askEvery), lookEvery)
+		wait += rand.N(wait/4 + 1)            // so that workers do not come together
 		for l := q.lane; l < laneCount; l++ { // less urgent ones get nothing either
 			k.notBefore[l] = now.Add(wait)
 		}
@@ -141,6 +150,20 @@ func (k *Keeper) called(q ask, r reply, err error) {
 		k.callLocked()
 	}
 	k.tellLocked()
+}
+
+// sayLocked logs when the day's requests are used up, and when they are not any more.
+func (k *Keeper) sayLocked(now time.Time) {
+	v := k.current.view(now.Add(k.offset), k.settings)
+	switch spent := !v.SpentUntil.IsZero(); {
+	case spent == k.spent:
+		return
+	case spent:
+		k.logger.Warn("the requests of the day are used up: changes wait and fold", "goes_on", v.SpentUntil.Add(-k.offset).Round(time.Second), "daily", v.Daily, "kept_for_people", v.Kept)
+	default:
+		k.logger.Info("there are requests of the day again", "left", v.Left)
+	}
+	k.spent = !k.spent
 }
 
 // failedLocked keeps what could not be told, but for what must be told once only.

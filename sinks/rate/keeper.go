@@ -22,6 +22,9 @@ const (
 	mostGrant = 64
 	// lookEvery bounds the wait for what others may change: a rate, a budget.
 	lookEvery = 15 * time.Second
+	// askEvery is how soon it is asked again at the earliest, where there was nothing: at a
+	// high rate it is some requests by then, in one call.
+	askEvery = 15 * time.Millisecond
 )
 
 // Permit is the right to make one request.
@@ -60,6 +63,7 @@ type Keeper struct {
 	next        ask // what is to be told
 	told        time.Time
 	calling     bool
+	spent       bool // and that was logged
 	closed      bool
 	calls       int
 	failures    int
@@ -251,6 +255,9 @@ func (k *Keeper) Wait(ctx context.Context, lane queue.Lane) (Permit, error) {
 	ch, end := k.Watch()
 	defer end()
 	for {
+		if err := ctx.Err(); err != nil {
+			return Permit{}, err
+		}
 		if p, ok := k.Take(lane); ok {
 			return p, nil
 		}

@@ -103,6 +103,11 @@ type Target struct {
 	BudgetDaily int64   `json:"budget_daily"`
 	BudgetLeft  int64   `json:"budget_left"`
 	Parked      uint64  `json:"parked"`
+	// Deferred is how many entries of keys in back-off wait aside, and DeferredAge for how
+	// long the first of them has; Waiting how many records wait for one that they refer to.
+	Deferred    int     `json:"deferred"`
+	DeferredAge float64 `json:"deferred_seconds"`
+	Waiting     int     `json:"waiting_for_parent"`
 	SLOMet      uint64  `json:"slo_met"` // records, over the mappings that have an slo
 	SLOMissed   uint64  `json:"slo_missed"`
 	Lanes       []Lane  `json:"lanes"`

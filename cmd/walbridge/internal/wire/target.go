@@ -154,6 +154,10 @@ func (t *target) status(r *rates, now time.Time) console.Target {
 		Throttles: s.Throttles, Account: s.Rate.Account, Rate: s.Rate.Rate, RateLimit: s.Rate.Limit,
 		BudgetKnown: s.Rate.Budget, BudgetDaily: s.Rate.Daily, BudgetLeft: s.Rate.Left,
 	}
+	out.Deferred, out.Waiting = s.Deferred, s.Waiting
+	if !s.DeferredSince.IsZero() {
+		out.DeferredAge = max(0, now.Sub(s.DeferredSince).Seconds())
+	}
 	until, why := held(*s.Rate)
 	switch {
 	case t.detached.Load():
