@@ -114,6 +114,19 @@ func TestSharedFields(t *testing.T) {
 	}
 }
 
+// Only a mapping that leaves fields out by how they are written makes different records of
+// the same row.
+func TestSelective(t *testing.T) {
+	for fields, want := range map[string]bool{
+		"{N: name}": false, "{N: name, O: {value: notes, write: always}}": false,
+		"{N: name, O: {value: notes, write: on_create}}": true, "{O: {value: notes, write: if_changed}}": true,
+	} {
+		if got := compile(t, header+"fields: "+fields+"\n").Selective(); got != want {
+			t.Errorf("%s is selective: %v", fields, got)
+		}
+	}
+}
+
 // A field that is written on create is in records that are new at the target, or may be.
 func TestWriteOnCreate(t *testing.T) {
 	m := compile(t, header+"fields: {N: name, O: {value: notes, write: on_create}}\n")

@@ -23,7 +23,9 @@
 //     a record whose outcome is not known is neither forgotten nor taken for whole
 //     (I5, I11; map.go). A field that is only written when it changes is sent until the
 //     target said yes to it: what it held before is forgotten in that note, and not
-//     trusted of a key that a session before may have sent (I11; session.go).
+//     trusted of a key that a session before may have sent (I11; doubt.go).
+//   - A record that the target has already is not sent: its hash is that of the last one
+//     delivered, and the key is not in doubt (I11; repeat.go, doubt.go).
 //   - A change not above what was seen is dropped (I4), unless the target may
 //     lack columns that it has: then the row is read from the source (I5).
 //   - A record goes out under a target key only while its row owns that key, and is

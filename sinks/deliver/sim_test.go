@@ -36,6 +36,7 @@ type sim struct {
 	delayed map[string][]cdc.Change
 	faults  bool // guarded by rngMu
 	changes *changes
+	mirror  *mirror
 	// hold and aside are the engine's bounds for what is put aside.
 	hold  time.Duration
 	aside int
@@ -43,7 +44,10 @@ type sim struct {
 	// strict tells that the target takes no record whose parent it does not have.
 	strict     bool
 	parentWait time.Duration
-	stuck      int // the deal that is to be tried later, or -1; guarded by rngMu
+	// few has rows with few different values, which come again.
+	few        bool
+	suppressed uint64 // in the midst of it, of records that the target had
+	stuck      int    // the deal that is to be tried later, or -1; guarded by rngMu
 }
 
 // deal is a row of the source.
@@ -70,8 +74,12 @@ func newSim(t testing.TB, seed uint64) *sim {
 		s.mapper.key = "k"
 	}
 	s.mapper.slim = s.rng.IntN(4) == 0
+	s.mapper.always = s.rng.IntN(2) == 0
+	s.few = s.rng.IntN(2) == 0
+	s.slack = []time.Duration{0, 0, time.Minute}[s.rng.IntN(3)]
 	s.mapper.set = []sinks.Field{{Name: "C", Value: json.RawMessage("-1")}}
 	s.changes = watchChanges(s.world)
+	s.mirror = s.mirrors()
 	s.target.limits.Timeout = time.Duration(500+s.rng.IntN(4500)) * time.Millisecond
 	if s.rng.IntN(3) == 0 {
 		s.log.max = 1 + s.rng.IntN(3)
@@ -108,7 +116,7 @@ func (s *sim) faulty() bool {
 }
 
 func (s *sim) storeFault(call string) (before, after error) {
-	if !s.faulty() {
+	if !s.faulty() || s.few && !s.chance(4) {
 		return nil, nil
 	}
 	switch s.draw(25) {
@@ -126,11 +134,15 @@ func (s *sim) storeFault(call string) (before, after error) {
 func (s *sim) answer(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
 	s.asked()
 	n := len(b.Records)
-	if !s.faulty() {
+	if !s.faulty() || s.few && !s.chance(4) { // what comes again must come through first
 		return s.refuse(b)
 	}
 	time.Sleep(time.Duration(s.draw(300)) * time.Millisecond) // the bubble's time
-	switch s.draw(14) {
+	kinds := 14
+	if s.few { // mostly without an answer
+		kinds = 6
+	}
+	switch s.draw(kinds) {
 	case 0:
 		return nil, nil, &sinks.Retryable{Err: errors.New("503")}
 	case 1, 2: // carried out in part, without an answer
@@ -211,13 +223,16 @@ func (d *deal) row(id int, without ...string) string {
 // change makes one change of the source and puts it on its way to the log.
 func (s *sim) change() {
 	id := s.draw(6)
+	if s.few {
+		id /= 2
+	}
 	s.last++
 	ch := cdc.Change{Position: at(s.last), Table: deals, Key: keyOf(id), Time: time.Now(), XID: uint64(s.last)}
 	d := s.deals[id]
 	s.source.mu.Lock()
 	switch {
 	case d == nil:
-		d = &deal{a: s.draw(10), b: s.draw(10), k: s.newKey(), c: s.draw(3), d: s.draw(3), note: s.last, on: true, parent: s.draw(12) - 6}
+		d = &deal{a: s.value(10), b: s.value(10), k: s.newKey(), c: s.draw(3), d: s.draw(3), note: s.note(), on: true, parent: s.draw(12) - 6}
 		s.deals[id] = d
 		ch.Op, ch.After = cdc.OpCreate, d.row(id)
 		if s.chance(4) { // a row that got this key takes its unchanged note along
@@ -232,19 +247,24 @@ func (s *sim) change() {
 		delete(s.deals, id)
 		delete(s.source.rows, ch.Key)
 		ch.Op = cdc.OpDelete
+	case s.few && s.chance(2): // A or B, as a whole
+		n := s.draw(2)
+		d.a, d.b, d.c, d.d, d.note, d.on = n, n, n, n, n, true
+		ch.Op, ch.After = cdc.OpUpdate, d.row(id)
+		s.source.rows[ch.Key] = ch.After
 	default:
-		d.a, d.on = s.draw(10), !s.chance(6)
+		d.a, d.on = s.value(10), !s.chance(6)
 		ch.Op = cdc.OpUpdate
 		if s.chance(3) {
 			d.parent = s.draw(12) - 6
 		}
 		if s.chance(3) {
-			d.b = s.draw(10)
+			d.b = s.value(10)
 		} else if s.chance(3) {
 			ch.Absent = append(ch.Absent, "b")
 		}
 		if s.chance(3) {
-			d.note = s.last
+			d.note = s.note()
 		} else if s.chance(2) {
 			ch.Absent = append(ch.Absent, "note")
 		}
@@ -264,6 +284,22 @@ func (s *sim) change() {
 	lane := cdc.Lanes()[s.draw(3)]
 	s.history = append(s.history, logged{lane, ch})
 	s.delayed[lane] = append(s.delayed[lane], ch)
+}
+
+// value draws a value of a column.
+func (s *sim) value(n int) int {
+	if s.few {
+		n = 2
+	}
+	return s.draw(n)
+}
+
+// note draws a note: one that was never there, mostly.
+func (s *sim) note() int {
+	if s.few {
+		return s.draw(2)
+	}
+	return s.last
 }
 
 // everywhere puts an entry without a key on its way in every lane.
@@ -361,6 +397,12 @@ func (s *sim) check() {
 		key, _, _ := strings.Cut(w, ": ")
 		s.Fatalf("order: %s\nhistory %s\n%s", w, s.tell(key), s.lines.text.String())
 	}
+	s.mirror.mu.Lock()
+	defer s.mirror.mu.Unlock()
+	for _, w := range s.mirror.wrong {
+		key, _, _ := strings.Cut(w, ": ")
+		s.Fatalf("%s\nhistory %s\n%s", w, s.tell(key), s.lines.text.String())
+	}
 	dead := map[string]bool{}
 	for _, d := range s.store.dead {
 		dead[d.Key+" "+d.Position.String()] = true
@@ -383,7 +425,7 @@ func (s *sim) check() {
 		if s.moving && s.store.left[what] { // its record was another row's
 			continue
 		}
-		if !s.target.applied[what] && !s.mapper.filtered[what] && !dead[what] && !s.source.gone[h.ch.Key] {
+		if !s.target.applied[what] && !s.mapper.filtered[what] && !s.store.same[what] && !dead[what] && !s.source.gone[h.ch.Key] {
 			s.Fatalf("%s counts as seen, but was neither delivered, filtered nor parked%s", what, s.tell(h.ch.Key))
 		}
 	}
@@ -466,27 +508,35 @@ func (s *sim) tell(key string) string {
 	return b.String()
 }
 
+// begin starts an engine.
+func (s *sim) begin() {
+	s.start(func(o *Options) {
+		o.MaxAttempts = 1000
+		o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20, Floor: 3}
+		o.Begin = s.changes.begin
+		o.Hold, o.Deferred, o.ParentWait = s.hold, s.aside, s.parentWait
+	})
+}
+
 func (s *sim) run() {
-	begin := func() {
-		s.start(func(o *Options) {
-			o.MaxAttempts = 1000
-			o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20, Floor: 3}
-			o.Begin = s.changes.begin
-			o.Hold, o.Deferred, o.ParentWait = s.hold, s.aside, s.parentWait
-		})
-	}
+	begin := s.begin
 	begin()
 	for range 40 + s.draw(80) {
 		switch s.draw(13) {
 		case 12:
 			s.stick()
 		case 0:
+			if s.few && s.chance(2) {
+				break
+			}
 			s.crash()
+			s.suppressed += s.engine.Stats().Suppressed
 			s.check()
 			begin()
 		case 1:
 			if s.chance(3) {
 				s.end()
+				s.suppressed += s.engine.Stats().Suppressed
 				s.check()
 				begin()
 			}
@@ -515,7 +565,11 @@ func (s *sim) run() {
 				}
 			}
 			s.flow(false)
-			rest(time.Duration(s.draw(100)) * time.Millisecond)
+			pause := 100
+			if s.few {
+				pause = 1500
+			}
+			rest(time.Duration(s.draw(pause)) * time.Millisecond)
 		}
 	}
 	s.rngMu.Lock()
@@ -537,6 +591,7 @@ func (s *sim) run() {
 		s.Fatalf("the target takes all, and still parked are %+v", s.store.parked)
 	}
 	s.leftOver()
+	s.nothingToSay()
 	s.end()
 	s.check()
 	s.keptTheRate()
@@ -545,7 +600,7 @@ func (s *sim) run() {
 // TestRandomRuns is the checker over random runs. WALBRIDGE_SIM_RUNS asks for
 // more of them, WALBRIDGE_SIM_SEED for a single one.
 func TestRandomRuns(t *testing.T) {
-	runs, first, asides := 150, uint64(1), 0
+	runs, first, asides, suppressed := 150, uint64(1), 0, uint64(0)
 	if n, err := strconv.Atoi(os.Getenv("WALBRIDGE_SIM_RUNS")); err == nil {
 		runs = n
 	}
@@ -558,6 +613,7 @@ func TestRandomRuns(t *testing.T) {
 				s := newSim(t, seed)
 				defer func() {
 					asides += s.store.asides
+					suppressed += s.suppressed
 					if t.Failed() {
 						s.engine.kill(errKilled)
 						<-s.ended
@@ -572,5 +628,8 @@ func TestRandomRuns(t *testing.T) {
 	}
 	if runs > 1 && asides < runs {
 		t.Errorf("in %d runs only %d entries were put aside: that is not tried", runs, asides)
+	}
+	if runs > 1 && suppressed < uint64(runs)/2 {
+		t.Errorf("in %d runs only %d records were not sent as the target had them: that is not tried", runs, suppressed)
 	}
 }

@@ -112,8 +112,11 @@ func TestCleanRelease(t *testing.T) {
 			next := b.claim("two")
 			start, err := next.Open(b.Context(), 1)
 			b.must(err)
-			if start.Sent[cdc.LaneBulk].IsZero() != clean {
-				b.Fatalf("clean %v: sent %v", clean, start.Sent)
+			if start.Sent[cdc.LaneBulk].IsZero() != clean || start.Unclean == clean {
+				b.Fatalf("clean %v: %+v", clean, start)
+			}
+			if start, err = next.Open(b.Context(), 1); err != nil || start.Unclean == clean { // an answer was lost
+				b.Fatalf("clean %v, opened again: %+v, %v", clean, start, err)
 			}
 			b.must(next.Release(b.Context(), false))
 		}

@@ -21,13 +21,16 @@ func TestKnownText(t *testing.T) {
 	if s := (Known{Seen: at(7, 4), Live: true, Sent: "x=d,ap", Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}}).String(); s != `7-4L=x=d,ap {"id":5}` {
 		t.Errorf("text is %s", s)
 	}
+	if s := (Known{Seen: at(7, 4), Live: true, Payload: 1 << 40, Sent: "x=#d", Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}}).String(); s != `7-4L#AAABAAAAAAA=x=#d {"id":5}` {
+		t.Errorf("text is %s", s)
+	}
 	old := Known{Seen: at(7, 4), Doubt: true, Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}, Old: []sinks.Field{{Name: "id", Value: json.RawMessage("4")}}}
 	if s := old.String(); s != `7-4D|W3siaWQiOjR9XQ {"id":5}` {
 		t.Errorf("text is %s", s)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		k := Known{
-			Sent: rapid.StringMatching(`[!-~]*`).Draw(t, "sent"),
+			Sent: rapid.StringMatching(`[!-~]*`).Draw(t, "sent"), Payload: rapid.Uint64().Draw(t, "payload"),
 			Seen: at(rapid.Uint64().Draw(t, "lsn"), rapid.Uint64().Draw(t, "ord")),
 			Live: rapid.Bool().Draw(t, "l"), Doubt: rapid.Bool().Draw(t, "d"), Partial: rapid.Bool().Draw(t, "a"), Lacking: rapid.Bool().Draw(t, "p"),
 		}
@@ -46,6 +49,10 @@ func TestKnownText(t *testing.T) {
 			t.Fatalf("%s is told as %+v, %v", k, got.Prior(), err)
 		}
 		if !k.Live || k.Doubt || k.Lacking {
+			if k.Holds(k.Payload) {
+				t.Fatalf("%s is taken for what the target has", k)
+			}
+			k.Payload = 0
 			if k.Sent = ""; k.Prior().Sent != "" {
 				t.Fatalf("%s is trusted", k)
 			}
@@ -61,7 +68,7 @@ func TestKnownText(t *testing.T) {
 			t.Errorf("%q is kept as %s", sent, k)
 		}
 	}
-	for _, bad := range []string{"", "-", "-4", "7-", "L", "7-4 ", "7-4Q", "7-4LQ", "7 4", `7-4L {"a":1,"b":2}`, `7-4L {`, "7-4L|!", "7-4L|e30", "7-4L|W3t9XQ", "7-4L 1=", "\x00", "7-4 L", "7-4 L {}"} {
+	for _, bad := range []string{"", "-", "-4", "7-", "L", "7-4 ", "7-4Q", "7-4LQ", "7 4", `7-4L {"a":1,"b":2}`, `7-4L {`, "7-4L|!", "7-4L#AAAA", "7-4L#!", "7-4L|e30", "7-4L|W3t9XQ", "7-4L 1=", "\x00", "7-4 L", "7-4 L {}"} {
 		if _, err := ParseKnown(bad); err == nil {
 			t.Errorf("%q was read", bad)
 		} else if strings.Contains(err.Error(), `"a"`) {

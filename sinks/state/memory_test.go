@@ -67,7 +67,7 @@ func TestMemoryOfARecord(t *testing.T) {
 					for range 500 {
 						source, target := tc.key(r, p*perPartition+done)
 						w.Writes = append(w.Writes, Write{Key: Key{"deals-to-crm", source}, Known: Known{
-							Seen: at(1<<40+r.Uint64N(1<<40), 2*r.Uint64N(100)), Live: true, Key: sinks.Field{Name: "Walbridge_Id__c", Value: json.RawMessage(target)}}})
+							Seen: at(1<<40+r.Uint64N(1<<40), 2*r.Uint64N(100)), Live: true, Payload: r.Uint64(), Key: sinks.Field{Name: "Walbridge_Id__c", Value: json.RawMessage(target)}}})
 						done++
 					}
 					b.must(c.Renew(t.Context()))
