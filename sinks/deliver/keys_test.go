@@ -23,7 +23,7 @@ func onKeys(t *testing.T, f func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.mapper.key = "k"
-		w.start()
+		w.start(func(o *Options) { o.MaxAttempts = 1000 })
 		f(w)
 		w.end()
 	})
@@ -244,7 +244,7 @@ func TestCrashBeforeOldIsDeleted(t *testing.T) {
 		w.crash()
 		w.answers(acceptAll)
 		w.start()
-		rest(time.Minute)
+		rest(5 * time.Minute)
 		w.wantNote(20, 6)
 		w.wantHas(10, "nothing")
 	})
