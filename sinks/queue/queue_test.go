@@ -237,7 +237,7 @@ func TestUrgentOverBulk(t *testing.T) {
 	r.put("leads", "u1", row(51, "n=1"), Urgent)
 	r.add("c", "n=2", Urgent) // moves up while ready
 	r.take("u1", "n1")
-	r.add("c", "n=3", Bulk) // does not move down
+	r.add("c", "n=3", Bulk)                    // does not move down
 	if e := r.take("c")[0]; e.Lane != Urgent { // alone: bulk would make its request long
 		t.Errorf("lane %v", e.Lane)
 	}
