@@ -62,6 +62,7 @@ func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 		m.when = c.field("when", *f.When, expr.Bool)
 	}
 	m.key = c.key()
+	m.keyIsSource = c.keyIsSource(&m.key, columns)
 	for i := range f.Fields {
 		m.fields = append(m.fields, c.assign(&f.Fields[i]))
 		m.signed = m.signed || f.Fields[i].Write == WriteChanged

@@ -3,9 +3,36 @@ package mapping
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
+	"github.com/walbridge/walbridge/mapping/expr"
 	"github.com/walbridge/walbridge/sinks"
 )
+
+// KeyIsSource tells that the key field is nothing but the key of the row at the source,
+// one column, as it is or as text: no two rows make the same, and that of a row never
+// changes.
+func (m *Mapping) KeyIsSource() bool { return m.keyIsSource }
+
+// keyIsSource looks at the key field for what KeyIsSource tells. Only what is plain to see
+// is found; other expressions are taken to make of two rows the same.
+func (c *compiler) keyIsSource(key *field, columns []Column) bool {
+	i := slices.IndexFunc(columns, func(col Column) bool { return col.Key })
+	if i < 0 || key.program == nil || slices.ContainsFunc(columns[i+1:], func(col Column) bool { return col.Key }) {
+		return false
+	}
+	name := columns[i].Name
+	if _, ok := key.program.IsColumn(); ok {
+		return len(key.inputs) == 1 && c.scope.Used()[key.inputs[0]] == name
+	}
+	switch expr.TypeOf(columns[i].Type) {
+	case expr.Int, expr.Text: // their texts are as different as they are
+	default:
+		return false
+	}
+	inner, ok := strings.CutPrefix(strings.ReplaceAll(c.f.Key.Source, " ", ""), "string(")
+	return ok && inner == name+")"
+}
 
 // TargetKey gives the key that the record of a row has at the target, without
 // asking whether the row is meant. The row is a JSON object, as a change has it.

@@ -24,3 +24,12 @@ func TestTargetKey(t *testing.T) {
 		}
 	}
 }
+
+func TestKeyIsSource(t *testing.T) {
+	for key, want := range map[string]bool{"id": true, "string(id)": true, "string( id )": true, "name": false, "string(name)": false, "id + 1": false, "'x' + string(id)": false} {
+		m := compile(t, "from: opportunities\nto: crm/Opportunity\nkey: {Ext: \""+key+"\"}\nfields: {A: amount}\n")
+		if m.KeyIsSource() != want {
+			t.Errorf("%s: %v", key, !want)
+		}
+	}
+}

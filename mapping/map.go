@@ -27,7 +27,9 @@ type Mapping struct {
 	key    field
 	fields []field
 	signed bool // there are fields with write: if_changed
-	set    []constant
+	// keyIsSource tells that two rows never have the same key.
+	keyIsSource bool
+	set         []constant
 
 	outputs      []Output
 	sets         []Output
@@ -54,11 +56,8 @@ type field struct {
 // constant is a field with a value that is known before any row.
 type constant struct{ name, json string }
 
-// The codes of rows that cannot be mapped.
-const (
-	codeUnmapped = "unmapped"
-	codeNullKey  = "null_key"
-)
+// codeUnmapped is the code of rows that cannot be mapped, but for those with a null key.
+const codeUnmapped = "unmapped"
 
 // Name gives the mapping's name.
 func (m *Mapping) Name() string { return m.name }
@@ -176,7 +175,7 @@ func (m *Mapping) appendKey(r *row) error {
 		return m.rejected(m.key.name, err)
 	}
 	if null {
-		return &sinks.Rejected{Code: codeNullKey, Err: fmt.Errorf("map %s: the key field %s is null", m.name, m.key.name)}
+		return &sinks.Rejected{Code: sinks.CodeNullKey, Err: fmt.Errorf("map %s: the key field %s is null", m.name, m.key.name)}
 	}
 	r.buf, r.ends = b, append(r.ends, len(b))
 	return nil

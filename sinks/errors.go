@@ -47,6 +47,14 @@ func (e *Rejected) Error() string { return e.Err.Error() }
 // Unwrap gives the cause.
 func (e *Rejected) Unwrap() error { return e.Err }
 
+// Codes of rejections that are not the target's own.
+const (
+	// CodeNullKey is of a row that makes no target key, since it is null.
+	CodeNullKey = "null_key"
+	// CodeDuplicateKey is of a row whose target key is that of another row.
+	CodeDuplicateKey = "duplicate_target_key"
+)
+
 // Misconfigured says that no record of the mapping can be accepted until a
 // person changes something, as Hint says.
 type Misconfigured struct {
@@ -77,6 +85,75 @@ func (e *Unauthorized) Error() string { return e.Err.Error() }
 // Unwrap gives the cause.
 func (e *Unauthorized) Unwrap() error { return e.Err }
 
+// WaitForParent says that a record refers to one that the target does not have yet:
+// it is taken once the other is there. Nothing of it was carried out.
+type WaitForParent struct {
+	Err   error
+	Code  string        // the target's own word, if it has one
+	After time.Duration // zero if nobody said
+}
+
+func (e *WaitForParent) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *WaitForParent) Unwrap() error { return e.Err }
+
+// Paused says that the target takes nothing for now, for a reason that a person should
+// look at. It is never held against a record.
+type Paused struct {
+	Err   error
+	After time.Duration // zero if nobody said
+}
+
+func (e *Paused) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *Paused) Unwrap() error { return e.Err }
+
+// Answer is what a target said, as far as a Rule can be about it. It is made where the
+// answer is read, and wrapped by one of the other errors of this package.
+type Answer struct {
+	// Status is that of the answer, such as 429; for one record, where the target gives
+	// each a status of its own. Zero if there is none.
+	Status int
+	// Code is the target's own word, such as STRING_TOO_LONG; empty if there is none.
+	Code string
+	// Message is the target's own text. It may quote the record, and so is not in Error.
+	Message string
+	// Unknown says that the request may have been carried out all the same.
+	Unknown bool
+	Err     error
+}
+
+func (a *Answer) Error() string { return a.Err.Error() }
+
+// Unwrap gives the cause.
+func (a *Answer) Unwrap() error { return a.Err }
+
+// Detail is the target's own text, for the dead letter.
+func (a *Answer) Detail() string { return a.Message }
+
+// Unknown tells whether a request that failed so may have been carried out.
+func Unknown(err error) bool {
+	var (
+		ans *Answer
+		ret *Retryable
+		thr *Throttled
+		pau *Paused
+		rej *Rejected
+		wai *WaitForParent
+		mis *Misconfigured
+		una *Unauthorized
+	)
+	if errors.As(err, &ans) && ans.Unknown {
+		return true
+	}
+	if errors.As(err, &ret) {
+		return ret.Unknown
+	}
+	return !errors.As(err, &thr) && !errors.As(err, &pau) && !errors.As(err, &rej) && !errors.As(err, &wai) && !errors.As(err, &mis) && !errors.As(err, &una)
+}
+
 // Unresolved says that a record cannot be made because columns that it needs
 // were not sent (unchanged TOAST): they are to be read from the source (I5).
 type Unresolved struct{ Columns []string }
@@ -94,6 +171,8 @@ func Code(err error) string {
 		una *Unauthorized
 		ret *Retryable
 		unr *Unresolved
+		wai *WaitForParent
+		pau *Paused
 	)
 	switch {
 	case err == nil:
@@ -103,8 +182,15 @@ func Code(err error) string {
 			return rej.Code
 		}
 		return "rejected"
+	case errors.As(err, &wai):
+		if wai.Code != "" {
+			return wai.Code
+		}
+		return "waiting_for_parent"
 	case errors.As(err, &thr):
 		return "throttled"
+	case errors.As(err, &pau):
+		return "paused"
 	case errors.As(err, &mis):
 		return "misconfigured"
 	case errors.As(err, &una):

@@ -239,17 +239,19 @@ func (e *OwnedError) Error() string {
 // forgetScript removes what is kept of a target in a partition, unless it has an
 // owner.
 //
-// KEYS: lease, fence, state, dead letters, their index, then the streams. ARGV: the target.
+// KEYS: lease, fence, state, dead letters, their index, deferred entries, owners of target
+// keys, then the streams. ARGV: the target.
 // Output: an empty text, or the lease.
 var forgetScript = redis.NewScript(`
 local lease = redis.call('GET', KEYS[1])
 if lease then return lease end
-redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-for i = 6, #KEYS do redis.pcall('XGROUP', 'DESTROY', KEYS[i], ARGV[1]) end
+redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7])
+for i = 8, #KEYS do redis.pcall('XGROUP', 'DESTROY', KEYS[i], ARGV[1]) end
 return ''`)
 
 // Forget removes everything that is kept of a target: its consumer groups, state,
-// fences and dead letters, and which mappings it has. *OwnedError says that it is in use.
+// fences, dead letters, deferred entries and owners of target keys, and which mappings it has.
+// *OwnedError says that it is in use.
 func (l *Log) Forget(ctx context.Context, target string) error {
 	for p := range l.partitions { // before anything is touched
 		if owner, err := l.Owner(ctx, target, p); err != nil || owner != "" {
@@ -257,7 +259,7 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 		}
 	}
 	for p := range l.partitions {
-		keys := []string{l.keys.Lease(target, p), l.keys.Fence(target, p), l.keys.State(target, p), l.keys.DeadLetters(target, p), l.keys.Parked(target, p)}
+		keys := []string{l.keys.Lease(target, p), l.keys.Fence(target, p), l.keys.State(target, p), l.keys.DeadLetters(target, p), l.keys.Parked(target, p), l.keys.Deferred(target, p), l.keys.TargetKeys(target, p)}
 		for _, lane := range cdc.Lanes() {
 			keys = append(keys, l.keys.Stream(cdc.Stream{Lane: lane, Partition: p}))
 		}
@@ -270,6 +272,9 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 		}
 	}
 	if err := l.client.HDel(ctx, l.keys.Meta(), metaDetached+target, metaReturned+target).Err(); err != nil {
+		return fmt.Errorf("forget target %s: %w", target, err)
+	}
+	if err := l.client.HDel(ctx, l.keys.Conditions(), target).Err(); err != nil {
 		return fmt.Errorf("forget target %s: %w", target, err)
 	}
 	// Of the same name may come another target, which begins as a new one does.
@@ -317,7 +322,7 @@ func (l *Log) Traces(ctx context.Context, target string) (bool, error) {
 		return n, wrap(err, "read description of the log")
 	}
 	for p := range l.partitions {
-		n, err := l.client.Exists(ctx, l.keys.Fence(target, p), l.keys.State(target, p), l.keys.DeadLetters(target, p), l.keys.Parked(target, p)).Result()
+		n, err := l.client.Exists(ctx, l.keys.Fence(target, p), l.keys.State(target, p), l.keys.DeadLetters(target, p), l.keys.Parked(target, p), l.keys.Deferred(target, p), l.keys.TargetKeys(target, p)).Result()
 		if err != nil || n > 0 {
 			return n > 0, wrap(err, "look for target "+target)
 		}

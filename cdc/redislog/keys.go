@@ -39,6 +39,14 @@ func (k Keys) Backfills() string { return fmt.Sprintf("walbridge:{%s}:backfills"
 // Times is the sorted set that says which Position the log had reached when.
 func (k Keys) Times() string { return fmt.Sprintf("walbridge:{%s}:times", k.Name) }
 
+// Account is the state of the limits that the targets of an account share.
+func (k Keys) Account(name string) string {
+	return fmt.Sprintf("walbridge:{%s}:account:%s", k.Name, name)
+}
+
+// Conditions is the hash of how targets are that do not take everything.
+func (k Keys) Conditions() string { return fmt.Sprintf("walbridge:{%s}:conditions", k.Name) }
+
 // Stream is the Redis stream of a lane and partition.
 func (k Keys) Stream(s cdc.Stream) string { return k.of(s.Partition, "log", s.Lane) }
 
@@ -60,6 +68,18 @@ func (k Keys) DeadLetters(target string, partition int) string {
 // counts of those that went.
 func (k Keys) Parked(target string, partition int) string {
 	return k.of(partition, "parked", target)
+}
+
+// TargetKeys is the hash of which row owns which key of a target. The partition is that of
+// the target key, not of the row.
+func (k Keys) TargetKeys(target string, partition int) string {
+	return k.of(partition, "targetkeys", target)
+}
+
+// Deferred is the hash of the entries of a target's partition that wait aside, so that they do
+// not hold the checkpoint.
+func (k Keys) Deferred(target string, partition int) string {
+	return k.of(partition, "deferred", target)
 }
 
 func (k Keys) of(partition int, kind, name string) string {

@@ -131,7 +131,16 @@ func writeReport(out io.Writer, r wire.Report) error {
 		writeBackfills(w, r.Backfills)
 	}
 	for _, t := range r.Targets {
-		line("\ntarget %s\tdead letters %d, owner %s", t.Name, t.DeadLetters, orNone(t.Owner))
+		line("\ntarget %s\tdead letters %d, deferred %d, owner %s", t.Name, t.DeadLetters, t.Deferred, orNone(t.Owner))
+		if t.State != "" {
+			line("  state\t%s", t.Condition(r.Now))
+		}
+		if t.Rate != nil {
+			line("  account %s\t%s", t.Rate.Account, t.Rate.Words())
+			if !t.Rate.BulkUntil.IsZero() && t.Rate.Left > 0 {
+				line("  bulk\twaits until %s: what is left of the day is for the other lanes", t.Rate.BulkUntil.Format(time.RFC3339))
+			}
+		}
 		for _, lane := range t.Lanes {
 			more := ""
 			if lane.More {

@@ -46,8 +46,8 @@ var (
 			},
 			"targets": anyValue(&order{keys: []string{"type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight"}}),
 			"delivery": {
-				keys: []string{"lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters"},
-				of:   map[string]*order{"dead_letters": {keys: []string{"count", "age"}}},
+				keys: []string{"lease", "queue_entries", "queue_bytes", "floor", "shutdown", "hold", "deferred", "parents", "dead_letters"},
+				of:   map[string]*order{"deferred": {keys: []string{"count"}}, "parents": {keys: []string{"wait"}}, "dead_letters": {keys: []string{"count", "age"}}},
 			},
 			"log": {keys: []string{"level", "format"}},
 		},

@@ -22,19 +22,7 @@ type suspect struct {
 }
 
 // unknown tells whether a request that failed so may have been carried out.
-func unknown(err error) bool {
-	var (
-		ret *sinks.Retryable
-		thr *sinks.Throttled
-		rej *sinks.Rejected
-		mis *sinks.Misconfigured
-		una *sinks.Unauthorized
-	)
-	if errors.As(err, &ret) {
-		return ret.Unknown
-	}
-	return !errors.As(err, &thr) && !errors.As(err, &rej) && !errors.As(err, &mis) && !errors.As(err, &una)
-}
+func unknown(err error) bool { return sinks.Unknown(err) }
 
 func forbidden(err error) bool {
 	var una *sinks.Unauthorized
@@ -101,7 +89,8 @@ func (j *job) blame(now time.Time) {
 	}
 	j.asked = true
 	code := sinks.Code(j.refusals[0].err)
-	same := !slices.ContainsFunc(j.refusals, func(s suspect) bool { return sinks.Code(s.err) != code })
+	var rej *sinks.Rejected
+	same := errors.As(j.refusals[0].err, &rej) && !slices.ContainsFunc(j.refusals, func(s suspect) bool { return sinks.Code(s.err) != code })
 	if len(j.refusals) > 1 && same && !j.answered {
 		if j.halt == nil {
 			j.halt = haltOf(&sinks.Misconfigured{Err: fmt.Errorf("every record of a batch was refused alone: %w", j.refusals[0].err),
@@ -123,8 +112,14 @@ func (j *job) othersAnswered(it *item) bool {
 // fail counts a failure against the record itself.
 func (j *job) fail(now time.Time, it *item, err error) {
 	j.asked = true
-	var ret *sinks.Retryable
+	var (
+		ret *sinks.Retryable
+		wai *sinks.WaitForParent
+	)
 	if it.entry.Attempts+1 >= j.s.e.o.MaxAttempts {
+		if unknown(err) && it.noted != nil {
+			it.known = *it.noted
+		}
 		if unknown(err) && (it.rec.Op != sinks.Upsert || !it.known.Live) {
 			it.known.Doubt, it.known.Key = true, it.rec.Key
 		}
@@ -132,8 +127,11 @@ func (j *job) fail(now time.Time, it *item, err error) {
 		return
 	}
 	it.fate, it.counted = again, true
-	it.after = backOff(recordWaits, it.entry.Attempts)
+	it.after = backOff(waits{j.s.e.o.Retry.Initial, j.s.e.o.Retry.Max}, it.entry.Attempts)
 	if errors.As(err, &ret) {
 		it.after = max(it.after, ret.After)
+	}
+	if errors.As(err, &wai) {
+		it.after = max(it.after, wai.After)
 	}
 }

@@ -75,9 +75,9 @@ func (c *changes) noted(w state.Write) {
 
 // seen is called with the lock of the target.
 func (c *changes) seen(b sinks.Batch, said []error) {
-	gone := make([]bool, len(b.Records))
+	gone, moving := make([]bool, len(b.Records)), make([]bool, len(b.Records))
 	for i, r := range b.Records {
-		gone[i] = c.w.source.wasGone(r.Source)
+		gone[i], moving[i] = c.w.source.wasGone(r.Source), c.w.store.movingOn(r.Source)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,7 +87,7 @@ func (c *changes) seen(b sinks.Batch, said []error) {
 			sure = map[string]string{}
 			c.sure[r.Source] = sure
 		}
-		if r.Op != sinks.Upsert || r.Left || refused(said[i]) {
+		if r.Op != sinks.Upsert || r.Left || refused(said[i]) || moving[i] {
 			clear(sure)
 			continue
 		}

@@ -19,6 +19,11 @@ type settled struct {
 	write state.Known
 	dead  *deadletter.Letter
 	hold  time.Time // of its item
+	// aside, if not nil, is the entry as it is put aside: it is not settled at all. stale
+	// has nothing written of it, but that it is aside no more.
+	aside *state.Deferred
+	wait  time.Time // of what is aside: until when it waits for other records
+	stale bool
 }
 
 // commitDone is what a commit came to.
@@ -43,7 +48,15 @@ func (s *session) commit(p *part, now time.Time, soon func(time.Time)) {
 	for i := range d.entries {
 		e := &d.entries[i]
 		key := state.Key(e.entry.Key)
-		d.written.Writes = append(d.written.Writes, state.Write{Key: key, Known: e.write})
+		switch {
+		case e.aside != nil:
+			d.written.Deferred = append(d.written.Deferred, *e.aside)
+		case p.deferred[e.entry.Key] != nil:
+			d.written.Deferred = append(d.written.Deferred, state.Deferred{Key: key})
+		}
+		if e.aside == nil && !e.stale {
+			d.written.Writes = append(d.written.Writes, state.Write{Key: key, Known: e.write})
+		}
 		if e.hold.After(d.written.Hold) {
 			d.written.Hold = e.hold
 		}
@@ -117,12 +130,18 @@ func (d *commitDone) apply(s *session, now time.Time) {
 			d.p.committed[i] = at
 		}
 	}
+	d.p.noteAside(s, d.written.Deferred)
 	if len(d.written.Dead) > 0 {
 		d.p.tendFrom = time.Time{} // there may be too many now
 	}
 	outcomes := make([]queue.Outcome, len(d.entries))
 	for i := range d.entries {
-		outcomes[i].Entry, outcomes[i].Until = d.entries[i].entry, d.entries[i].hold
+		outcomes[i] = queue.Outcome{Entry: d.entries[i].entry, Until: d.entries[i].hold, Away: d.entries[i].aside != nil, Wait: d.entries[i].wait}
 	}
 	s.e.stats.released.Add(uint64(len(s.queue.Done(now, outcomes))))
+	for i := range d.entries {
+		if e := &d.entries[i]; there(&e.write) {
+			s.wakeChildren(now, e.entry.Key)
+		}
+	}
 }

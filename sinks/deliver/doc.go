@@ -26,6 +26,11 @@
 //     trusted of a key that a session before may have sent (I11; session.go).
 //   - A change not above what was seen is dropped (I4), unless the target may
 //     lack columns that it has: then the row is read from the source (I5).
+//   - A key in a long back-off does not hold the checkpoint: its entry is put aside in
+//     the commit that lets the checkpoint pass, and what comes of it meanwhile waits
+//     for it (I1, I4, I10; aside.go). A session that finds it so trusts nothing of what
+//     the one before may have sent of it (I11).
+//   - A record waits for those that it refers to, within a bound (parents.go).
 //   - One record's failure is its own; a batch refused as a whole is halved (I6).
 //     The target's failure pauses the target (I7); the queue goes on folding
 //     until it is full, and then the lane is not read on (I8).

@@ -23,6 +23,7 @@ type Engine struct {
 	leases leases
 	routes map[cdc.Table][]Mapper
 	byName map[string]Mapper
+	keys   *keyRules
 	stats  *recorder
 	log    *journal
 
@@ -30,6 +31,8 @@ type Engine struct {
 	// faults in a row, over all sessions.
 	pausedUntil time.Time
 	faults      int
+	why         string // it is paused, or probed
+	condition   Condition
 	toldDropped time.Time                 // when it was last logged that dead letters were dropped
 	dropped     map[int]deadletter.Totals // of each partition, as far as this process counted
 
@@ -71,6 +74,7 @@ func newEngine(o Options, l leases) (*Engine, error) {
 		e.routes[m.Table()] = append(e.routes[m.Table()], m)
 		e.byName[m.Name()] = m
 	}
+	e.keys = newKeyRules(&e.o)
 	e.stats = newRecorder(o.Mappers)
 	e.log = newJournal(e.logger, e.stats)
 	if o.Registerer != nil {

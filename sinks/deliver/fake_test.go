@@ -29,7 +29,11 @@ func at(n int) cdc.Position { return cdc.Position{LSN: cdc.LSN(n)} }
 
 func keyOf(id int) string { return fmt.Sprintf(`{"id":%d}`, id) }
 
-func partitionOf(key string) int { return cdc.PartitionOf(deals.String(), []byte(key), partitions) }
+func partitionOf(key string) int { return partitionIn(deals, key) }
+
+func partitionIn(t cdc.Table, key string) int {
+	return cdc.PartitionOf(t.String(), []byte(key), partitions)
+}
 
 // fakeLog is a log in memory.
 type fakeLog struct {
@@ -48,7 +52,7 @@ func (l *fakeLog) append(lane string, ch cdc.Change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for p := range partitions {
-		if !ch.Op.Keyed() || p == partitionOf(ch.Key) {
+		if !ch.Op.Keyed() || p == partitionIn(ch.Table, ch.Key) {
 			s := cdc.Stream{Lane: lane, Partition: p}
 			l.streams[s] = append(l.streams[s], ch)
 		}
@@ -122,6 +126,8 @@ type fakeMapper struct {
 	set      []sinks.Field // by set; a note of -1 if empty
 	slim     bool          // C and D are all there is
 	key      string        // the column of the target key; id if empty
+	table    cdc.Table     // deals if zero
+	parent   string        // the mapping that the column parent refers to
 	coalesce sinks.Coalesce
 	slo      time.Duration
 
@@ -131,8 +137,9 @@ type fakeMapper struct {
 }
 
 func (m *fakeMapper) Name() string             { return cmp.Or(m.name, "deals") }
-func (m *fakeMapper) Table() cdc.Table         { return deals }
+func (m *fakeMapper) Table() cdc.Table         { return cmp.Or(m.table, deals) }
 func (m *fakeMapper) Object() string           { return "Opportunity" }
+func (m *fakeMapper) KeyIsSource() bool        { return m.key == "" }
 func (m *fakeMapper) Lane() string             { return m.lane }
 func (m *fakeMapper) Coalesce() sinks.Coalesce { return m.coalesce }
 func (m *fakeMapper) SLO() time.Duration       { return m.slo }
@@ -166,6 +173,10 @@ func (m *fakeMapper) Map(ch *cdc.Change, prior sinks.Prior) (sinks.Record, bool,
 	}
 	rec.Op = sinks.Upsert
 	rec.Key = sinks.Field{Name: "Ext", Value: json.RawMessage(row.Get(cmp.Or(m.key, "id")).JSON())}
+	if p := row.Get("parent"); m.parent != "" && !p.IsAbsent() && !p.IsNull() {
+		rec.Parents = append(rec.Parents, sinks.Parent{Field: "Parent", Mapping: m.parent, Source: `{"id":` + p.JSON() + `}`,
+			Key: sinks.Field{Name: "Ext", Value: json.RawMessage(p.JSON())}})
+	}
 	a, b := row.Get("a"), row.Get("b")
 	if b.IsAbsent() && slices.Contains(ch.Absent, "b") {
 		return sinks.Record{}, false, &sinks.Unresolved{Columns: []string{"b"}}

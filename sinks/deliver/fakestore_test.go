@@ -13,6 +13,7 @@ import (
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/state"
+	"github.com/walbridge/walbridge/sinks/targetkey"
 )
 
 // fakeStore keeps state in memory by the rules of package state. It outlives the
@@ -23,8 +24,13 @@ type fakeStore struct {
 	owner       int // the token that holds the lease, or 0
 	expires     time.Time
 	known       map[state.Key]state.Known
+	owners      map[targetkey.ID]string
+	left        map[string]bool     // "source position" with which it was written that the target has no record
+	place       map[state.Key]int   // their partitions
 	dead        []deadletter.Letter // all that ever were
 	parked      map[state.Key]deadletter.Letter
+	deferred    map[state.Key]state.Deferred
+	asides      int // how often something was put there
 	totals      [partitions]deadletter.Totals
 	bound       int // of the dead letters of a partition, if above zero
 	checkpoints map[cdc.Stream]cdc.Position
@@ -43,7 +49,7 @@ const fakeTTL = 10 * time.Second
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		known: map[state.Key]state.Known{}, parked: map[state.Key]deadletter.Letter{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
+		known: map[state.Key]state.Known{}, owners: map[targetkey.ID]string{}, left: map[string]bool{}, place: map[state.Key]int{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
 		fault: func(string) (error, error) { return nil, nil },
 	}
 }
@@ -90,10 +96,21 @@ func (s *fakeStore) write(call string, w state.Write) {
 		panic(err)
 	}
 	s.known[w.Key] = k
+	if call == "commit" && !k.Live && !k.Doubt {
+		s.left[w.Key.Source+" "+k.Seen.String()] = true
+	}
 	if call == "prepare" && s.noted != nil {
 		s.noted(w)
 	}
 	s.trail[w.Key] = append(s.trail[w.Key], fmt.Sprintf("%s %s %s", time.Now().Format("05.000"), call, w.Known))
+}
+
+// movingOn tells whether a record of a row still lies under an old key: until that is
+// removed its new one is not dealt with, and may be sent again.
+func (s *fakeStore) movingOn(source string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.known[keyStateOf(source)].Old) > 0
 }
 
 // steal ends the lease, as if another owner had taken it and gone.
@@ -147,7 +164,7 @@ func (c *fakeClaim) Load(_ context.Context, places []state.Place) (out []state.L
 	err = c.s.do("load", 0, func() error {
 		for _, p := range places {
 			l := state.Loaded{}
-			if k, ok := c.s.known[p.Key]; ok {
+			if k, ok := c.s.known[p.Key]; ok && c.s.place[p.Key] == p.Partition {
 				l.Known, l.Text = k, k.String()
 			}
 			out = append(out, l)
@@ -175,6 +192,30 @@ func (c *fakeClaim) Scan(_ context.Context, partition int, cursor uint64, _ int6
 	return out, next, err
 }
 
+func (c *fakeClaim) EachDeferred(_ context.Context, partition int, f func(state.Deferred)) error {
+	return c.s.do("deferred", 0, func() error {
+		for k, d := range c.s.deferred {
+			if partitionOf(k.Source) == partition {
+				f(d)
+				f(d) // as a scan may give it
+			}
+		}
+		return nil
+	})
+}
+
+func (c *fakeClaim) LoadDeferred(_ context.Context, _ int, keys []state.Key) (out []state.Deferred, err error) {
+	err = c.s.do("load deferred", 0, func() error {
+		for _, k := range keys {
+			d := c.s.deferred[k]
+			d.Key = k
+			out = append(out, d)
+		}
+		return nil
+	})
+	return out, err
+}
+
 func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) error {
 	return c.s.do("prepare", c.token, func() error {
 		for lane, pos := range in.Sent {
@@ -189,6 +230,7 @@ func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) e
 			}
 		}
 		for _, w := range in.Writes {
+			c.s.place[w.Key] = partition
 			c.s.write("prepare", w)
 		}
 		return nil
@@ -206,6 +248,7 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		}
 		c.s.last[partition] = this
 		for _, k := range w.Writes {
+			c.s.place[k.Key] = partition
 			c.s.write("commit", k)
 			if _, ok := c.s.parked[k.Key]; ok {
 				if slices.ContainsFunc(w.Dead, func(l deadletter.Letter) bool { return l.Mapping == k.Key.Mapping && l.Key == k.Key.Source }) {
@@ -218,7 +261,18 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		}
 		c.s.dead = append(c.s.dead, w.Dead...)
 		for _, l := range w.Dead {
+			if _, ok := c.s.parked[state.Key{Mapping: l.Mapping, Source: l.Key}]; ok {
+				c.s.totals[partition].Replaced++ // beside one that waits aside no state is written
+			}
 			c.s.parked[state.Key{Mapping: l.Mapping, Source: l.Key}] = l
+		}
+		for _, d := range w.Deferred {
+			if c.s.trail[d.Key] = append(c.s.trail[d.Key], fmt.Sprintf("%s deferred %v due %v %s", time.Now().Format("05.000"), d.Position, d.Due.Format("05.000"), d.Entry)); len(d.Entry) == 0 {
+				delete(c.s.deferred, d.Key)
+			} else {
+				c.s.deferred[d.Key] = d
+				c.s.asides++
+			}
 		}
 		if !w.Hold.IsZero() {
 			c.s.hold[partition] = w.Hold
@@ -236,6 +290,22 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		c.last[partition] = this
 	}
 	return err
+}
+
+func (c *fakeClaim) Own(_ context.Context, ops []targetkey.Op) (out []targetkey.Answer, err error) {
+	err = c.s.do("own", 0, func() error {
+		for _, op := range ops {
+			next, a := targetkey.Apply(c.s.owners[op.ID], op, time.Now())
+			if c.s.owners[op.ID] = next; next == "" {
+				delete(c.s.owners, op.ID)
+			}
+			k := state.Key{Mapping: op.Owner.Mapping, Source: op.Owner.Source}
+			c.s.trail[k] = append(c.s.trail[k], fmt.Sprintf("%s %s %x %s %q", time.Now().Format("05.000"), op.Kind, op.ID[:2], a.Result, a.Entry))
+			out = append(out, a)
+		}
+		return nil
+	})
+	return out, err
 }
 
 func (c *fakeClaim) Tend(_ context.Context, partition int, _ time.Time, told deadletter.Totals) (t deadletter.Totals, more bool, err error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/rate"
 	"github.com/walbridge/walbridge/sinks/state"
 )
 
@@ -19,6 +20,7 @@ import (
 type job struct {
 	s      *session
 	lane   queue.Lane // that led the batch
+	permit *rate.Permit
 	mapper Mapper
 	items  []*item
 	// read is how far each partition was read when the batch was taken.
@@ -84,9 +86,17 @@ type item struct {
 	counted bool               // if again: on account of the record
 	// together tells that a batch failed as a whole with it.
 	together bool
+	// missing are the records it refers to that the target does not have; looked is when
+	// that was found for the first time, wait until when it waits for them, orphan that it
+	// was refused for want of one.
+	missing      []queue.Key
+	looked, wait time.Time
+	orphan       bool
 	// hold is until when a request of no known outcome may still be carried out:
 	// no other state of the key goes out before (I4).
 	hold time.Time
+
+	keyed
 }
 
 // places are where the state of the items is.
@@ -135,6 +145,7 @@ func (j *job) run(ctx context.Context) {
 			j.deliver(ctx, slices.DeleteFunc(lacking, func(it *item) bool { return it.fate != undecided }))
 		}
 		j.blame(time.Now())
+		j.settleKeys(ctx)
 	}
 	for _, it := range j.undecided() {
 		it.fate = again
@@ -143,14 +154,18 @@ func (j *job) run(ctx context.Context) {
 
 // deliver notes what is about to be sent, and sends it.
 func (j *job) deliver(ctx context.Context, items []*item) {
+	items = j.unburden(ctx, j.await(ctx, items))
 	if len(items) > 0 && j.prepare(ctx, items) {
-		j.send(ctx, items)
+		j.send(ctx, j.takeKeys(ctx, items))
 	}
 }
 
 // send hands records to the target.
 func (j *job) send(ctx context.Context, items []*item) {
-	if j.halt != nil || ctx.Err() != nil {
+	if j.halt != nil || ctx.Err() != nil || !j.permitted(ctx) {
+		return
+	}
+	if items = j.reserveKeys(ctx, items); len(items) == 0 {
 		return
 	}
 	hold := time.Now().Add(j.s.limits.Timeout)
@@ -224,12 +239,18 @@ func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.s.limits.Timeout)
 	defer cancel()
 	j.s.e.stats.requests.Add(1)
-	return j.s.e.o.Target.Deliver(ctx, b)
+	rs, err := j.s.e.o.Target.Deliver(ctx, b)
+	j.told(rs, err)
+	return rs, err
 }
 
 // apply takes the outcome of a job into the queue and the partitions.
 func (j *job) apply(s *session, now time.Time) {
 	s.hired(j.lane, -1)
+	s.countBlocked(j)
+	if s.probe == j {
+		s.probe = nil
+	}
 	for _, it := range j.items {
 		if it.hold.After(s.unclearUntil) {
 			s.unclearUntil = it.hold
@@ -246,6 +267,10 @@ func (j *job) apply(s *session, now time.Time) {
 		switch it.fate {
 		case stale:
 			s.e.stats.stale.Add(1)
+			if p := s.parts[it.entry.Partition]; p.deferred[it.entry.Key] != nil {
+				p.settled = append(p.settled, settled{entry: it.entry, stale: true})
+				continue
+			}
 			releaseMarks(it.entry.Tokens)
 			outcomes = append(outcomes, queue.Outcome{Entry: it.entry})
 		case again:
@@ -254,9 +279,15 @@ func (j *job) apply(s *session, now time.Time) {
 			if it.hold.After(until) {
 				until = it.hold
 			}
-			outcomes = append(outcomes, queue.Outcome{Entry: it.entry, Again: true, Until: until, Counted: it.counted, Together: it.together})
+			if !it.wait.IsZero() {
+				s.family.wait(it.entry.Key, it.missing)
+			}
+			outcomes = append(outcomes, queue.Outcome{Entry: it.entry, Again: true, Until: until, Wait: it.wait, Looked: it.looked, Counted: it.counted, Together: it.together})
 		default:
 			s.count(it)
+			if s.keepOrphan(now, it) {
+				continue
+			}
 			p := s.parts[it.entry.Partition]
 			p.settled = append(p.settled, settled{entry: it.entry, write: it.write, dead: it.dead, hold: it.hold})
 		}
@@ -284,7 +315,7 @@ func (s *session) weigh(j *job, now time.Time) {
 	mapping := "mapping " + j.mapper.Name()
 	if j.halt == nil {
 		if j.asked {
-			s.faults, s.e.faults = 0, 0
+			s.faults, s.e.faults, s.e.why = 0, 0, ""
 			delete(s.mappingFaults, j.mapper.Name())
 			s.e.log.works(what)
 			s.e.log.works(mapping)
@@ -311,6 +342,7 @@ func (s *session) weigh(j *job, now time.Time) {
 	} else {
 		s.e.log.fails(name, f.err)
 	}
+	s.e.why = f.err.Error()
 	// Requests that failed side by side are one failure.
 	if !now.Before(s.queue.PausedUntil()) {
 		s.faults++

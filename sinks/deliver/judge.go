@@ -16,8 +16,11 @@ var errMissing error = &sinks.Retryable{Unknown: true, Err: errors.New("the targ
 // refused tells whether an error means that the target will not have the batch
 // as it is.
 func refused(err error) bool {
-	var rej *sinks.Rejected
-	return errors.As(err, &rej)
+	var (
+		rej *sinks.Rejected
+		wai *sinks.WaitForParent
+	)
+	return errors.As(err, &rej) || errors.As(err, &wai)
 }
 
 // haltOf says what an error for a whole batch means for the target. One of no
@@ -28,6 +31,7 @@ func haltOf(err error) *fault {
 		thr *sinks.Throttled
 		una *sinks.Unauthorized
 		mis *sinks.Misconfigured
+		pau *sinks.Paused
 	)
 	switch {
 	case errors.As(err, &mis): // no other mapping is meant
@@ -36,6 +40,8 @@ func haltOf(err error) *fault {
 		return &fault{err: err, waits: settingWaits, mend: true}
 	case errors.As(err, &thr):
 		return &fault{err: err, waits: targetWaits, after: thr.After, throttled: true}
+	case errors.As(err, &pau):
+		return &fault{err: err, waits: settingWaits, after: pau.After, mend: true}
 	case errors.As(err, &ret):
 		return &fault{err: err, waits: targetWaits, after: ret.After}
 	}
@@ -49,6 +55,7 @@ func (j *job) judge(now time.Time, it *item, r sinks.Result) {
 		thr *sinks.Throttled
 		una *sinks.Unauthorized
 		mis *sinks.Misconfigured
+		pau *sinks.Paused
 	)
 	switch {
 	case r.Err == nil:
@@ -56,9 +63,11 @@ func (j *job) judge(now time.Time, it *item, r sinks.Result) {
 	case errors.As(r.Err, &thr):
 		it.fate = again
 		j.stop(haltOf(r.Err))
-	case errors.As(r.Err, &una), errors.As(r.Err, &mis):
+	case errors.As(r.Err, &una), errors.As(r.Err, &mis), errors.As(r.Err, &pau):
 		it.fate = again
 		j.stop(haltOf(r.Err))
+	case it.forParent(r.Err):
+		j.orphaned(now, it, r.Err)
 	case errors.As(r.Err, &rej):
 		j.park(now, it, sinks.Code(r.Err), r.Err)
 	default:
@@ -76,12 +85,15 @@ func (j *job) stop(f *fault) {
 // accept notes that the target has the record.
 func (j *job) accept(now time.Time, it *item) {
 	it.fate = delivered
-	it.write = state.Known{Seen: it.change.Position}
+	it.write = state.Known{Seen: it.change.Position, Old: it.olds()}
 	if it.rec.Op == sinks.Upsert {
 		it.write.Live, it.write.Key = true, it.rec.Key
 		it.write.Lacking = it.rec.Left
 		it.write.Sent = it.rec.Sent // of no use where it lacks something
 		it.write.Partial = it.partial()
+	}
+	if it.rec.Op != sinks.Upsert && it.reserved != "" {
+		it.release(j)
 	}
 	j.s.e.stats.accepted(it.entry.Lane, now.Sub(it.entry.Oldest))
 	if it.known.Seen.Before(it.change.Position) { // else of a newer change, which was counted
@@ -116,6 +128,7 @@ type detailed interface{ Detail() string }
 func (j *job) park(now time.Time, it *item, code string, err error) {
 	it.fate, it.write = parked, it.known
 	it.write.Seen, it.write.Lacking = it.change.Position, true
+	it.write.Doubt = it.write.Doubt || it.moved // of the key that it had before it others know that it leaves
 	it.dead = &deadletter.Letter{
 		Mapping: it.entry.Key.Mapping, Key: it.entry.Key.Source, Table: it.change.Table, Op: it.change.Op.String(),
 		Code: code, Error: err.Error(),

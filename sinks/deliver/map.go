@@ -84,10 +84,12 @@ func (j *job) mapOne(it *item) bool {
 		return false
 	case send:
 		it.rec = rec
+		it.moved = j.moves(it)
 	case rec.Op == sinks.Upsert && it.known.Live:
 		it.same(rec)
 	default:
 		it.filter()
+		it.givesUp = rec.Op != sinks.Upsert
 	}
 	return true
 }
@@ -98,6 +100,9 @@ func (j *job) parkUnmapped(it *item, err error) {
 		code = "unmapped"
 	}
 	j.park(time.Now(), it, code, err)
+	if it.givesUp = code == sinks.CodeNullKey; it.givesUp {
+		it.write.Doubt = it.known.Live || it.known.Doubt // another row may write there
+	}
 }
 
 // leavesGap tells whether a record leaves out fields that the target does not
@@ -168,22 +173,31 @@ func (j *job) intent(partition int, items []*item) state.Intent {
 	in := state.Intent{Sent: map[string]cdc.Position{}}
 	noted, lanes := j.s.notedOf(partition), cdc.Lanes()
 	for _, it := range items {
+		if it.entry.Deferred && noted == ([laneCount]cdc.Position{}) {
+			// It has no place in the log any more. That something was sent at all tells the
+			// next session to wait (openDeferred).
+			in.Sent[lanes[queue.Bulk]] = firstSent
+		}
 		for _, t := range it.entry.Tokens {
 			if noted[t.Lane].Before(t.Mark.Position()) {
 				in.Sent[lanes[t.Lane]] = j.read[partition][t.Lane]
 			}
 		}
-		if k, changed := it.begun(); changed {
+		if k, changed := j.begun(it); changed {
+			it.noted = &k
 			in.Writes = append(in.Writes, state.Write{Key: state.Key(it.entry.Key), Known: k, Was: it.text})
 		}
 	}
 	return in
 }
 
+// firstSent is a Position below that of any entry.
+var firstSent = cdc.Position{Ordinal: 1}
+
 // begun is what is known of a key from the moment on that its record is on its way to
 // the target, for as long as there is no answer; changed is false if that is no less
 // than what the state says.
-func (it *item) begun() (k state.Known, changed bool) {
+func (j *job) begun(it *item) (k state.Known, changed bool) {
 	k = it.known
 	leaves := it.rec.Op != sinks.Upsert
 	switch {
@@ -192,13 +206,13 @@ func (it *item) begun() (k state.Known, changed bool) {
 		// leaves out.
 		k.Lacking, k.Doubt = true, k.Doubt || leaves
 		return k, k.Lacking != it.known.Lacking || k.Doubt != it.known.Doubt
-	case !k.Live && !k.Doubt:
-		k.Doubt, k.Key = true, it.rec.Key
-		return k, true
+	case it.moved || !k.Live && !k.Doubt:
+		return j.goneFor(it), true
 	}
+	k.Old = j.without(k.Old, it.rec.Key)
 	// A field that changes holds from now on the one value or the other.
 	k.Sent = common(k.Sent, it.rec.Sent)
-	return k, it.doubt || k.Sent != it.known.Sent
+	return k, it.doubt || k.Sent != it.known.Sent || len(k.Old) != len(it.known.Old)
 }
 
 // common gives those tokens of a that b has too.

@@ -16,6 +16,7 @@ type collector struct {
 	values  []value
 	lanes   []laneValue
 	slos    []sloCount
+	budget  *prometheus.Desc // nil if nobody keeps limits
 	latency *prometheus.HistogramVec
 }
 
@@ -63,6 +64,8 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("dead_letters_discarded_total", "Dead letters that somebody discarded."), func(s *Stats) uint64 { return s.Discarded }},
 		{dropped(LossFull), func(s *Stats) uint64 { return s.DroppedFull }},
 		{dropped(LossOld), func(s *Stats) uint64 { return s.DroppedOld }},
+		{desc("entries_deferred_total", "Entries of keys in back-off that were put aside, so that they do not hold the checkpoint."), func(s *Stats) uint64 { return s.Aside }},
+		{desc("records_awaiting_parent_total", "Records held back since one that they refer to was not there."), func(s *Stats) uint64 { return s.Awaited }},
 		{desc("records_filtered_total", "Records that the mapping did not want sent."), func(s *Stats) uint64 { return s.Filtered }},
 		{desc("records_stale_total", "Records dropped because newer ones were dealt with."), func(s *Stats) uint64 { return s.Stale }},
 		{desc("truncates_total", "Truncations of mapped tables, counted in each partition."), func(s *Stats) uint64 { return s.Truncates }},
@@ -70,15 +73,25 @@ func newCollector(target string, e *Engine) *collector {
 	}
 	c.values = []value{
 		{desc("dead_letters", "Dead letters that there are, as the owner of the target last looked."), func(s *Stats) float64 { return float64(s.DeadLetters) }},
+		{desc("deferred", "Entries that wait aside, of keys in back-off."), func(s *Stats) float64 { return float64(s.Deferred) }},
+		{desc("deferred_age_seconds", "How long ago the first of those was put aside."), func(s *Stats) float64 {
+			if s.DeferredSince.IsZero() {
+				return 0
+			}
+			return max(0, time.Since(s.DeferredSince).Seconds())
+		}},
+		{desc("deferred_full", "1 if some partition has no room to put more aside: further keys in back-off hold the checkpoint."), func(s *Stats) float64 { return number(s.DeferredFull) }},
+		{desc("waiting_for_parent", "Records that wait for one which they refer to."), func(s *Stats) float64 { return float64(s.Waiting) }},
 		{desc("keys_pending", "Keys that wait to be sent."), func(s *Stats) float64 { return float64(s.Pending) }},
 		{desc("keys_in_flight", "Keys being sent."), func(s *Stats) float64 { return float64(s.InFlight) }},
 		{desc("paused_seconds", "How much longer the target is paused."), func(s *Stats) float64 { return max(0, time.Until(s.PausedUntil).Seconds()) }},
-		{desc("owner", "1 if this process owns the target."), func(s *Stats) float64 {
-			if s.Owner {
-				return 1
-			}
-			return 0
-		}},
+		{desc("circuit", "0 if requests go, 1 if the target is paused after a fault, 2 if one request probes it."), func(s *Stats) float64 { return float64(s.Condition.Circuit) }},
+		{desc("owner", "1 if this process owns the target."), func(s *Stats) float64 { return number(s.Owner) }},
+	}
+	if e.o.Rate != nil {
+		c.counts = append(c.counts, count{desc("rate_lowered_total", "How often throttling lowered the rate of the target's account."), func(s *Stats) uint64 { return uint64(s.Rate.Lowered) }})
+		c.values = append(c.values, value{desc("request_rate", "Requests a second that the target's account allows now; 0 if any number."), func(s *Stats) float64 { return s.Rate.Rate }})
+		c.budget = desc("budget_left", "Requests of the day that are left for walbridge; there only if they are known.")
 	}
 	c.lanes = []laneValue{
 		{desc("entries_open", "Entries read and not released.", "lane"), func(l *LaneStats) float64 { return float64(l.Open) }},
@@ -105,6 +118,14 @@ func newCollector(target string, e *Engine) *collector {
 	return c
 }
 
+// number is 1 for true.
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // Describe lists the metrics.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range c.counts {
@@ -118,6 +139,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 	for _, m := range c.slos {
 		ch <- m.desc
+	}
+	if c.budget != nil {
+		ch <- c.budget
 	}
 	c.latency.Describe(ch)
 }
@@ -140,6 +164,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for _, m := range c.slos {
 			ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.of(&s.SLO[i])), s.SLO[i].Mapping)
 		}
+	}
+	if c.budget != nil && s.Rate.Budget {
+		ch <- prometheus.MustNewConstMetric(c.budget, prometheus.GaugeValue, float64(s.Rate.Left))
 	}
 	c.latency.Collect(ch)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
+	"github.com/walbridge/walbridge/sinks/targetkey"
 )
 
 // Mapper makes records of the rows of a table. It is safe for concurrent use.
@@ -20,6 +21,9 @@ type Mapper interface {
 	Name() string
 	Table() cdc.Table
 	Object() string
+	// KeyIsSource tells that a row's target key is its own key, so that no two rows make the
+	// same and none changes.
+	KeyIsSource() bool
 	// Lane is how urgent the mapping's changes are; empty takes the lane of the
 	// stream. What comes in the bulk lane is bulk for every mapping.
 	Lane() string
@@ -77,12 +81,29 @@ type Options struct {
 	Limits queue.Limits
 	// MaxAttempts is how often a record is tried before it is parked; 20 if zero.
 	MaxAttempts int
+	// Retry bounds the waits between the tries of a record; 500 ms and 1 min if zero.
+	Retry Waits
+	// Rate keeps the limits of the target's account; nil if there are none.
+	Rate Keeper
+	// Told is told how the target is, at the start of a session and whenever that changes.
+	// It must not wait; it may be nil.
+	Told func(Condition)
+	// Hold is how long a key in back-off may hold the checkpoint before its entry is put
+	// aside; 2 min if zero. Deferred is how many entries may be aside at a time, shared
+	// evenly by the partitions; 10,000 if zero.
+	Hold     time.Duration
+	Deferred int
+	// ParentWait is how long a record waits for one that it refers to; 30 s if zero.
+	ParentWait time.Duration
 	// DrainTimeout bounds the wait for requests under way at a stop; 10 s if zero.
 	DrainTimeout time.Duration
 	// CheckpointEvery is how long a checkpoint waits when there is no state to
 	// write along with it; 500 ms if zero.
 	CheckpointEvery time.Duration
 }
+
+// Waits bound an exponential back-off.
+type Waits struct{ Initial, Max time.Duration }
 
 func (o *Options) defaults() {
 	set := func(v *time.Duration, d time.Duration) {
@@ -98,9 +119,16 @@ func (o *Options) defaults() {
 	if o.Limits.Bytes <= 0 {
 		o.Limits.Bytes = 32 << 20
 	}
+	set(&o.Hold, 2*time.Minute)
+	set(&o.ParentWait, 30*time.Second)
+	if o.Deferred <= 0 {
+		o.Deferred = 10_000
+	}
 	if o.Limits.Floor == 0 {
 		o.Limits.Floor = 10
 	}
+	set(&o.Retry.Initial, recordWaits.initial)
+	set(&o.Retry.Max, recordWaits.max)
 	if o.MaxAttempts <= 0 {
 		o.MaxAttempts = 20
 	}
@@ -136,8 +164,11 @@ type claim interface {
 	Open(ctx context.Context, partition int) (state.Start, error)
 	Load(ctx context.Context, places []state.Place) ([]state.Loaded, error)
 	Scan(ctx context.Context, partition int, cursor uint64, count int64) ([]state.Found, uint64, error)
+	EachDeferred(ctx context.Context, partition int, f func(state.Deferred)) error
+	LoadDeferred(ctx context.Context, partition int, keys []state.Key) ([]state.Deferred, error)
 	Prepare(ctx context.Context, partition int, in state.Intent) error
 	Commit(ctx context.Context, partition int, w state.Commit) error
+	Own(ctx context.Context, ops []targetkey.Op) ([]targetkey.Answer, error)
 	Tend(ctx context.Context, partition int, now time.Time, told deadletter.Totals) (t deadletter.Totals, more bool, err error)
 }
 

@@ -193,11 +193,13 @@ func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, 
 		s.addSweep(p, lane, &m.Change)
 		return
 	}
-	uses := len(mappers)
-	for _, is := range stale {
-		if is {
-			uses--
+	uses, dealt := 0, make([]bool, len(mappers))
+	for i, mapper := range mappers {
+		dealt[i] = stale != nil && stale[i] || p.hasAside(queue.Key{Mapping: mapper.Name(), Source: m.Change.Key}, lane, m.Change.Position)
+		if dealt[i] {
 			s.e.stats.stale.Add(1)
+		} else {
+			uses++
 		}
 	}
 	mark := p.marks[lane].Add(m.Change.Position, m.Change.Time, uses)
@@ -205,7 +207,7 @@ func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, 
 		s.e.stats.released.Add(1)
 	}
 	for i, mapper := range mappers {
-		if stale != nil && stale[i] {
+		if dealt[i] {
 			continue
 		}
 		s.queue.Add(now, queue.Arrival{

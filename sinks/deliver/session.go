@@ -52,8 +52,15 @@ type session struct {
 	meanSize     int64 // of entries, as read lately
 	// full and old are how many dead letters were dropped and not told of yet.
 	full, old int64
+	// blocked counts how often keys were tried whose target key is another row's.
+	blocked map[queue.Key]int
 	// mappingFaults counts the faults of mappings in a row.
 	mappingFaults map[string]int
+	probe         *job // while the target is probed
+	told          bool // how the target is
+	// asideFrom is before when it is not looked for what is to be put aside.
+	asideFrom time.Time
+	family    family
 
 	// mu covers noted: up to where it is written that entries may be handed to
 	// the target.
@@ -83,6 +90,11 @@ type part struct {
 
 	sweeps []*sweep // in the order of their Positions
 
+	deferred map[queue.Key]*deferred // what is in the retry set
+	// oldestAside is when the first of them was put there, as last looked at.
+	oldestAside time.Time
+	deferring   int // what is on its way there and was not before
+
 	tending      bool
 	tendFailures int
 	tendFrom     time.Time // the dead letters are not looked after before
@@ -99,7 +111,7 @@ func newSession(e *Engine, c claim, claimed time.Time) *session {
 	s := &session{
 		e: e, claim: c, claimed: claimed, limits: e.o.Target.Limits(), faults: e.faults,
 		events: make(chan event, 16), queue: queue.New(e.o.Limits),
-		noted: make([][laneCount]cdc.Position, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, meanSize: meanSizeFirst,
+		noted: make([][laneCount]cdc.Position, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, blocked: map[queue.Key]int{}, family: newFamily(), meanSize: meanSizeFirst,
 	}
 	s.queue.Pause(e.pausedUntil)
 	for _, m := range e.o.Mappers {
@@ -237,6 +249,10 @@ func (s *session) open() error {
 			}
 			s.unclearUntil = s.holdUntil
 		}
+		if err := s.openDeferred(p); err != nil {
+			return err
+		}
+		anySent := false
 		for i, lane := range lanes {
 			at, sent := start.Checkpoint[lane], start.Sent[lane]
 			p.marks[i] = queue.NewWatermark(at)
@@ -245,10 +261,15 @@ func (s *session) open() error {
 			if handed := s.e.handedOf(n)[i]; sent.Before(handed) {
 				sent = handed // the server lost what was noted there
 			}
+			anySent = anySent || !sent.IsZero()
 			if at.Before(sent) {
 				p.behind[lane], p.handed[i] = sent, sent
 				s.holding, s.unclear, s.holdUntil = true, true, claimed.Add(s.limits.Timeout) // the most that can be
 			}
+		}
+		if anySent && len(p.deferred) > 0 { // which leave no other mark when they are sent
+			s.holdUntil = claimed.Add(s.limits.Timeout)
+			s.unclearUntil = s.holdUntil
 		}
 		s.parts = append(s.parts, p)
 	}
@@ -260,6 +281,12 @@ func (s *session) open() error {
 func (s *session) loop(soft context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var rated <-chan struct{}
+	if s.e.o.Rate != nil {
+		ch, end := s.e.o.Rate.Watch()
+		defer end()
+		rated = ch
+	}
 	stop := soft.Done()
 	var deadline <-chan time.Time
 	for {
@@ -276,6 +303,7 @@ func (s *session) loop(soft context.Context) error {
 		case ev := <-s.events:
 			ev.apply(s, time.Now())
 		case <-timer.C:
+		case <-rated:
 		}
 		if s.turn(timer, time.Now()) {
 			return nil
@@ -300,13 +328,16 @@ func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
 		}
 		s.tellDropped(now, soon)
 		s.dispatch(now, soon)
+		s.putAside(now, soon)
+		s.bringBack(now)
+		s.lookForParents(now, soon)
 	}
 	busy := s.senders > 0
 	for _, p := range s.parts {
 		s.commit(p, now, soon)
 		busy = busy || p.committing
 	}
-	s.e.stats.setGauges(s.gauges())
+	s.e.stats.setGauges(s.gauges(s.tellCondition(now)))
 	timer.Reset(next.Sub(now))
 	return s.stopping && !busy
 }
@@ -320,25 +351,32 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 		soon(s.holdUntil)
 		return
 	}
-	for s.senders < s.limits.MaxInFlight {
-		least := s.least()
+	for s.senders < s.limits.MaxInFlight && s.closed() {
+		permit, least, ok := s.admit(now, s.least(), soon)
+		if !ok {
+			return
+		}
 		b, ok := s.queue.Take(now, least)
 		if !ok {
+			s.giveBack(permit)
 			if at, ok := s.queue.Next(now, least); ok {
 				soon(at)
 			}
 			return
 		}
 		s.hired(b.Lane, 1)
-		j := &job{s: s, lane: b.Lane, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
+		j := &job{s: s, lane: b.Lane, permit: permit, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
 		for _, e := range b.Entries {
-			j.items = append(j.items, &item{entry: e, doubt: s.parts[e.Partition].inDoubt(e.Tokens)})
+			s.family.forget(e.Key)
+			j.items = append(j.items, &item{entry: e, doubt: e.Doubt || s.parts[e.Partition].inDoubt(e.Tokens), keyed: keyed{tries: s.blocked[e.Key]}})
 			if _, ok := j.read[e.Partition]; !ok {
 				j.read[e.Partition] = s.parts[e.Partition].readTo()
 			}
 		}
+		s.probes(j)
 		s.spawn(func() {
 			j.run(s.ctx)
+			s.giveBack(j.permit)
 			s.post(j)
 		})
 	}
@@ -355,22 +393,4 @@ func (p *part) readTo() (at [laneCount]cdc.Position) {
 		at[i] = w.Read()
 	}
 	return at
-}
-
-func (s *session) gauges() gauges {
-	c := s.queue.Counts()
-	g := gauges{pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true}
-	for _, p := range s.parts {
-		g.dead += p.dead.Parked
-		for i, w := range p.marks {
-			g.open[i] += w.Open()
-			if at := w.Oldest(); !at.IsZero() && (g.oldest[i].IsZero() || at.Before(g.oldest[i])) {
-				g.oldest[i] = at
-			}
-			if g.read[i].Before(w.Read()) {
-				g.read[i] = w.Read()
-			}
-		}
-	}
-	return g
 }

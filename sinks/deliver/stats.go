@@ -10,6 +10,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/rate"
 )
 
 // Stats is what a delivery has done, since its start or in a window.
@@ -33,6 +34,17 @@ type Stats struct {
 	// DroppedFull and DroppedOld count dead letters that are lost, as there were too many,
 	// or as they were too old.
 	DroppedFull, DroppedOld uint64
+	// Deferred is how many entries wait aside now, DeferredSince when the first of them
+	// was put there, zero if there is none; Aside counts how often one was. DeferredFull tells that
+	// some partition has no room for more.
+	Deferred      int
+	DeferredSince time.Time
+	Aside         uint64
+	DeferredFull  bool
+	// Awaited counts how often a record was held back since one that it refers to was not
+	// there, Waiting is how many are now.
+	Awaited uint64
+	Waiting int
 	// Truncates counts truncations of mapped tables, once for each partition; Swept the
 	// records that were looked for because of one, or of a generation.
 	Truncates, Swept uint64
@@ -42,6 +54,10 @@ type Stats struct {
 	Owner bool
 	// PausedUntil is the end of the last pause of the target.
 	PausedUntil time.Time
+	// Condition is how the target is.
+	Condition Condition
+	// Rate is what the account of the target allows; nil if nobody keeps that.
+	Rate *rate.View
 	// LastError is the last one met, when LastErrorAt; it may be over.
 	LastError   string
 	LastErrorAt time.Time
@@ -89,19 +105,47 @@ func (l *LaneStats) Age(now time.Time) time.Duration {
 
 // gauges are what the loop tells of now.
 type gauges struct {
+	condition         Condition
 	pending, inFlight int
 	pausedUntil       time.Time
 	running           bool
 	dead              int64
+	deferred          int
+	deferredSince     time.Time
+	deferredFull      bool
+	waiting           int
 	open              [laneCount]int
 	oldest            [laneCount]time.Time
 	read              [laneCount]cdc.Position
 }
 
+func (s *session) gauges(condition Condition) gauges {
+	c := s.queue.Counts()
+	g := gauges{condition: condition, pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true, waiting: len(s.family.parents)}
+	for _, p := range s.parts {
+		g.dead += p.dead.Parked
+		g.deferred += len(p.deferred)
+		g.deferredFull = g.deferredFull || len(p.deferred) >= s.roomAside()
+		if at := p.oldestAside; !at.IsZero() && (g.deferredSince.IsZero() || at.Before(g.deferredSince)) {
+			g.deferredSince = at
+		}
+		for i, w := range p.marks {
+			g.open[i] += w.Open()
+			if at := w.Oldest(); !at.IsZero() && (g.oldest[i].IsZero() || at.Before(g.oldest[i])) {
+				g.oldest[i] = at
+			}
+			if g.read[i].Before(w.Read()) {
+				g.read[i] = w.Read()
+			}
+		}
+	}
+	return g
+}
+
 type counters struct {
 	read, released, delivered, folded, requests, retries,
 	throttles, parked, filtered, stale, truncates, swept,
-	resolved, replaced, discarded, full, old atomic.Uint64
+	resolved, replaced, discarded, full, old, deferred, awaited atomic.Uint64
 	foldedIn [laneCount]atomic.Uint64
 }
 
@@ -199,8 +243,12 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(), Swept: c.swept.Load(),
 		DeadLetters: r.gauges.dead, Resolved: c.resolved.Load(), Replaced: c.replaced.Load(), Discarded: c.discarded.Load(),
 		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
+		Deferred: r.gauges.deferred, DeferredSince: r.gauges.deferredSince, Aside: c.deferred.Load(), DeferredFull: r.gauges.deferredFull, Awaited: c.awaited.Load(), Waiting: r.gauges.waiting,
 		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
-		PausedUntil: r.gauges.pausedUntil, LastError: r.err, LastErrorAt: r.errAt,
+		PausedUntil: r.gauges.pausedUntil, Condition: r.gauges.condition, LastError: r.err, LastErrorAt: r.errAt,
+	}
+	if c := &s.Condition; c.Circuit == Open && !time.Now().Before(c.Until) {
+		c.Circuit = Probing // as soon as there is something to send
 	}
 	for i, lane := range cdc.Lanes() {
 		at := func(q float64) time.Duration { return time.Duration(hs[i].ValueAtQuantile(q)) * time.Microsecond }
@@ -219,7 +267,12 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 func (e *Engine) Stats() Stats {
 	e.stats.mu.Lock()
 	defer e.stats.mu.Unlock()
-	return e.stats.snapshotLocked(&e.stats.total)
+	s := e.stats.snapshotLocked(&e.stats.total)
+	if e.o.Rate != nil {
+		v := e.o.Rate.View()
+		s.Rate = &v
+	}
+	return s
 }
 
 // Window gives what was done since the last call of Window, for one table that is
@@ -249,6 +302,8 @@ func (e *Engine) Window() Stats {
 	now.Discarded -= was.Discarded
 	now.DroppedFull -= was.DroppedFull
 	now.DroppedOld -= was.DroppedOld
+	now.Aside -= was.Aside
+	now.Awaited -= was.Awaited
 	now.Truncates -= was.Truncates
 	now.Swept -= was.Swept
 	now.SLO = slices.Clone(now.SLO) // the other is kept

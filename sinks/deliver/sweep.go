@@ -101,6 +101,7 @@ func (s *session) sweep(p *part, now time.Time, soon func(time.Time)) {
 				w.work = m // bulk, if it is there
 			}
 		}
+		s.sweepDeferred(now, p, w)
 	}
 	w.scanning = true
 	cursor := w.cursor
@@ -178,17 +179,25 @@ func (d *scanDone) apply(s *session, now time.Time) {
 	s.e.log.works(what)
 	w.failures, w.cursor, w.scanned = 0, d.cursor, d.cursor == 0
 	for _, f := range d.found {
-		if !slices.Contains(w.mappings, f.Key.Mapping) {
+		if !w.means(f.Key.Mapping) {
 			continue
 		}
 		// A state that cannot be read is told of when its key's turn comes.
-		if f.Err == nil && (!f.Known.Live && !f.Known.Doubt || !f.Known.Seen.Before(w.since)) {
+		if f.Err == nil && (!f.Known.Live && !f.Known.Doubt && len(f.Known.Old) == 0 || !f.Known.Seen.Before(w.since)) {
 			continue
 		}
-		w.found++
-		w.work.Use()
-		ch := cdc.Change{Position: w.change.Position, Op: cdc.OpSweep, Table: w.change.Table, Key: f.Key.Source, Time: w.change.Time, XID: w.change.XID}
-		s.queue.Add(now, queue.Arrival{Key: queue.Key(f.Key), Partition: d.p.n, Change: ch, Lane: queue.Bulk,
-			Token: queue.Token{Mark: w.work, Lane: queue.Bulk, Size: len(f.Key.Source) + 64}})
+		s.addSwept(now, d.p, w, queue.Key(f.Key))
 	}
+}
+
+// means tells whether a sweep is for the rows of a mapping.
+func (w *sweep) means(mapping string) bool { return slices.Contains(w.mappings, mapping) }
+
+// addSwept puts a row that may be gone into the queue.
+func (s *session) addSwept(now time.Time, p *part, w *sweep, k queue.Key) {
+	w.found++
+	w.work.Use()
+	ch := cdc.Change{Position: w.change.Position, Op: cdc.OpSweep, Table: w.change.Table, Key: k.Source, Time: w.change.Time, XID: w.change.XID}
+	s.queue.Add(now, queue.Arrival{Key: k, Partition: p.n, Change: ch, Lane: queue.Bulk,
+		Token: queue.Token{Mark: w.work, Lane: queue.Bulk, Size: len(k.Source) + 64}})
 }

@@ -64,6 +64,7 @@ func (d *tendDone) apply(s *session, now time.Time) {
 	const what = "look after the dead letters"
 	p := d.p
 	p.tending = false
+	p.oldestAside = p.oldest()
 	var lost *state.LostError
 	switch {
 	case errors.As(d.err, &lost):

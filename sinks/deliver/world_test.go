@@ -13,6 +13,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/rate"
 )
 
 // world is everything around an engine.
@@ -27,6 +28,11 @@ type world struct {
 	last   int
 	// maxCommit is the engine's, if above zero.
 	maxCommit int
+	// account is where the keeper of the next start keeps its state; without one there is
+	// no keeper.
+	account *fakeAccount
+	limits  rate.Settings
+	keeper  *rate.Keeper
 
 	engine *Engine
 	stop   context.CancelFunc
@@ -47,6 +53,10 @@ func (w *world) start(change ...func(*Options)) {
 		Name: "crm", Target: w.target, Mappers: []Mapper{w.mapper}, Reader: w.log, Partitions: partitions, Completer: w.source,
 		Logger: slog.New(slog.NewTextHandler(w.lines, nil)), MaxAttempts: 5,
 	}
+	if w.account != nil {
+		w.keeper = rate.New("crm", w.limits, w.account, o.Logger)
+		o.Rate = w.keeper
+	}
 	for _, c := range change {
 		c(&o)
 	}
@@ -59,10 +69,14 @@ func (w *world) start(change ...func(*Options)) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	w.engine, w.stop, w.ended = e, stop, make(chan struct{})
+	keeper := w.keeper
 	go func() {
 		defer close(w.ended)
 		if err := e.Run(ctx); err != nil {
 			w.Error(err)
+		}
+		if keeper != nil {
+			keeper.Close()
 		}
 	}()
 }
@@ -111,8 +125,13 @@ func (w *world) crash() {
 
 // put appends a change of a row with these columns, written as "a=1 note=?".
 func (w *world) put(lane string, id int, columns string) cdc.Position {
+	return w.putIn(deals, lane, id, columns)
+}
+
+// putIn is put for a row of a table.
+func (w *world) putIn(table cdc.Table, lane string, id int, columns string) cdc.Position {
 	w.last++
-	ch := cdc.Change{Position: at(w.last), Op: cdc.OpUpdate, Table: deals, Key: keyOf(id), Time: time.Now(), XID: uint64(w.last)}
+	ch := cdc.Change{Position: at(w.last), Op: cdc.OpUpdate, Table: table, Key: keyOf(id), Time: time.Now(), XID: uint64(w.last)}
 	row := []string{fmt.Sprintf(`"id":%d`, id)}
 	for _, c := range strings.Fields(columns) {
 		name, v, _ := strings.Cut(c, "=")

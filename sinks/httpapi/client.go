@@ -26,13 +26,17 @@ type Client struct {
 	about  string // Options.Describe
 	header http.Header
 	limits sinks.Limits
+	folds  bool // Options.IgnoreKeyCase
 	http   *http.Client
 	now    func() time.Time
+	quota  func(sinks.Quota)
 }
 
 var (
-	_ sinks.Target    = (*Client)(nil)
-	_ sinks.Describer = (*Client)(nil)
+	_ sinks.Target      = (*Client)(nil)
+	_ sinks.Collation   = (*Client)(nil)
+	_ sinks.Describer   = (*Client)(nil)
+	_ sinks.QuotaTeller = (*Client)(nil)
 )
 
 // New makes a client. It does not connect.
@@ -43,7 +47,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		url: o.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now,
+		url: o.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now, folds: o.IgnoreKeyCase,
 		limits: sinks.Limits{MaxBatch: o.MaxBatch, MaxInFlight: o.MaxInFlight, Timeout: o.Timeout},
 	}
 	c.header.Set("User-Agent", "walbridge")
@@ -88,12 +92,13 @@ func (c *Client) Deliver(ctx context.Context, b sinks.Batch) ([]sinks.Result, er
 	if err != nil {
 		return nil, c.sendError(err)
 	}
+	c.tellQuota(res.Header)
 	answer, readErr := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err := res.Body.Close(); err != nil && readErr == nil {
 		readErr = err
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return nil, c.statusError(res)
+		return nil, c.statusError(res, answer)
 	}
 	if readErr != nil {
 		return nil, c.unknown("read answer of %s: %w", plain(readErr))
@@ -136,37 +141,8 @@ func (c *Client) sendError(err error) error {
 	return &sinks.Retryable{Unknown: true, Err: fmt.Errorf("send to %s: %w", c.host, err)}
 }
 
-// statusError says what a status outside of 2xx means.
-func (c *Client) statusError(res *http.Response) error {
-	status := res.StatusCode
-	err := fmt.Errorf("%s answered %d %s", c.host, status, http.StatusText(status))
-	after := retryAfter(res.Header.Get("Retry-After"), c.now())
-	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return &sinks.Unauthorized{Err: err, Forbidden: status == http.StatusForbidden}
-	case status == http.StatusTooManyRequests:
-		return &sinks.Throttled{Err: err, After: after}
-	case status == http.StatusRequestTimeout, status >= 500:
-		return &sinks.Retryable{Err: err, After: after, Unknown: true}
-	case status < 400:
-		return &sinks.Misconfigured{Err: err, Hint: "set the target's url to where it redirects to; redirects are not followed"}
-	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
-		// Of the address, never of a record: parking records would not mend it.
-		return &sinks.Misconfigured{Err: err, Hint: "check the path of the target's url"}
-	}
-	return &sinks.Rejected{Err: err, Code: fmt.Sprintf("http_%d", status)}
-}
-
 type answer struct {
 	Results []result `json:"results"`
-}
-
-type result struct {
-	OK        *bool           `json:"ok"`
-	ID        json.RawMessage `json:"id"`
-	Code      string          `json:"code"`
-	Message   string          `json:"message"`
-	Retryable bool            `json:"retryable"`
 }
 
 // results reads the answer to n records. Records that it says nothing of, or
@@ -189,20 +165,4 @@ func (c *Client) results(body []byte, n int) ([]sinks.Result, error) {
 		out[i] = a.Results[i].read()
 	}
 	return out, nil
-}
-
-func (r *result) read() sinks.Result {
-	if *r.OK {
-		id := string(r.ID)
-		var text string
-		if json.Unmarshal(r.ID, &text) == nil {
-			id = text
-		}
-		return sinks.Result{RemoteID: id}
-	}
-	err := &Refusal{Code: word(r.Code), Message: r.Message}
-	if r.Retryable {
-		return sinks.Result{Err: &sinks.Retryable{Err: err}}
-	}
-	return sinks.Result{Err: &sinks.Rejected{Err: err, Code: err.Code}}
 }

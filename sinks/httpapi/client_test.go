@@ -92,7 +92,7 @@ func TestResults(t *testing.T) {
 	if !errors.As(rs[2].Err, &rej) || rej.Code != "TOO_LONG" {
 		t.Errorf("refused: %v", rs[2].Err)
 	}
-	var ref *Refusal
+	var ref *sinks.Answer
 	if !errors.As(rs[2].Err, &ref) || ref.Detail() != rowValue+" is long" {
 		t.Errorf("the target's message is lost: %v", ref)
 	}

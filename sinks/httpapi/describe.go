@@ -81,7 +81,7 @@ func (c *Client) noSchema(err error) error {
 // describeError says what a status means. No record is at stake, so what would be the
 // fault of one is that of the address.
 func (c *Client) describeError(res *http.Response) error {
-	err := c.statusError(res)
+	err := c.statusError(res, nil)
 	var (
 		mis *sinks.Misconfigured
 		rej *sinks.Rejected

@@ -3,10 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/walbridge/walbridge/sinks"
 )
@@ -78,18 +75,6 @@ func (e *encoder) record(r *sinks.Record) {
 	e.raw(`"}`)
 }
 
-// Refusal is what the target said of one record.
-type Refusal struct {
-	Code    string
-	Message string
-}
-
-// Error gives the code only: the message may quote the record.
-func (r *Refusal) Error() string { return "the target refused the record: " + r.Code }
-
-// Detail is the target's own message, for the dead letter.
-func (r *Refusal) Detail() string { return r.Message }
-
 // word takes a code of the target as it is if it looks like one.
 func word(s string) string {
 	plain := func(c rune) bool {
@@ -99,19 +84,4 @@ func word(s string) string {
 		return "refused"
 	}
 	return s
-}
-
-// maxRetryAfter bounds what a target may ask for.
-const maxRetryAfter = 24 * time.Hour
-
-// retryAfter reads the header Retry-After: seconds or a date. Zero if there is
-// none that makes sense.
-func retryAfter(s string, now time.Time) time.Duration {
-	var d time.Duration
-	if n, err := strconv.Atoi(strings.TrimSpace(s)); err == nil {
-		d = time.Duration(min(n, int(maxRetryAfter/time.Second))) * time.Second
-	} else if t, err := http.ParseTime(s); err == nil {
-		d = t.Sub(now)
-	}
-	return min(max(d, 0), maxRetryAfter)
 }

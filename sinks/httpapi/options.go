@@ -48,6 +48,9 @@ type Options struct {
 	MaxBatch int
 	// MaxInFlight is the greatest number of requests at once; 4 if zero.
 	MaxInFlight int
+	// IgnoreKeyCase tells that the target takes key values that differ in case only for the
+	// same.
+	IgnoreKeyCase bool
 	// Client sends; a new one if nil. Redirects are never followed.
 	Client *http.Client
 }

@@ -24,6 +24,8 @@
 //     floor), so that a more urgent one does not starve it either.
 //  8. Full counts source entries and bytes not yet released, not keys: one hot
 //     key can pin thousands of entries while the queue looks empty (I8).
+//  9. What is put away comes back beneath what arrived meanwhile, once; until then
+//     nothing of its key is taken.
 //
 // Folding is by Position and column by column: absent is not null (I5).
 package queue

@@ -79,8 +79,21 @@ type Entry struct {
 	// is when the last did.
 	Together int
 	Failed   time.Time
+	// Deferred tells that a part of it is written in the retry set. That part has no
+	// tokens any more.
+	Deferred bool
+	// Doubt tells that a session before may have handed that part to the target.
+	Doubt bool
+	// Looked is when it was found for the first time that a record it refers to is not
+	// there; zero if it was not. Tried is the Position at which it was sent without, and
+	// refused, TriedAt when; zero if it was not.
+	Looked  time.Time
+	Tried   cdc.Position
+	TriedAt time.Time
 
 	first, last time.Time // when the first and the last change arrived
+	held        time.Time // when the one of its oldest token arrived; zero without tokens
+	bytes       int64     // of its tokens
 	node        *node
 }
 
@@ -88,6 +101,10 @@ func (e *Entry) add(now time.Time, a Arrival) {
 	e.Row = e.Row.Merge(Fold(a.Change))
 	e.Lane = min(e.Lane, a.Lane)
 	e.Tokens = append(e.Tokens, a.Token)
+	e.bytes += int64(a.Token.Size)
+	if e.held.IsZero() {
+		e.held = now
+	}
 	e.Changes++
 	if a.Change.Time.Before(e.Oldest) {
 		e.Oldest = a.Change.Time
@@ -109,6 +126,10 @@ func (e *Entry) onto(newer *Entry) *Entry {
 		out.Oldest = newer.Oldest
 	}
 	out.last = newer.last
+	out.bytes += newer.bytes
+	if out.held.IsZero() {
+		out.held = newer.held
+	}
 	return &out
 }
 
@@ -120,6 +141,11 @@ type node struct {
 	inFlight *Entry
 	// notBefore ends the key's back-off.
 	notBefore time.Time
+	// waitUntil ends its wait for something else, which Wake may end before.
+	waitUntil time.Time
+	// away tells that what it holds beside the pending entry is in the retry set;
+	// asked that it is being read from there.
+	away, asked bool
 
 	due  time.Time // when it is looked at again, while it waits
 	heap int       // its index in the heap of those that wait, or -1

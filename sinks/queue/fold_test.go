@@ -17,7 +17,7 @@ func pos(n int) cdc.Position { return cdc.Position{LSN: cdc.LSN(n)} }
 
 // row makes an upsert of columns written as "a=1 b=null c=?", where ? is absent.
 func row(n int, columns string) cdc.Change {
-	ch := cdc.Change{Position: pos(n), Op: cdc.OpUpdate, Key: `{"id":1}`}
+	ch := cdc.Change{Position: pos(n), Op: cdc.OpUpdate, Table: cdc.Table{Schema: "public", Name: "deals"}, Key: `{"id":1}`}
 	var parts []string
 	for _, f := range strings.Fields(columns) {
 		name, v, _ := strings.Cut(f, "=")
@@ -44,7 +44,7 @@ func swept(n int) cdc.Change {
 }
 
 func gone(n int) cdc.Change {
-	return cdc.Change{Position: pos(n), Op: cdc.OpDelete, Key: `{"id":1}`}
+	return cdc.Change{Position: pos(n), Op: cdc.OpDelete, Table: cdc.Table{Schema: "public", Name: "deals"}, Key: `{"id":1}`}
 }
 
 // show writes a change as row reads it, columns sorted.

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -26,6 +27,9 @@ type model struct {
 	tokens      map[*Mark]int // how often each was released
 	lane        map[*Mark]Lane
 	inFlight    []*Entry
+
+	stored map[Key]json.RawMessage // the retry set
+	asked  []Key
 }
 
 type modelKey struct {
@@ -33,13 +37,20 @@ type modelKey struct {
 	first, last     time.Time
 	flightFirst     time.Time
 	notBefore       time.Time
+	waitUntil       time.Time
 	full            bool // a batch was full while it was pending, or it was due
 	attempts        int
+
+	deferring bool          // what is in flight goes to the retry set
+	away      []modelChange // what is there
+	coming    bool          // to be read from there, before its time
 }
 
 type modelChange struct {
-	ch   cdc.Change
-	mark *Mark
+	ch       cdc.Change
+	mark     *Mark
+	at       time.Time
+	released bool
 }
 
 func (m *model) due(k Key) time.Time {
@@ -51,8 +62,8 @@ func (m *model) due(k Key) time.Time {
 	if s.full {
 		at = s.last
 	}
-	if s.notBefore.After(at) {
-		at = s.notBefore
+	if s.until().After(at) {
+		at = s.until()
 	}
 	return at
 }
@@ -61,7 +72,7 @@ func (m *model) due(k Key) time.Time {
 // back-off.
 func (m *model) idle(mapping string) (out []*modelKey) {
 	for k, s := range m.keys {
-		if k.Mapping == mapping && s.pending != nil && s.flight == nil && !s.notBefore.After(m.now) {
+		if k.Mapping == mapping && s.pending != nil && s.flight == nil && s.away == nil && !s.until().After(m.now) {
 			out = append(out, s)
 		}
 	}
@@ -100,7 +111,8 @@ func (m *model) add(t *rapid.T, q *Queue) {
 		s.first = m.now
 	}
 	s.last = m.now
-	s.pending = append(s.pending, modelChange{ch, mark})
+	s.hurry(m.now)
+	s.pending = append(s.pending, modelChange{ch: ch, mark: mark, at: m.now})
 	m.noteFull()
 }
 
@@ -150,10 +162,10 @@ func (m *model) take(t *rapid.T, q *Queue) {
 		}
 		return
 	}
-	m.noteFull() // back-offs that ended count now
+	m.promoted() // back-offs that ended count now
 	var ready [lanes]bool
 	for k, s := range m.keys {
-		if s.pending == nil || s.flight != nil || m.due(k).After(m.now) {
+		if s.pending == nil || s.flight != nil || s.away != nil || m.due(k).After(m.now) {
 			continue
 		}
 		s.full = true // once ready, always ready
@@ -177,7 +189,7 @@ func (m *model) take(t *rapid.T, q *Queue) {
 		switch {
 		case e.Key.Mapping != b.Mapping:
 			t.Fatalf("%v in a batch of %s", e.Key, b.Mapping)
-		case s == nil || s.pending == nil || s.flight != nil:
+		case s == nil || s.pending == nil || s.flight != nil || s.away != nil:
 			t.Fatalf("took %v, which is not pending or is in flight", e.Key)
 		case m.due(e.Key).After(m.now):
 			t.Fatalf("took %v at %v, due at %v", e.Key, m.now, m.due(e.Key))
@@ -195,14 +207,16 @@ func (m *model) sameContent(t *rapid.T, e *Entry, changes []modelChange) {
 	var want, got []string
 	for _, c := range changes {
 		f = f.Merge(Fold(c.ch))
-		want = append(want, fmt.Sprintf("%p", c.mark))
+		if !c.released {
+			want = append(want, fmt.Sprintf("%p", c.mark))
+		}
 	}
 	for _, tok := range e.Tokens {
 		got = append(got, fmt.Sprintf("%p", tok.Mark))
 	}
 	slices.Sort(want)
 	slices.Sort(got)
-	if !slices.Equal(want, got) || e.Changes != len(want) {
+	if !slices.Equal(want, got) || e.Changes != len(changes) {
 		t.Fatalf("%v carries tokens %v, want %v", e.Key, got, want)
 	}
 	if a, b := show(t, e.Row.Change()), show(t, f.Change()); a != b {
@@ -218,9 +232,16 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	e := m.inFlight[i]
 	m.inFlight = slices.Delete(m.inFlight, i, i+1)
 	s := m.keys[e.Key]
+	if s.deferring {
+		m.leave(t, q, e)
+		return
+	}
 	o := Outcome{Entry: e, Again: rapid.Bool().Draw(t, "again")}
 	if o.Again {
 		o.Counted = rapid.Bool().Draw(t, "counted")
+		if rapid.Bool().Draw(t, "waits") {
+			o.Wait = m.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "for")) * time.Second)
+		}
 		o.Until = m.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "wait")) * time.Second)
 	}
 	released := q.Done(m.now, []Outcome{o})
@@ -228,15 +249,8 @@ func (m *model) done(t *rapid.T, q *Queue) {
 		m.tokens[tok.Mark]++
 	}
 	if !o.Again {
-		for _, c := range s.flight {
-			if m.tokens[c.mark] != 1 {
-				t.Fatalf("a token of %v was released %d times", e.Key, m.tokens[c.mark])
-			}
-		}
-		if len(released) != len(s.flight) {
-			t.Fatalf("%d tokens released, want %d", len(released), len(s.flight))
-		}
-		s.flight, s.attempts = nil, 0
+		m.releasedOnce(t, s.flight, released)
+		s.flight, s.attempts, s.waitUntil = nil, 0, time.Time{}
 		if s.pending != nil && !m.due(e.Key).After(m.now) {
 			s.full = true
 		}
@@ -246,8 +260,10 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	if len(released) != 0 {
 		t.Fatal("a retry released tokens")
 	}
-	if s.pending == nil {
+	if s.waitUntil = o.Wait; s.pending == nil {
 		s.last = e.last
+	} else {
+		s.hurry(m.now)
 	}
 	s.first = s.flightFirst
 	s.pending, s.flight = append(s.flight, s.pending...), nil
@@ -273,10 +289,18 @@ func (m *model) check(t *rapid.T, q *Queue) {
 			want.InFlight++
 		}
 		for _, c := range append(slices.Clone(s.pending), s.flight...) {
+			if c.released {
+				continue
+			}
 			want.Entries[m.lane[c.mark]]++
 			want.Bytes[m.lane[c.mark]]++
 		}
-		if s.pending != nil && s.flight == nil {
+		if s.away != nil && !s.coming && (s.until().After(m.now) || m.now.Before(m.paused)) && !slices.Contains(m.asked, k) { // once due it is Coming
+			if at, ok := q.Next(m.now, Bulk); !ok || at.After(s.until()) && at.After(m.now) && at.After(m.paused) {
+				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, s.until())
+			}
+		}
+		if s.pending != nil && s.flight == nil && s.away == nil {
 			at, ok := q.Next(m.now, m.laneOf(s))
 			if limit := m.due(k); !ok || at.After(limit) && at.After(m.now) && at.After(m.paused) && at.After(m.pausedGroup[k.Mapping]) {
 				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, limit)
@@ -300,15 +324,20 @@ func TestQueueModel(t *testing.T) {
 				"n": {MaxBatch: 2},
 			},
 			keys: map[Key]*modelKey{}, now: epoch, tokens: map[*Mark]int{}, lane: map[*Mark]Lane{},
+			stored: map[Key]json.RawMessage{},
 		}
 		q.Group("m", m.policy["m"])
 		q.Group("n", m.policy["n"])
 		t.Repeat(map[string]func(*rapid.T){
-			"add":  func(t *rapid.T) { m.add(t, q) },
-			"add2": func(t *rapid.T) { m.add(t, q) },
-			"take": func(t *rapid.T) { m.take(t, q) },
-			"done": func(t *rapid.T) { m.done(t, q) },
-			"time": func(t *rapid.T) { m.now = m.now.Add(time.Duration(rapid.IntRange(0, 8).Draw(t, "s")) * time.Second) },
+			"add":     func(t *rapid.T) { m.add(t, q) },
+			"add2":    func(t *rapid.T) { m.add(t, q) },
+			"take":    func(t *rapid.T) { m.take(t, q) },
+			"done":    func(t *rapid.T) { m.done(t, q) },
+			"wake":    func(t *rapid.T) { m.wake(t, q) },
+			"defer":   func(t *rapid.T) { m.overdue(t, q) },
+			"coming":  func(t *rapid.T) { m.come(t, q) },
+			"restore": func(t *rapid.T) { m.restore(t, q) },
+			"time":    func(t *rapid.T) { m.now = m.now.Add(time.Duration(rapid.IntRange(0, 8).Draw(t, "s")) * time.Second) },
 			"pause": func(t *rapid.T) {
 				if rapid.IntRange(0, 5).Draw(t, "rarely") == 0 {
 					m.paused = m.now.Add(3 * time.Second)

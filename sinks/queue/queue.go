@@ -33,6 +33,8 @@ type Queue struct {
 	passed   [lanes]int // batches of other lanes since its last, while it had a ready key
 	pending  int
 	inFlight int
+
+	away int // how many nodes are
 }
 
 // held counts what a lane holds unreleased.
@@ -49,6 +51,9 @@ type group struct {
 	paused  time.Time
 	waiting list // those not in back-off, in the order they came
 	ready   [lanes]list
+
+	coming list // those that are away and due
+	back   int  // those asked for or restored, and not settled
 }
 
 func (g *group) readyLen() int { return g.ready[Urgent].len + g.ready[Normal].len + g.ready[Bulk].len }
@@ -68,6 +73,13 @@ type Outcome struct {
 	// released. In both cases nothing of its key is taken before Until.
 	Again bool
 	Until time.Time
+	// Away says that the entry is written in the retry set: its tokens are released, and
+	// it comes back by Coming and Restore.
+	Away bool
+	// Wait is until when an entry that is put back, or away, waits for something else than
+	// its back-off, unless Wake is called before, or a new change comes; zero if it does not.
+	// Looked is Entry.Looked from now on, if not zero.
+	Wait, Looked time.Time
 	// Counted says that the try is held against the entry.
 	Counted bool
 	// Together says that its whole batch failed.
@@ -100,6 +112,7 @@ func (q *Queue) Add(now time.Time, a Arrival) {
 	if n.pending != nil {
 		before := n.pending.Lane
 		n.pending.add(now, a)
+		q.wakeAt(n, now.Add(lookAgain))
 		if n.ready && n.pending.Lane != before {
 			n.group.ready[before].remove(n)
 			q.makeReady(n)
@@ -110,9 +123,10 @@ func (q *Queue) Add(now time.Time, a Arrival) {
 	n.pending = &Entry{
 		Key: a.Key, Partition: a.Partition, Row: Fold(a.Change), Lane: a.Lane,
 		Tokens: []Token{a.Token}, Changes: 1, Oldest: a.Change.Time,
-		first: now, last: now, node: n,
+		first: now, last: now, held: now, bytes: int64(a.Token.Size), node: n,
 	}
-	if n.inFlight == nil {
+	q.wakeAt(n, now.Add(lookAgain))
+	if n.inFlight == nil && !n.away {
 		q.stopWaiting(n) // it may rest
 		q.schedule(now, n)
 	}
@@ -142,8 +156,8 @@ func (q *Queue) Readable(l Lane) bool { return !q.held[l].full }
 
 // schedule puts a node with a pending entry, not in flight, where it belongs.
 func (q *Queue) schedule(now time.Time, n *node) {
-	if n.notBefore.After(now) { // looked at again when the back-off is over
-		n.due = n.notBefore
+	if n.until().After(now) { // looked at again when the back-off is over
+		n.due = n.until()
 		heap.Push(&q.timers, n)
 		return
 	}
@@ -187,6 +201,10 @@ func (q *Queue) promote(now time.Time) {
 	for len(q.timers) > 0 && !q.timers[0].due.After(now) {
 		n := q.timers[0]
 		q.stopWaiting(n)
+		if n.away {
+			q.backDue(now, n)
+			continue
+		}
 		if n.pending == nil { // it only rested
 			delete(q.nodes, n.key)
 			continue
@@ -224,11 +242,20 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 		}
 		n.inFlight = nil
 		q.inFlight--
+		if o.Entry.Deferred && !o.Again {
+			n.group.back--
+		}
+		if n.waitUntil = o.Wait; n.pending != nil {
+			q.wakeAt(n, now.Add(lookAgain))
+		}
 		if o.Again {
 			if n.pending == nil {
 				q.pending++
 			}
 			n.pending = o.Entry.onto(n.pending)
+			if !o.Looked.IsZero() {
+				n.pending.Looked = o.Looked
+			}
 			if o.Counted {
 				n.pending.Attempts++
 			}
@@ -246,6 +273,8 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 			n.notBefore = o.Until
 		}
 		switch {
+		case o.Away:
+			q.leave(n)
 		case n.pending != nil:
 			q.schedule(now, n)
 		case n.notBefore.After(now): // its next change waits until then
@@ -283,7 +312,7 @@ func (q *Queue) PausedUntil() time.Time { return q.paused }
 // before: not after now when a key is ready. It may be earlier than a key becomes
 // ready, never later. ok is false when nothing is pending that Take would give.
 func (q *Queue) Next(now time.Time, least Lane) (at time.Time, ok bool) {
-	if q.pending > 0 && len(q.timers) > 0 {
+	if q.pending+q.away > 0 && len(q.timers) > 0 {
 		at, ok = q.timers[0].due, true
 	}
 	for _, g := range q.groups {

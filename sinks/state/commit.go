@@ -141,6 +141,8 @@ type Commit struct {
 	// Hold is until when a request that these states stand on may still be carried
 	// out, its outcome not being known; zero if there is none.
 	Hold time.Time
+	// Deferred are put into the retry set, or, without an Entry, taken from it.
+	Deferred []Deferred
 }
 
 // Commit writes w, all of it or nothing. It may be repeated until it succeeds,
@@ -168,6 +170,14 @@ func (c *Claim) Commit(ctx context.Context, partition int, w Commit) error {
 	}
 	for i := range w.Dead {
 		args = w.Dead[i].Append(args)
+	}
+	keys = append(keys, k.Deferred(target, partition)) // the last of them
+	for i := range w.Deferred {
+		text, err := w.Deferred[i].text()
+		if err != nil {
+			return err
+		}
+		args = append(args, w.Deferred[i].Key.field(), text)
 	}
 	if err := c.run(ctx, commitScript, partition, keys, args); err != nil {
 		return err

@@ -41,6 +41,9 @@ type Known struct {
 	Sent string
 	// Key is the target key of the record.
 	Key sinks.Field
+	// Old are other target keys under which the target may still hold a record made from
+	// the key: its row had them before. They go once that record is away, or another row's.
+	Old []sinks.Field
 }
 
 // Prior is what a mapping is told of the key. A record in doubt counts as live:
@@ -59,8 +62,9 @@ func (k Known) held() string {
 	return k.Sent
 }
 
-// String gives the form that is stored: position, flags with, behind an equals
-// sign, what was sent, and the target key as a JSON object.
+// String gives the form that is stored: position, flags with, behind a bar, old target
+// keys (see appendOld) and, behind an equals sign, what was sent, and the target key as a
+// JSON object.
 func (k Known) String() string {
 	b := k.Seen.Append(make([]byte, 0, 64))
 	b = append(b, ' ')
@@ -73,6 +77,7 @@ func (k Known) String() string {
 	if len(b) == n {
 		b = append(b, '-')
 	}
+	b = appendOld(b, k.Old)
 	if sent := k.held(); sent != "" {
 		b = append(append(b, '='), sent...)
 	}
@@ -112,6 +117,10 @@ func ParseKnown(s string) (Known, error) {
 	}
 	letters, object, _ := strings.Cut(rest, " ")
 	letters, k.Sent, _ = strings.Cut(letters, "=")
+	letters, old, _ := strings.Cut(letters, "|")
+	if k.Old, err = parseOld(old); err != nil {
+		return k, fmt.Errorf("parse state at %s: %w", pos, err)
+	}
 	for _, f := range k.flags() {
 		*f.on = strings.IndexByte(letters, f.letter) >= 0
 	}

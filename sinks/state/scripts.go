@@ -68,13 +68,14 @@ return 'ok'
 
 // commitScript writes state, parked records and checkpoints. A key that gets a state
 // has no dead letter any more, unless that is what it gets (design, section 7).
-// KEYS: lease, state, dead letters, their index, then the streams whose checkpoint moves.
+// KEYS: lease, state, dead letters, their index, then the streams whose checkpoint moves,
+// and the deferred entries.
 // ARGV: lease, group, number of the commit, the commit before it, number of
 // states, number of parked records, number of fields of each, until when a request
 // may still be carried out in microseconds or 0, how many parked records are kept;
 // then the positions for the streams,
-// field and text of each state, and names and values of the fields of each parked
-// record.
+// field and text of each state, names and values of the fields of each parked
+// record, and field and text of each deferred entry; no text takes it away.
 //
 // The last commit is kept as lease and number. One of the same lease that is not
 // above it was carried out before: a repeat, or a copy of an older one that comes
@@ -90,7 +91,7 @@ local lease, n = string.match(have, '^(.*) (%d+)$')
 if lease == ARGV[1] and tonumber(n) >= tonumber(ARGV[3]) then return 'ok' end
 if have ~= ARGV[4] then return 'rolled back' end
 if ARGV[8] ~= '0' then redis.call('HSET', KEYS[2], '\0hold', ARGV[8]) end
-local first = 10 + #KEYS - 4
+local first = 10 + #KEYS - 5
 local at = first + 2 * tonumber(ARGV[5])
 local parked, resolved = {}, 0
 for i = 1, tonumber(ARGV[6]) do
@@ -110,7 +111,14 @@ dead_count(KEYS[4], 'resolved', resolved)
 if tonumber(ARGV[6]) > 0 then
 	dead_shrink(KEYS[3], KEYS[4], 'full', '+', math.min(redis.call('XLEN', KEYS[3]) - tonumber(ARGV[9]), tonumber(ARGV[6])))
 end
-for i = 5, #KEYS do
+for i = at, #ARGV, 2 do
+	if ARGV[i + 1] == '' then
+		redis.call('HDEL', KEYS[#KEYS], ARGV[i])
+	else
+		redis.call('HSET', KEYS[#KEYS], ARGV[i], ARGV[i + 1])
+	end
+end
+for i = 5, #KEYS - 1 do
 	local id = ARGV[10 + i - 5]
 	local r = redis.pcall('XGROUP', 'SETID', KEYS[i], ARGV[2], id)
 	if type(r) == 'table' and r.err then

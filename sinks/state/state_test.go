@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"testing"
@@ -260,6 +261,10 @@ func TestKnownText(t *testing.T) {
 	if s := (Known{Seen: at(7, 4), Live: true, Sent: "x=d,ap", Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}}).String(); s != `7-4 l=x=d,ap {"id":5}` {
 		t.Errorf("text is %s", s)
 	}
+	old := Known{Seen: at(7, 4), Doubt: true, Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}, Old: []sinks.Field{{Name: "id", Value: json.RawMessage("4")}}}
+	if s := old.String(); s != `7-4 d|W3siaWQiOjR9XQ {"id":5}` {
+		t.Errorf("text is %s", s)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		k := Known{
 			Sent: rapid.StringMatching(`[!-~]*`).Draw(t, "sent"),
@@ -272,6 +277,9 @@ func TestKnownText(t *testing.T) {
 				t.Fatal(err)
 			}
 			k.Key = sinks.Field{Name: name, Value: v}
+		}
+		for i := range rapid.IntRange(0, 2).Draw(t, "old") {
+			k.Old = append(k.Old, sinks.Field{Name: k.Key.Name, Value: json.RawMessage(fmt.Sprintf("%d.0", i))})
 		}
 		got, err := ParseKnown(k.String())
 		if err != nil || !reflect.DeepEqual(got.Prior(), k.Prior()) {
@@ -303,7 +311,7 @@ func TestKnownText(t *testing.T) {
 			t.Errorf("%s reads as %+v, %v", text, got, err)
 		}
 	}
-	for _, bad := range []string{"", "7", "7-4", "x y", `7-4 l {"a":1,"b":2}`, `7-4 l {`} {
+	for _, bad := range []string{"", "7", "7-4", "x y", `7-4 l {"a":1,"b":2}`, `7-4 l {`, "7-4 l|!", "7-4 l|e30", "7-4 l|W3t9XQ"} {
 		if _, err := ParseKnown(bad); err == nil {
 			t.Errorf("%q was read", bad)
 		}

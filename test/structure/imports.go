@@ -68,7 +68,7 @@ const (
 )
 
 // engine is the part of sinks that is the same for all targets.
-var engine = []string{"sinks/queue", "sinks/deliver", "sinks/state", "sinks/deadletter", "sinks/rate"}
+var engine = []string{"sinks/queue", "sinks/deliver", "sinks/state", "sinks/deadletter", "sinks/targetkey", "sinks/rate"}
 
 // isTarget tells whether a package belongs to one target: all that is below
 // sinks, but for the engine and the suites for tests.

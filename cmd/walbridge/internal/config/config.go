@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"time"
+
+	"github.com/walbridge/walbridge/sinks"
 )
 
 // Config is the configuration of the process.
@@ -63,7 +65,21 @@ type Target struct {
 	MaxBatch int
 	// MaxInFlight is the greatest number of requests under way at once.
 	MaxInFlight int
+	// KeyCase says whether the target takes key values that differ in case only for the
+	// same: KeyCaseExact if it does not.
+	KeyCase string
+	// Rate is how many requests it gets, Retry how often and when a record is tried again,
+	// Errors what its answers mean: the first that fits counts.
+	Rate   Rate
+	Retry  Retry
+	Errors []sinks.Rule
 }
+
+// How a target compares the values of a key field.
+const (
+	KeyCaseExact       = "exact"
+	KeyCaseInsensitive = "insensitive"
+)
 
 // ObjectMark stands for the name of an object in Target.Describe.
 const ObjectMark = "{object}"
@@ -87,6 +103,22 @@ type Delivery struct {
 	// Shutdown is how long requests under way may take when the process ends.
 	Shutdown    time.Duration
 	DeadLetters DeadLetters
+	// Hold is how long a key that is tried again and again may hold the checkpoint.
+	Hold     time.Duration
+	Deferred Deferred
+	Parents  Parents
+}
+
+// Parents say how records wait for those that they refer to.
+type Parents struct {
+	// Wait is for how long.
+	Wait time.Duration
+}
+
+// Deferred bound what waits aside, of keys that are tried again and again.
+type Deferred struct {
+	// Count is how many entries wait aside for one target, shared evenly by the partitions.
+	Count int
 }
 
 // DeadLetters bound what is kept of the records that a target refused.
@@ -114,7 +146,8 @@ func Default() *Config {
 		Postgres: Postgres{Heartbeat: 10 * time.Second, WALBudget: 10 << 30, OnLoss: OnLossHeal},
 		Redis:    Redis{Partitions: 8, BulkAfter: 1000, Retention: Retention{Age: retainDefault}, HighMark: highMarkDefault, OnFull: OnFullDetach},
 		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Floor: 10, Shutdown: 15 * time.Second,
-			DeadLetters: DeadLetters{Count: 100_000, Age: 30 * 24 * time.Hour}},
+			DeadLetters: DeadLetters{Count: 100_000, Age: 30 * 24 * time.Hour},
+			Hold:        2 * time.Minute, Deferred: Deferred{Count: 10_000}, Parents: Parents{Wait: 30 * time.Second}},
 		Listen: "127.0.0.1:8642",
 		Log:    Log{Level: "info", Format: "text"},
 	}
@@ -124,7 +157,8 @@ func Default() *Config {
 
 // DefaultTarget gives the limits of a target that says nothing of its own.
 func DefaultTarget() Target {
-	return Target{Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4}
+	return Target{Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4, KeyCase: KeyCaseExact, Rate: defaultRate(),
+		Retry: Retry{Attempts: 20, Initial: 500 * time.Millisecond, Max: time.Minute}}
 }
 
 // derive fills in what follows from the name.

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/walbridge/walbridge/sinks"
 )
 
 func env(m map[string]string) func(string) (string, bool) {
@@ -32,7 +35,36 @@ const (
 // badFiles has, for each file with one mistake, the whole error text after the
 // file's name.
 var badFiles = map[string]string{
+	"rate-account":           `8:21: targets.crm.rate.account: not a valid name "A B"; name the account with lower-case letters, digits, - and _`,
+	"rate-accounts":          `7:54: targets.forecast.rate: account sf has other limits in targets.crm.rate; write the limits of an account once, and only account: with its other targets`,
+	"rate-burst":             `8:19: targets.crm.rate.burst: a burst without per_second; add per_second: the burst is what may go above it`,
+	"rate-daily":             `8:19: targets.crm.rate.daily: out of range "-1"; write a number from 0 to 1000000000`,
+	"rate-floor":             `8:24: targets.crm.rate.bulk_floor: out of range "30%"; write a percentage from 1% to 25%, or 0% for none`,
+	"rate-keep-all":          `8:41: targets.crm.rate.keep_for_people: not below daily "100"; nothing would be left for walbridge: write a smaller number`,
+	"rate-keep-share":        `8:29: targets.crm.rate.keep_for_people: out of range "100%"; write a percentage from 0% to 99%`,
+	"rate-keep":              `8:29: targets.crm.rate.keep_for_people: neither a number nor a percentage "some"; write how many requests, such as 5000, or a share of the day's, such as 20%`,
+	"rate-key":               `8:12: targets.crm.rate.per_secund: unknown key "per_secund"; did you mean per_second?`,
+	"rate-per-second":        `8:24: targets.crm.rate.per_second: want a number, not a text "fast"; write a number such as 25 or 0.5, without quotes`,
+	"rate-range":             `8:24: targets.crm.rate.per_second: out of range "-1"; write a number from 0 to 100000`,
+	"retry-attempts":         `8:23: targets.crm.retry.attempts: out of range "0"; write a number from 1 to 10000`,
+	"retry-initial":          `8:22: targets.crm.retry.initial: out of range "0s"; write a duration from 1ms to 1h0m0s`,
+	"retry-max":              `8:12: targets.crm.retry.max: less than initial "1m0s"; waits grow from initial to max: set both`,
+	"errors-after-range":     `8:44: targets.crm.errors[0].after: out of range "48h0m0s"; write a duration from 0s to 24h0m0s`,
+	"errors-after":           `8:45: targets.crm.errors[0].after: there is nothing to wait for with then: accept "1s"; leave it out`,
+	"errors-any":             `8:14: targets.crm.errors[0]: the rule fits every answer; add status, code or message`,
+	"errors-class":           `8:23: targets.crm.errors[0].status: not a status "6xx"; write a number such as 409, or a class such as 5xx`,
+	"errors-code-type":       `8:21: targets.crm.errors[0].code: want a text or a number, not a section of keys; write one, or a list of them in [ ]`,
+	"errors-code":            `8:59: targets.crm.errors[1].code: an empty code; write the target's own word, such as UNABLE_TO_LOCK_ROW`,
+	"errors-message-type":    `8:24: targets.crm.errors[0].message: want a regular expression, not a list; put it in quotes`,
+	"errors-message":         "8:24: targets.crm.errors[0].message: not a regular expression (missing closing ): `(`): \"(\"; write it as RE2, such as (?i)no such account; https://github.com/google/re2/wiki/Syntax",
+	"errors-no-then":         `8:14: targets.crm.errors[0].then: missing; write one of retry, throttle, reject, wait_for_parent, pause, accept`,
+	"errors-status":          `8:23: targets.crm.errors[0].status: not a status "99"; write a number such as 409, or a class such as 5xx`,
+	"errors-then":            `8:30: targets.crm.errors[0].then: unknown value "retries"; did you mean retry?`,
+	"errors-type":            `8:13: targets.crm.errors: want a list of rules, not a section of keys; write {code: UNABLE_TO_LOCK_ROW, then: retry, after: 2s} as one of a list`,
 	"dead-letters-age":       `6:32: delivery.dead_letters.age: out of range "1s"; write a duration from 1m0s to 87600h0m0s`,
+	"deferred-count":         `6:30: delivery.deferred.count: out of range "0"; write a number from 1 to 1000000`,
+	"parents-wait":           `6:28: delivery.parents.wait: out of range "0s"; write a duration from 1ms to 24h0m0s`,
+	"hold":                   `6:18: delivery.hold: out of range "10ms"; write a duration from 1s to 1h0m0s`,
 	"dead-letters-count":     `6:34: delivery.dead_letters.count: out of range "0"; write a number from 1 to 10000000`,
 	"empty":                  `1:1: the file is empty; a configuration needs postgres, redis, mappings and targets`,
 	"env-dollar":             `1:17: postgres.url: a single $; write ${NAME} for a variable, or $$ for a dollar`,
@@ -51,6 +83,7 @@ var badFiles = map[string]string{
 	"wal-budget-range":       `1:52: postgres.wal_budget: less than 1MiB; write a size such as 10GiB`,
 	"heartbeat-range":        `1:51: postgres.heartbeat: out of range "1ms"; write a duration from 100ms to 1h0m0s`,
 	"lease":                  `6:19: delivery.lease: out of range "10ms"; write a duration from 1s to 10m0s`,
+	"key-case":              `8:15: targets.crm.key_case: unknown value "upper"; write one of exact, insensitive`,
 	"list":                   `1:1: want a section of keys, not a list; its keys are name, postgres, redis, mappings, targets, delivery, listen, log`,
 	"listen":                 `6:9: listen: want a text, not a number "8642"; put it in quotes`,
 	"listen-port":            `6:9: listen: not an address to listen on "127.0.0.1:http"; write host:port, such as 127.0.0.1:8642, or "" to switch it off`,
@@ -149,12 +182,20 @@ func TestFullFile(t *testing.T) {
 		Mappings: []string{"mappings/*.yaml", "more/dev/*.yaml"},
 		Targets: []Target{
 			{
-				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Describe: "https://crm.example.com/describe/{object}?key=s3cret-token", Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2,
+				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Describe: "https://crm.example.com/describe/{object}?key=s3cret-token", Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2, KeyCase: KeyCaseInsensitive,
 				Headers: []Header{{"Authorization", "Bearer s3cret-token"}, {"X-Price", "5$"}},
+				Rate:    Rate{Account: "sf", PerSecond: 2.5, Burst: 10, BulkFloor: 10, Daily: 100_000, KeepPercent: 20},
+				Retry:   Retry{Attempts: 7, Initial: time.Second, Max: 5 * time.Minute},
+				Errors: []sinks.Rule{
+					{Codes: []string{"CANNOT_EXECUTE_FLOW_TRIGGER", "77"}, Message: regexp.MustCompile("(?i)unable_to_lock_row"), Then: sinks.ThenRetry, After: 2 * time.Second},
+					{Statuses: []string{"404", "410"}, Then: sinks.ThenAccept},
+					{Statuses: []string{"5xx"}, Then: sinks.ThenThrottle},
+				},
 			},
-			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4},
+			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4, KeyCase: KeyCaseExact, Rate: Rate{BulkFloor: 5},
+				Retry: Retry{Attempts: 20, Initial: 500 * time.Millisecond, Max: time.Minute}},
 		},
-		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Floor: 5, Shutdown: 5 * time.Second, DeadLetters: DeadLetters{Count: 700, Age: 48 * time.Hour}},
+		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Floor: 5, Shutdown: 5 * time.Second, DeadLetters: DeadLetters{Count: 700, Age: 48 * time.Hour}, Hold: 30 * time.Second, Deferred: Deferred{Count: 500}, Parents: Parents{Wait: 5 * time.Second}},
 		Log:      Log{Level: "debug", Format: "json"},
 		Dir:      "testdata",
 	}
@@ -214,6 +255,22 @@ func TestDefaultsHold(t *testing.T) {
 	}
 	if c := load(t, "minimal.good.yml"); c.Postgres.URL.Reveal() != "postgres://app:s3cret-file@db.example.com/sales" || c.Postgres.Slot != "walbridge_walbridge" {
 		t.Errorf("got slot %q", c.Postgres.Slot)
+	}
+}
+
+// Targets of one account share the limits that one of them has.
+func TestRateOfAnAccount(t *testing.T) {
+	said, other := DefaultTarget(), DefaultTarget()
+	said.Name, said.Rate.Account, said.Rate.PerSecond = "b", "sf", 7
+	other.Name, other.Rate.Account = "a", "sf"
+	alone := DefaultTarget()
+	alone.Name = "c"
+	c := &Config{Targets: []Target{other, said, alone}}
+	if r := c.RateOf("sf"); r.PerSecond != 7 || r.Account != "sf" || other.Account() != "sf" {
+		t.Errorf("limits of sf %+v", r)
+	}
+	if r := c.RateOf(alone.Account()); r.PerSecond != 0 || r.Account != "c" || r.BulkFloor != 5 {
+		t.Errorf("limits of c %+v", r)
 	}
 }
 

@@ -127,7 +127,7 @@ func (l *loader) targets(n *yamldoc.Node, c *Config) {
 	for i, k := range n.Keys {
 		t := DefaultTarget()
 		t.Name = k.Text
-		s := l.doc.Section(n.Values[i], "type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight")
+		s := l.doc.Section(n.Values[i], "type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight", "key_case", "rate", "retry", "errors")
 		s.Text("type", &t.Type)
 		l.secret(s.Node("url"), &t.URL)
 		l.secret(s.Node("describe"), &t.Describe)
@@ -135,6 +135,10 @@ func (l *loader) targets(n *yamldoc.Node, c *Config) {
 		s.Duration("timeout", &t.Timeout)
 		s.Int("max_batch", &t.MaxBatch)
 		s.Int("max_in_flight", &t.MaxInFlight)
+		s.Text("key_case", &t.KeyCase)
+		l.rate(s.Node("rate"), &t.Rate)
+		l.retry(s.Node("retry"), &t.Retry)
+		l.rules(s.Node("errors"), &t)
 		c.Targets = append(c.Targets, t)
 	}
 }
@@ -155,7 +159,7 @@ func (l *loader) headers(n *yamldoc.Node, t *Target) {
 }
 
 func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
-	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters")
+	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters", "hold", "deferred", "parents")
 	s.Duration("lease", &d.Lease)
 	s.Int("queue_entries", &d.QueueEntries)
 	s.Duration("shutdown", &d.Shutdown)
@@ -164,6 +168,9 @@ func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
 	dead := l.doc.Section(s.Node("dead_letters"), "count", "age")
 	dead.Int("count", &d.DeadLetters.Count)
 	dead.Duration("age", &d.DeadLetters.Age)
+	s.Duration("hold", &d.Hold)
+	l.doc.Section(s.Node("deferred"), "count").Int("count", &d.Deferred.Count)
+	l.doc.Section(s.Node("parents"), "wait").Duration("wait", &d.Parents.Wait)
 }
 
 // size reads a number of bytes.

@@ -21,18 +21,26 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, path := range map[string][]string{
-		"%":                             {},
-		"postgres: {%}":                 {"postgres"},
-		"redis: {%}":                    {"redis"},
-		"redis: {tls: {%}}":             {"redis", "tls"},
-		"redis: {sentinel: {%}}":        {"redis", "sentinel"},
-		"redis: {retention: {%}}":       {"redis", "retention"},
-		"delivery: {%}":                 {"delivery"},
-		"delivery: {dead_letters: {%}}": {"delivery", "dead_letters"},
-		"log: {%}":                      {"log"},
-		"targets: {crm: {%}}":           nil,
+		"%":                               {},
+		"postgres: {%}":                   {"postgres"},
+		"redis: {%}":                      {"redis"},
+		"redis: {tls: {%}}":               {"redis", "tls"},
+		"redis: {sentinel: {%}}":          {"redis", "sentinel"},
+		"redis: {retention: {%}}":         {"redis", "retention"},
+		"delivery: {%}":                   {"delivery"},
+		"delivery: {dead_letters: {%}}":   {"delivery", "dead_letters"},
+		"delivery: {deferred: {%}}":       {"delivery", "deferred"},
+		"delivery: {parents: {%}}":        {"delivery", "parents"},
+		"log: {%}":                        {"log"},
+		"targets: {crm: {%}}":             nil,
+		"targets: {crm: {rate: {%}}}":     {"rate"},
+		"targets: {crm: {retry: {%}}}":    {"retry"},
+		"targets: {crm: {errors: [{%}]}}": {"rule"},
 	} {
 		s := doc
+		if def := strings.HasPrefix(text, "targets: "); def && path != nil {
+			s, path = doc["$defs"].(map[string]any)[path[0]].(map[string]any), []string{}
+		}
 		for _, key := range path {
 			s = s["properties"].(map[string]any)[key].(map[string]any)
 		}
@@ -66,9 +74,9 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 // beyondForm are the bad files whose mistake takes the environment, other files or the
 // whole text to be seen, or is in the inside of a text.
 var beyondForm = []string{
-	"dead-letters-age", "env-dollar", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
-	"postgres-escape", "postgres-scheme", "postgres-words", "redis-both", "redis-cluster-db", "redis-cluster-host",
-	"redis-scheme", "redis-sentinel-scheme", "redis-tls-cert", "redis-tls-plain", "retention-bytes", "target-describe", "target-describe-scheme", "target-url",
+	"dead-letters-age", "hold", "parents-wait", "env-dollar", "errors-after", "errors-after-range", "errors-message", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
+	"postgres-escape", "postgres-scheme", "postgres-words", "rate-accounts", "rate-burst", "rate-keep-all", "redis-both", "redis-cluster-db", "redis-cluster-host",
+	"redis-scheme", "redis-sentinel-scheme", "redis-tls-cert", "redis-tls-plain", "retention-bytes", "retry-initial", "retry-max", "target-describe", "target-describe-scheme", "target-url",
 	"wal-budget-range",
 }
 

@@ -53,6 +53,7 @@ func (c *Config) Validate() error {
 	for _, t := range c.Targets {
 		t.validate(v)
 	}
+	c.validateAccounts(v)
 	c.Delivery.validate(v)
 	v.listen(c.Listen)
 	v.choice("log.level", c.Log.Level, logLevels)
@@ -104,6 +105,8 @@ func (t Target) validate(v *validator) {
 	v.span(at+".timeout", t.Timeout, 10*time.Millisecond, 10*time.Minute)
 	v.number(at+".max_batch", int64(t.MaxBatch), 1, 10_000)
 	v.number(at+".max_in_flight", int64(t.MaxInFlight), 1, 1000)
+	v.choice(at+".key_case", t.KeyCase, []string{KeyCaseExact, KeyCaseInsensitive})
+	t.validateLimits(v, at)
 }
 
 // validateDescribe looks for the object's name in what is sent: neither a host nor what
@@ -133,6 +136,9 @@ func (d Delivery) validate(v *validator) {
 	v.span("delivery.shutdown", d.Shutdown, 0, time.Hour)
 	v.number("delivery.dead_letters.count", int64(d.DeadLetters.Count), 1, 10_000_000)
 	v.span("delivery.dead_letters.age", d.DeadLetters.Age, time.Minute, 10*365*24*time.Hour)
+	v.span("delivery.hold", d.Hold, time.Second, time.Hour)
+	v.number("delivery.deferred.count", int64(d.Deferred.Count), 1, 1_000_000)
+	v.span("delivery.parents.wait", d.Parents.Wait, time.Millisecond, 24*time.Hour)
 }
 
 // validator collects mistakes by path.

@@ -85,17 +85,32 @@ type Log struct {
 type Target struct {
 	Name        string    `json:"name"`
 	Type        string    `json:"type"`
-	State       string    `json:"state"` // running, waiting (for a lease), paused, detached
+	State       string    `json:"state"` // running, waiting (for a lease), paused, probing, detached
 	PausedUntil time.Time `json:"paused_until,omitzero"`
+	Why         string    `json:"why"` // it is paused or probed
 	LastError   string    `json:"last_error"`
 	InFlight    int       `json:"in_flight"`
 	Pending     int       `json:"pending"`
 	Requests    uint64    `json:"requests"`
 	Retries     uint64    `json:"retries"`
-	Parked      uint64    `json:"parked"`
-	SLOMet      uint64    `json:"slo_met"` // records, over the mappings that have an slo
-	SLOMissed   uint64    `json:"slo_missed"`
-	Lanes       []Lane    `json:"lanes"`
+	Throttles   uint64    `json:"throttles"`
+	// Account has the limits: Rate is how many requests a second go now, RateLimit the
+	// setting, 0 any number; of the day BudgetLeft are left for walbridge, if that is known.
+	Account     string  `json:"account"`
+	Rate        float64 `json:"rate"`
+	RateLimit   float64 `json:"rate_limit"`
+	BudgetKnown bool    `json:"budget_known"`
+	BudgetDaily int64   `json:"budget_daily"`
+	BudgetLeft  int64   `json:"budget_left"`
+	Parked      uint64  `json:"parked"`
+	// Deferred is how many entries of keys in back-off wait aside, and DeferredAge for how
+	// long the first of them has; Waiting how many records wait for one that they refer to.
+	Deferred    int     `json:"deferred"`
+	DeferredAge float64 `json:"deferred_seconds"`
+	Waiting     int     `json:"waiting_for_parent"`
+	SLOMet      uint64  `json:"slo_met"` // records, over the mappings that have an slo
+	SLOMissed   uint64  `json:"slo_missed"`
+	Lanes       []Lane  `json:"lanes"`
 }
 
 // Lane is the work of one priority class for one target. In JSON the durations
@@ -160,7 +175,7 @@ func ask(source Source) ([]byte, error) {
 	a.Targets = append([]Target{}, a.Targets...)
 	for i := range a.Targets {
 		t := &a.Targets[i]
-		t.PausedUntil = t.PausedUntil.UTC()
+		t.PausedUntil, t.Rate = t.PausedUntil.UTC(), finite(t.Rate)
 		if t.Lanes == nil {
 			t.Lanes = []Lane{}
 		}

@@ -73,9 +73,16 @@ type LogReport struct {
 
 // TargetReport is of the delivery to a target.
 type TargetReport struct {
-	Name        string       `json:"name"`
-	Owner       string       `json:"owner"` // empty if no process delivers to it
+	Name  string `json:"name"`
+	Owner string `json:"owner"` // empty if no process delivers to it
+	// State is running, paused or probing, Until the end of a pause and Why what for; empty
+	// without an owner.
+	State       string       `json:"state"`
+	Until       time.Time    `json:"until,omitzero"`
+	Why         string       `json:"why,omitempty"`
+	Rate        *RateReport  `json:"rate,omitempty"`
 	DeadLetters int64        `json:"dead_letters"`
+	Deferred    int64        `json:"deferred"` // entries that wait aside
 	Lanes       []LaneReport `json:"lanes"`
 }
 
@@ -125,7 +132,11 @@ func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Repor
 	}
 	r.backfills(ctx, l)
 	for _, t := range cfg.TargetNames() {
-		if err := r.target(ctx, l, t); err != nil {
+		err := r.target(ctx, l, t)
+		if err == nil {
+			err = r.circuit(ctx, cfg, l, &r.Targets[len(r.Targets)-1])
+		}
+		if err != nil {
 			r.problem(fmt.Sprintf("target %s: %v", t, err))
 		}
 	}
@@ -281,6 +292,10 @@ func (r *Report) target(ctx context.Context, l *redislog.Log, name string) error
 			return fmt.Errorf("count dead letters: %w", err)
 		}
 		t.DeadLetters += n
+		if n, err = l.Client().HLen(ctx, l.Keys().Deferred(name, part)).Result(); err != nil {
+			return fmt.Errorf("count deferred entries: %w", err)
+		}
+		t.Deferred += n
 	}
 	for _, lane := range cdc.Lanes() {
 		lr := LaneReport{Lane: lane}

@@ -13,6 +13,7 @@ import (
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
 	"github.com/walbridge/walbridge/mapping"
+	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/deliver"
 	"github.com/walbridge/walbridge/sinks/httpapi"
@@ -27,6 +28,7 @@ type target struct {
 	store      *state.Store
 	reader     *redislog.Reader
 	client     *httpapi.Client
+	conditions *conditions
 	detached   atomic.Bool // it waits until the target can be reached, to come back
 }
 
@@ -52,7 +54,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		return nil, &cdc.SetupError{What: fmt.Sprintf("targets.%s", cfg.Name), Err: err, Hint: "correct it in the configuration"}
 	}
 	t := &target{
-		name: cfg.Name, kind: cfg.Type, client: client,
+		name: cfg.Name, kind: cfg.Type, client: client, conditions: newConditions(b.log, cfg.Name, b.logger),
 		reader: b.log.NewReader(b.log.Partitions()),
 		store: state.New(state.Options{Client: b.log.Client(), Keys: b.log.Keys(), Target: cfg.Name,
 			Partitions: b.log.Partitions(), Owner: owner(), TTL: b.cfg.Delivery.Lease,
@@ -61,13 +63,17 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	if err := b.firstContact(ctx, t); err != nil {
 		return nil, errors.Join(err, t.close())
 	}
+	keeper := b.account(cfg)
+	client.TellQuota(keeper.Observe)
 	lanes := len(cdc.Lanes())
 	t.engine, err = deliver.New(deliver.Options{
-		Name: cfg.Name, Target: client, Mappers: mappers, Reader: t.reader, State: t.store,
+		Name: cfg.Name, Target: sinks.WithRules(client, cfg.Errors), Mappers: mappers, Reader: t.reader, State: t.store,
 		Partitions: b.log.Partitions(), Completer: b.completer, Renamed: b.renames, Logger: b.logger, Registerer: b.registry,
 		Begin:        func(ctx context.Context, failing bool) error { return b.begin(ctx, t, mappers, failing) },
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes), Floor: floor(b.cfg.Delivery.Floor)},
-		DrainTimeout: b.cfg.Delivery.Shutdown,
+		DrainTimeout: b.cfg.Delivery.Shutdown, Rate: keeper, Told: t.conditions.tell,
+		MaxAttempts: cfg.Retry.Attempts, Retry: deliver.Waits{Initial: cfg.Retry.Initial, Max: cfg.Retry.Max}, Hold: b.cfg.Delivery.Hold, Deferred: b.cfg.Delivery.Deferred.Count,
+		ParentWait: b.cfg.Delivery.Parents.Wait,
 	})
 	if err != nil {
 		return nil, errors.Join(err, t.close())
@@ -81,7 +87,7 @@ func newClient(cfg config.Target) (*httpapi.Client, error) {
 		headers[h.Name] = httpapi.Secret(h.Value.Reveal())
 	}
 	return httpapi.New(httpapi.Options{URL: cfg.URL.Reveal(), Describe: cfg.Describe.Reveal(), Headers: headers, Timeout: cfg.Timeout,
-		MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight})
+		MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight, IgnoreKeyCase: cfg.KeyCase == config.KeyCaseInsensitive})
 }
 
 // floor says of how many batches a lane gets one, of a share in per cent.
@@ -145,14 +151,25 @@ func (t *target) status(r *rates, now time.Time) console.Target {
 	out := console.Target{
 		Name: t.name, Type: t.kind, State: "running", LastError: s.LastError,
 		InFlight: s.InFlight, Pending: s.Pending, Requests: s.Requests, Retries: s.Retries, Parked: s.Parked,
+		Throttles: s.Throttles, Account: s.Rate.Account, Rate: s.Rate.Rate, RateLimit: s.Rate.Limit,
+		BudgetKnown: s.Rate.Budget, BudgetDaily: s.Rate.Daily, BudgetLeft: s.Rate.Left,
 	}
+	out.Deferred, out.Waiting = s.Deferred, s.Waiting
+	if !s.DeferredSince.IsZero() {
+		out.DeferredAge = max(0, now.Sub(s.DeferredSince).Seconds())
+	}
+	until, why := held(*s.Rate)
 	switch {
 	case t.detached.Load():
 		out.State = "detached"
 	case !s.Owner:
 		out.State = "waiting"
-	case s.PausedUntil.After(now):
-		out.State, out.PausedUntil = "paused", s.PausedUntil
+	case s.Condition.Circuit == deliver.Open && !until.After(s.PausedUntil):
+		out.State, out.PausedUntil, out.Why = "paused", s.PausedUntil, s.Condition.Why
+	case until.After(now):
+		out.State, out.PausedUntil, out.Why = "paused", until, why
+	case s.Condition.Circuit == deliver.Probing:
+		out.State, out.Why = "probing", s.Condition.Why
 	}
 	for _, o := range s.SLO {
 		out.SLOMet += o.Met

@@ -56,6 +56,7 @@ type Bridge struct {
 	capture   *pgsource.Capture
 	trimmer   *redislog.Trimmer // where this process captures
 	targets   []*target
+	accounts  map[string]*account
 	console   *console.Server
 	rates     rates
 	renames   map[cdc.Table]cdc.Table
@@ -64,7 +65,7 @@ type Bridge struct {
 // Open checks everything that can be checked before the start: files, servers,
 // privileges, targets. What it makes is Run's to close.
 func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err error) {
-	b := &Bridge{cfg: cfg, options: o, logger: o.Logger, registry: prometheus.NewRegistry(), started: time.Now()}
+	b := &Bridge{cfg: cfg, options: o, logger: o.Logger, registry: prometheus.NewRegistry(), started: time.Now(), accounts: map[string]*account{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close())
@@ -168,6 +169,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 			}
 			return nil
 		})
+		g.Go(func() error { return t.conditions.run(gctx) })
 	}
 	err := g.Wait()
 	return errors.Join(err, b.close())
@@ -177,6 +179,9 @@ func (b *Bridge) close() error {
 	var errs []error
 	for _, t := range b.targets {
 		errs = append(errs, t.close())
+	}
+	for _, a := range b.accounts {
+		errs = append(errs, a.close())
 	}
 	if b.completer != nil {
 		b.completer.Close()

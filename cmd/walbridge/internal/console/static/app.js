@@ -132,7 +132,8 @@ function drawTargets(targets, now) {
 
 function drawTarget(nodes, target, now) {
   text(nodes.name, target.name);
-  text(nodes.type, target.type);
+  const quota = format.quota(target);
+  text(nodes.type, quota ? target.type + " · " + quota : target.type);
   const [colour, words] = format.state(target, now);
   look(nodes.state, "pill", colour, words);
   text(nodes.inFlight, format.count(target.in_flight));
@@ -140,11 +141,15 @@ function drawTarget(nodes, target, now) {
   text(nodes.requests, format.count(target.requests));
   look(nodes.retries, "n", target.retries > 0 ? "warn" : "plain", format.count(target.retries));
   look(nodes.parked, "n", target.parked > 0 ? "bad" : "plain", format.count(target.parked));
+  look(nodes.deferred, "n", target.deferred > 0 ? "warn" : "plain",
+    format.count(target.deferred) + (target.deferred > 0 ? ", for " + format.span(target.deferred_seconds * 1000) : ""));
+  text(nodes.parents, format.count(target.waiting_for_parent));
   const promised = target.slo_met + target.slo_missed;
   look(nodes.slo, "n", target.slo_missed > 0 ? "warn" : "plain",
     promised > 0 ? format.count(target.slo_met) + " of " + format.count(promised) : format.none);
-  show(nodes.error, Boolean(target.last_error));
-  text(nodes.error, target.last_error ? "Last error: " + target.last_error : "");
+  const error = target.why || (target.last_error ? "Last error: " + target.last_error : "");
+  show(nodes.error, Boolean(error));
+  text(nodes.error, error);
   target.lanes.forEach((lane, i) => {
     const values = [
       lane.name,
@@ -206,6 +211,8 @@ function buildHead(body, width) {
   nodes.requests = fact("requests");
   nodes.retries = fact("retries");
   nodes.parked = fact("parked");
+  nodes.deferred = fact("deferred");
+  nodes.parents = fact("wait for parent");
   nodes.slo = fact("in time");
   nodes.error = make("p", { class: "error" }, cell);
   return nodes;

@@ -92,6 +92,8 @@ export function state(target, now) {
       return ["bad", "stopped"];
     case "detached":
       return ["bad", "detached, comes back once it can be reached"];
+    case "probing":
+      return ["warn", "probed by one request"];
     case "paused": {
       if (!target.paused_until) return ["warn", "paused"];
       const until = Date.parse(target.paused_until);
@@ -99,6 +101,18 @@ export function state(target, now) {
     }
   }
   return ["idle", target.state || "unknown"];
+}
+
+/** What a target's account allows; empty if nothing limits it. */
+export function quota(target) {
+  const words = [];
+  if (target.rate > 0) {
+    const most = target.rate_limit > target.rate ? " of " + tenth.format(target.rate_limit) : "";
+    words.push(tenth.format(target.rate) + most + " requests/s");
+  }
+  if (target.budget_known) words.push(count(target.budget_left) + " of " + count(target.budget_daily) + " requests left today");
+  if (target.throttles > 0) words.push(count(target.throttles) + " throttled");
+  return words.length > 0 ? target.account + ": " + words.join(", ") : "";
 }
 
 /** The colour of what a capture is at: streaming, standby or connecting. */
@@ -120,7 +134,7 @@ export function overall(status) {
   if (status.capture && status.capture.state === "connecting") return ["bad", "Capture is not connected to PostgreSQL."];
   if (status.capture && status.capture.losses > 0) return ["bad", "Changes were lost: look for data_loss in the log."];
   const of = (state) => status.targets.filter((t) => t.state === state).map((t) => t.name);
-  const [stopped, paused] = [of("stopped").concat(of("detached")), of("paused")];
+  const [stopped, paused] = [of("stopped").concat(of("detached")), of("paused").concat(of("probing"))];
   const words = [];
   if (stopped.length > 0) words.push("Stopped: " + stopped.join(", ") + ".");
   if (paused.length > 0) words.push("Paused: " + paused.join(", ") + ".");

@@ -1,0 +1,219 @@
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/cdc/redislog"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
+	"github.com/walbridge/walbridge/sinks/deliver"
+	"github.com/walbridge/walbridge/sinks/rate"
+)
+
+// account is this process's part in the limits that targets share.
+type account struct {
+	keeper *rate.Keeper
+	store  *rate.Redis
+}
+
+func (a *account) close() error {
+	a.keeper.Close()
+	return a.store.Close()
+}
+
+// account gives the keeper of a target's account, one for all targets of it.
+func (b *Bridge) account(t config.Target) *rate.Keeper {
+	name := t.Account()
+	if a, ok := b.accounts[name]; ok {
+		return a.keeper
+	}
+	store := rate.NewRedis(b.log.Client(), b.log.Keys().Account(name))
+	a := &account{keeper: rate.New(name, settingsOf(b.cfg.RateOf(name)), store, b.logger), store: store}
+	b.accounts[name] = a
+	return a.keeper
+}
+
+func settingsOf(r config.Rate) rate.Settings {
+	return rate.Settings{PerSecond: r.PerSecond, Burst: r.Burst, BulkFloor: float64(r.BulkFloor) / 100,
+		Daily: int64(r.Daily), KeepShare: float64(r.KeepPercent) / 100, Keep: int64(r.Keep)}
+}
+
+// held tells what keeps requests back for the sake of the account, and until when.
+func held(v rate.View) (until time.Time, why string) {
+	switch {
+	case !v.SpentUntil.IsZero():
+		why = "the requests of the day are used up"
+		if v.Kept > 0 {
+			why += fmt.Sprintf(", but for the %d that are kept for people", v.Kept)
+		}
+		return v.SpentUntil, why
+	case !v.PausedUntil.IsZero():
+		return v.PausedUntil, "the target asked to wait"
+	}
+	return time.Time{}, ""
+}
+
+// condition is how a target is, as it is noted in Redis while not all is well.
+type condition struct {
+	State string    `json:"state"` // paused or probing
+	Until time.Time `json:"until,omitzero"`
+	Why   string    `json:"why"`
+}
+
+// conditions notes in Redis how a target is, so that walbridge status sees it from
+// outside. What it has not come to write yet is replaced by what is newer.
+type conditions struct {
+	client redis.UniversalClient
+	key    string
+	target string
+	logger *slog.Logger
+	next   chan deliver.Condition
+}
+
+func newConditions(l *redislog.Log, target string, logger *slog.Logger) *conditions {
+	return &conditions{client: l.Client(), key: l.Keys().Conditions(), target: target, logger: logger, next: make(chan deliver.Condition, 1)}
+}
+
+// tell takes a condition to be written. It is called by one goroutine, and does not wait.
+func (c *conditions) tell(now deliver.Condition) {
+	select {
+	case <-c.next:
+	default:
+	}
+	c.next <- now
+}
+
+// noteEvery is how soon a condition is tried to be noted again.
+const noteEvery = time.Second
+
+// run writes conditions until ctx ends.
+func (c *conditions) run(ctx context.Context) error {
+	failing := false
+	for {
+		var now deliver.Condition
+		select {
+		case <-ctx.Done():
+			return nil
+		case now = <-c.next:
+		}
+		for err := c.note(ctx, now); err != nil && ctx.Err() == nil && len(c.next) == 0; err = c.note(ctx, now) {
+			if !failing {
+				c.logger.Warn("how the target is cannot be noted for walbridge status", "target", c.target, "error", err)
+			}
+			failing = true
+			if cdc.Sleep(ctx, noteEvery) != nil {
+				return nil
+			}
+		}
+		failing = false
+	}
+}
+
+func (c *conditions) note(ctx context.Context, now deliver.Condition) error {
+	if now.Circuit == deliver.Closed {
+		return c.client.HDel(ctx, c.key, c.target).Err()
+	}
+	text, err := json.Marshal(condition{State: now.Circuit.String(), Until: now.Until.UTC(), Why: now.Why})
+	if err != nil {
+		return err
+	}
+	return c.client.HSet(ctx, c.key, c.target, text).Err()
+}
+
+// RateReport is what the account of a target allows.
+type RateReport struct {
+	Account string `json:"account"`
+	// PerSecond is how many requests a second go now, Limit the setting; 0 is any number.
+	PerSecond float64 `json:"per_second"`
+	Limit     float64 `json:"limit_per_second"`
+	// Daily is how many requests the day has, Kept of them for people, Left of the others;
+	// Known tells that anybody knows.
+	Known bool  `json:"daily_known"`
+	Daily int64 `json:"daily"`
+	Kept  int64 `json:"kept_for_people"`
+	Left  int64 `json:"left"`
+	// BulkUntil is until when nothing of the bulk lane is sent.
+	BulkUntil time.Time `json:"bulk_until,omitzero"`
+}
+
+// circuit adds how a target is to its report.
+func (r *Report) circuit(ctx context.Context, cfg *config.Config, l *redislog.Log, t *TargetReport) error {
+	target, ok := cfg.Target(t.Name)
+	if !ok {
+		return nil
+	}
+	t.State = "running"
+	text, err := l.Client().HGet(ctx, l.Keys().Conditions(), t.Name).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+	case err != nil:
+		return fmt.Errorf("read how it is: %w", err)
+	default:
+		var c condition
+		if err := json.Unmarshal([]byte(text), &c); err != nil {
+			return fmt.Errorf("read how it is: %w", err)
+		}
+		if t.State, t.Until, t.Why = c.State, c.Until, c.Why; !r.Now.Before(c.Until) {
+			t.State = deliver.Probing.String()
+		}
+	}
+	name := target.Account()
+	v, err := rate.Look(ctx, l.Client(), l.Keys().Account(name), settingsOf(cfg.RateOf(name)))
+	if err != nil {
+		return err
+	}
+	t.Rate = &RateReport{Account: name, PerSecond: v.Rate, Limit: v.Limit, Known: v.Budget, Daily: v.Daily, Kept: v.Kept, Left: v.Left, BulkUntil: v.BulkSpentUntil.UTC()}
+	if until, why := held(v); why != "" && (t.State == "running" || until.After(t.Until)) {
+		t.State, t.Until, t.Why = "paused", until.UTC(), why
+	}
+	if t.Owner == "" { // what the last owner noted is over
+		t.State, t.Until, t.Why = "", time.Time{}, ""
+		return nil
+	}
+	if t.State != "running" {
+		r.problem(fmt.Sprintf("target %s is %s", t.Name, t.Condition(r.Now)))
+	}
+	return nil
+}
+
+// Condition says in words how the target is.
+func (t *TargetReport) Condition(now time.Time) string {
+	switch {
+	case t.State == deliver.Open.String() && t.Until.After(now):
+		return fmt.Sprintf("paused until %s: %s", t.Until.Format(time.RFC3339), t.Why)
+	case t.State != "running" && t.Why != "":
+		return t.State + ": " + t.Why
+	}
+	return t.State
+}
+
+// Words says what the account allows.
+func (r *RateReport) Words() string {
+	text := "any number of requests a second"
+	if r.PerSecond > 0 {
+		text = number(r.PerSecond) + " requests a second"
+		if r.Limit > 0 && r.PerSecond < r.Limit {
+			text += " of " + number(r.Limit) + ", lowered by throttling"
+		} else if r.Limit == 0 {
+			text += ", lowered by throttling"
+		}
+	}
+	if r.Known {
+		text += fmt.Sprintf("; %d requests left of %d in a day", r.Left, r.Daily)
+		if r.Kept > 0 {
+			text += fmt.Sprintf(", %d kept for people", r.Kept)
+		}
+	}
+	return text
+}
+
+// number writes a rate with three digits that matter.
+func number(f float64) string { return strconv.FormatFloat(f, 'g', 3, 64) }

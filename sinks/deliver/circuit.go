@@ -1,0 +1,70 @@
+package deliver
+
+import (
+	"time"
+)
+
+// Circuit is whether a target is asked.
+type Circuit uint8
+
+// The states of a circuit. After a fault the target is paused; then one request probes,
+// and only when one was answered the others start again. Changes fold throughout.
+const (
+	Closed  Circuit = iota // requests go
+	Open                   // none do, until the pause ends
+	Probing                // one does
+)
+
+// String gives the word used in status and metrics.
+func (c Circuit) String() string {
+	switch c {
+	case Open:
+		return "paused"
+	case Probing:
+		return "probing"
+	}
+	return "running"
+}
+
+// Condition is how a target is, for people.
+type Condition struct {
+	Circuit Circuit
+	// Until is the end of the pause, Why what it is for; empty while requests go.
+	Until time.Time
+	Why   string
+}
+
+// condition says how the target is now.
+func (s *session) condition(now time.Time) Condition {
+	c := Condition{Until: s.queue.PausedUntil(), Why: s.e.why}
+	switch {
+	case now.Before(c.Until):
+		c.Circuit = Open
+	case s.faults > 0:
+		c.Circuit = Probing
+	default:
+		return Condition{}
+	}
+	return c
+}
+
+// closed tells whether another request may be started: while the target is probed, only
+// one is under way of those that were started since.
+func (s *session) closed() bool { return s.faults == 0 || s.probe == nil }
+
+// probes notes that a job is the one that probes.
+func (s *session) probes(j *job) {
+	if s.faults > 0 {
+		s.probe = j
+	}
+}
+
+// tellCondition says how the target is, whenever that changes.
+func (s *session) tellCondition(now time.Time) Condition {
+	c := s.condition(now)
+	if s.e.o.Told != nil && (c != s.e.condition || !s.told) {
+		s.e.o.Told(c)
+	}
+	s.e.condition, s.told = c, true
+	return c
+}

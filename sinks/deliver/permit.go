@@ -1,0 +1,89 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/rate"
+)
+
+// Keeper says when a request may be made: it keeps the limits of the account that the
+// target belongs to. *rate.Keeper.
+type Keeper interface {
+	// Take gives the right for one request that a lane leads, if it may be made now; else
+	// who watches is told when to ask again.
+	Take(lane queue.Lane) (rate.Permit, bool)
+	// Wait waits for one. Its only error is that ctx has ended.
+	Wait(ctx context.Context, lane queue.Lane) (rate.Permit, error)
+	// Back takes back a permit that was not used, Done tells what came of one that was.
+	Back(rate.Permit)
+	Done(p rate.Permit, err error)
+	// Watch gives a channel that gets something when it may be worth to ask again, and
+	// ends that.
+	Watch() (<-chan struct{}, func())
+	View() rate.View
+}
+
+// admit asks for the right to send the next batch, led by a lane no less urgent than
+// least. It gives the least urgent lane that may lead it.
+func (s *session) admit(now time.Time, least queue.Lane, soon func(time.Time)) (*rate.Permit, queue.Lane, bool) {
+	k := s.e.o.Rate
+	if k == nil {
+		return nil, least, true
+	}
+	lane, ready := s.queue.Lead(now, least)
+	if !ready {
+		if at, ok := s.queue.Next(now, least); ok {
+			soon(at)
+		}
+		return nil, least, false
+	}
+	p, ok := k.Take(lane)
+	return &p, min(least, p.Lowest), ok // without one, the loop is told when to ask again
+}
+
+// giveBack gives back a permit that no request was made with.
+func (s *session) giveBack(p *rate.Permit) {
+	if p != nil {
+		s.e.o.Rate.Back(*p)
+	}
+}
+
+// permitted waits for the right to make one more request. The first one came with the
+// batch; for those after it, as when a batch is halved, it waits as long as a request may
+// take, and no longer: others may be more urgent.
+func (j *job) permitted(ctx context.Context) bool {
+	k := j.s.e.o.Rate
+	if k == nil || j.permit != nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, j.s.limits.Timeout)
+	defer cancel()
+	p, err := k.Wait(ctx, j.lane)
+	if err != nil {
+		return false
+	}
+	j.permit = &p
+	return true
+}
+
+// told tells the keeper what came of a request.
+func (j *job) told(rs []sinks.Result, err error) {
+	if j.permit == nil {
+		return
+	}
+	var thr *sinks.Throttled
+	for _, r := range rs {
+		if err == nil && errors.As(r.Err, &thr) {
+			err = r.Err
+		}
+	}
+	if refused(err) { // it was taken, and looked at
+		err = nil
+	}
+	j.s.e.o.Rate.Done(*j.permit, err)
+	j.permit = nil
+}
