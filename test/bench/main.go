@@ -29,7 +29,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{Use: "bench", Short: "Measure walbridge beside a reference", SilenceUsage: true}
-	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand(), foldCommand())
+	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand(), foldCommand(), deliverCommand(), targetCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		os.Exit(1)
 	}
