@@ -85,7 +85,7 @@ func runDeliver(ctx context.Context, f deliverFlags) (err error) {
 	}
 	cpu, redis := last.spent.each(f.records)
 	return Result{Bench: "deliver", Shape: "http", Tool: "walbridge", Rows: int64(f.records), Records: last.stats.Delivered, Seconds: o.Seconds(), RowsPerS: perSecond(o),
-		Ratio: perSecond(o) / perSecond(r), PeakRSSMB: peakRSS(), CPUUS: cpu, RedisUS: redis}.print(f.json)
+		Ratio: perSecond(o) / perSecond(r), CPUUS: cpu, RedisUS: redis}.print(f.json)
 }
 
 // encodeAll makes the bodies of the requests that the rows come to.

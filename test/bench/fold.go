@@ -104,5 +104,5 @@ func foldShape(ctx context.Context, f foldFlags, name string, of func(i int) int
 	}
 	cpu, redis := last.spent.each(f.changes)
 	return Result{Bench: "fold", Shape: name, Tool: "walbridge", Rows: int64(f.changes), Records: last.stats.Delivered, Seconds: o.Seconds(), RowsPerS: perSecond(o),
-		Ratio: perSecond(o) / perSecond(r), PeakRSSMB: peakRSS(), CPUUS: cpu, RedisUS: redis}.print(f.json)
+		Ratio: perSecond(o) / perSecond(r), CPUUS: cpu, RedisUS: redis}.print(f.json)
 }
