@@ -236,64 +236,6 @@ func (e *OwnedError) Error() string {
 	return fmt.Sprintf("target %s is delivered to by %s", e.Target, e.Owner)
 }
 
-// forgetScript removes what is kept of a target in a partition, unless it has an
-// owner.
-//
-// KEYS: lease, fence, state, dead letters, their index, deferred entries, owners of target
-// keys, then the streams. ARGV: the target.
-// Output: an empty text, or the lease.
-var forgetScript = redis.NewScript(`
-local lease = redis.call('GET', KEYS[1])
-if lease then return lease end
-redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7])
-for i = 8, #KEYS do redis.pcall('XGROUP', 'DESTROY', KEYS[i], ARGV[1]) end
-return ''`)
-
-// Forget removes everything that is kept of a target: its consumer groups, state,
-// fences, dead letters, deferred entries and owners of target keys, and which mappings it has.
-// *OwnedError says that it is in use.
-func (l *Log) Forget(ctx context.Context, target string) error {
-	for p := range l.partitions { // before anything is touched
-		if owner, err := l.Owner(ctx, target, p); err != nil || owner != "" {
-			return errors.Join(err, owned(target, owner))
-		}
-	}
-	for p := range l.partitions {
-		keys := []string{l.keys.Lease(target, p), l.keys.Fence(target, p), l.keys.State(target, p), l.keys.DeadLetters(target, p), l.keys.Parked(target, p), l.keys.Deferred(target, p), l.keys.TargetKeys(target, p)}
-		for _, lane := range cdc.Lanes() {
-			keys = append(keys, l.keys.Stream(cdc.Stream{Lane: lane, Partition: p}))
-		}
-		lease, err := forgetScript.Run(ctx, l.client, keys, target).Text()
-		if err != nil {
-			return fmt.Errorf("forget target %s in partition %d: %w", target, p, err)
-		}
-		if lease != "" {
-			return owned(target, ownerOf(lease))
-		}
-	}
-	if err := l.client.HDel(ctx, l.keys.Meta(), metaDetached+target, metaReturned+target).Err(); err != nil {
-		return fmt.Errorf("forget target %s: %w", target, err)
-	}
-	if err := l.client.HDel(ctx, l.keys.Conditions(), target).Err(); err != nil {
-		return fmt.Errorf("forget target %s: %w", target, err)
-	}
-	// Of the same name may come another target, which begins as a new one does.
-	all, err := l.backfillFields(ctx)
-	if err != nil {
-		return err
-	}
-	fields := []string{backfillReader + target}
-	for field := range all {
-		if strings.HasPrefix(field, backfillStarted+target+"/") {
-			fields = append(fields, field)
-		}
-	}
-	if err := l.client.HDel(ctx, l.keys.Backfills(), fields...).Err(); err != nil {
-		return fmt.Errorf("forget target %s: %w", target, err)
-	}
-	return nil
-}
-
 func owned(target, owner string) error {
 	if owner == "" {
 		return nil

@@ -2,6 +2,7 @@ package redislog
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/walbridge/walbridge/cdc"
 )
@@ -50,8 +51,28 @@ func (k Keys) Conditions() string { return fmt.Sprintf("walbridge:{%s}:condition
 // Stream is the Redis stream of a lane and partition.
 func (k Keys) Stream(s cdc.Stream) string { return k.of(s.Partition, "log", s.Lane) }
 
-// State is the hash of seen and delivered state of a target's partition.
+// State is the hash of what is kept of a target's partition as a whole: its layout,
+// the marks of its owner, and the numbers that stand for names in the buckets.
 func (k Keys) State(target string, partition int) string { return k.of(partition, "state", target) }
+
+// StateBuckets is how many hashes hold the seen and delivered state of a target's
+// partition: so many that Redis keeps each in one piece (a listpack, up to 128 fields of
+// up to 64 bytes) while a target has up to a few million records. Half of them are for
+// fields that are longer than that, which would make a table of a bucket that others
+// are in. It is for the life of a state, which notes it.
+const StateBuckets = 2 * 4096
+
+// StateLayout is the field of State that says how the state lies; while a target is
+// being forgotten it says StateForgetting.
+const (
+	StateLayout     = "\x00layout"
+	StateForgetting = "forgetting"
+)
+
+// StateBucket is one of the hashes with the state of keys.
+func (k Keys) StateBucket(target string, partition, bucket int) string {
+	return k.State(target, partition) + ":" + strconv.FormatInt(int64(bucket), 36)
+}
 
 // Lease is the key that the owner of a target's partition holds.
 func (k Keys) Lease(target string, partition int) string { return k.of(partition, "lease", target) }

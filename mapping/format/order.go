@@ -44,7 +44,13 @@ var (
 					"retention": {keys: []string{"age", "bytes"}},
 				},
 			},
-			"targets": anyValue(&order{keys: []string{"type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight"}}),
+			"targets": anyValue(&order{
+				keys: []string{"type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight", "key_case", "rate", "retry", "errors"},
+				of: map[string]*order{
+					"rate":  {keys: []string{"account", "per_second", "burst", "bulk_floor", "daily", "keep_for_people"}},
+					"retry": {keys: []string{"attempts", "initial", "max"}},
+				},
+			}),
 			"delivery": {
 				keys: []string{"lease", "queue_entries", "queue_bytes", "floor", "shutdown", "hold", "deferred", "parents", "dead_letters"},
 				of:   map[string]*order{"deferred": {keys: []string{"count"}}, "parents": {keys: []string{"wait"}}, "dead_letters": {keys: []string{"count", "age"}}},

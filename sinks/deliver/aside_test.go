@@ -153,11 +153,16 @@ func TestDeferredCrash(t *testing.T) {
 		w.start(patient)
 		defer w.end()
 		rest(4 * time.Second)
-		if len(sent) > 0 {
+		w.target.mu.Lock() // which covers sent
+		early := len(sent)
+		w.target.mu.Unlock()
+		if early > 0 {
 			t.Error("sent while the request of the session before may live")
 		}
 		rest(20 * time.Minute)
 		w.wantHas(1, "C=1 D=2 Note=2 Sum=3+2")
+		w.target.mu.Lock()
+		defer w.target.mu.Unlock()
 		if len(sent) != 1 || !slices.ContainsFunc(sent[0].Fields, func(f sinks.Field) bool { return f.Name == "C" }) {
 			t.Errorf("sent %+v, want one record, and a C that is not trusted", sent)
 		}

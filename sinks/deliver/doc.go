@@ -26,6 +26,8 @@
 //     trusted of a key that a session before may have sent (I11; session.go).
 //   - A change not above what was seen is dropped (I4), unless the target may
 //     lack columns that it has: then the row is read from the source (I5).
+//   - A record goes out under a target key only while its row owns that key, and is
+//     removed only while it does (package targetkey; keys.go, oldkeys.go).
 //   - A key in a long back-off does not hold the checkpoint: its entry is put aside in
 //     the commit that lets the checkpoint pass, and what comes of it meanwhile waits
 //     for it (I1, I4, I10; aside.go). A session that finds it so trusts nothing of what

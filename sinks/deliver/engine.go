@@ -24,6 +24,7 @@ type Engine struct {
 	routes map[cdc.Table][]Mapper
 	byName map[string]Mapper
 	keys   *keyRules
+	wanted wanted
 	stats  *recorder
 	log    *journal
 

@@ -247,7 +247,7 @@ func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
 // apply takes the outcome of a job into the queue and the partitions.
 func (j *job) apply(s *session, now time.Time) {
 	s.hired(j.lane, -1)
-	s.countBlocked(j)
+	s.countBlocked(now, j)
 	if s.probe == j {
 		s.probe = nil
 	}

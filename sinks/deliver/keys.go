@@ -3,9 +3,11 @@ package deliver
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
 	"github.com/walbridge/walbridge/sinks/targetkey"
 )
@@ -25,6 +27,9 @@ import (
 const (
 	// blockedTries is how often a record is tried whose target key is another row's.
 	blockedTries = 8
+	// rivalRetry is how often it is tried again after that, while it waits aside; it is woken
+	// when the other row leaves the key.
+	rivalRetry = 10 * time.Minute
 	// mostOld is how many old keys a row may have before they are seen to first: each try
 	// with another key may add one.
 	mostOld = 8
@@ -43,6 +48,7 @@ type keyed struct {
 	// blocked: the target key is another row's; tries is how often it was before.
 	blocked bool
 	tries   int
+	rival   queue.Key // that has the key, if it was parked for that
 	// reserved is the entry of a key whose record is removed, until when nobody else takes
 	// it.
 	reserved string
@@ -144,8 +150,14 @@ func (j *job) taken(ctx context.Context, items []*item, ops []targetkey.Op, answ
 		switch answers[i].Result {
 		case targetkey.Owned:
 			j.block(it, owners[i], answers[i].Entry)
+			var next time.Time
+			if it.fate == again {
+				next = time.Now().Add(it.after)
+			}
+			j.s.e.wanted.add(time.Now(), ops[i].ID, next)
 			continue
 		case targetkey.Other:
+			j.s.e.wanted.met(ops[i].ID)
 			// What lies there is another row's: whatever comes of this record, it is this
 			// row's to take away.
 			if it.noted != nil {
@@ -256,15 +268,25 @@ func (j *job) block(it *item, o targetkey.Owner, entry string) {
 	}
 	if it.tries+1 >= blockedTries {
 		j.park(time.Now(), it, sinks.CodeDuplicateKey, &sinks.Rejected{Code: sinks.CodeDuplicateKey, Err: &duplicate{o}})
+		it.orphan, it.rival = true, queue.Key{Mapping: o.Mapping, Source: o.Source}
 		return
 	}
 	it.fate, it.blocked, it.after = again, true, backOff(blockedWaits, it.tries)
 }
 
-// countBlocked notes which keys of a job wait for another row.
-func (s *session) countBlocked(j *job) {
+// countBlocked notes which keys of a job wait for another row, and wakes those that waited
+// for one which has left its own. A row that comes back from aside is tried once.
+func (s *session) countBlocked(now time.Time, j *job) {
 	for _, it := range j.items {
+		if len(it.olds()) > 0 || it.givesUp || it.rec.Op != 0 && leaving(&it.rec) {
+			// Also if it is not done yet: then its record was left in place for them.
+			for child := range maps.Clone(s.rivals.children[it.entry.Key]) {
+				s.rivals.forget(child)
+				s.queue.Wake(now, child)
+			}
+		}
 		switch {
+		case it.rival != (queue.Key{}):
 		case it.fate != again:
 			delete(s.blocked, it.entry.Key)
 		case it.blocked:

@@ -155,7 +155,7 @@ func (j *job) prepare(ctx context.Context, items []*item) bool {
 		}
 		if err != nil {
 			var lost *state.LostError
-			if errors.As(err, &lost) {
+			if errors.As(err, &lost) || errors.Is(err, state.ErrRolledBack) {
 				j.s.cancel(err)
 			}
 			j.halt = &fault{what: "write state", err: err, waits: redisWaits}

@@ -23,7 +23,11 @@ func (j *job) reserveKeys(ctx context.Context, items []*item) (ready []*item) {
 			continue
 		}
 		op := j.leave(it, it.rec.Key)
-		op.For = 2 * lasts
+		if wait := j.s.e.wanted.claim(now, op.ID); wait > 0 {
+			it.fate, it.after = again, wait
+		} else {
+			op.For = 2 * lasts
+		}
 		ops, asked = append(ops, op), append(asked, it)
 	}
 	if len(ops) == 0 {
@@ -34,12 +38,15 @@ func (j *job) reserveKeys(ctx context.Context, items []*item) (ready []*item) {
 		_, ok = j.contest(ctx, ops, answers)
 	}
 	if !ok {
-		return nil
+		return nil // those that are left in place come again as well
 	}
 	for i, it := range asked {
 		a := answers[i]
 		if a.Result == targetkey.Owned || a.Result == targetkey.Free && ops[i].Kind == targetkey.Quit {
 			it.fate, it.write = filtered, state.Known{Seen: it.change.Position, Old: it.olds()}
+			continue
+		}
+		if it.fate == again { // it is left in place
 			continue
 		}
 		it.reserved, it.until = a.Entry, now.Add(2*lasts)

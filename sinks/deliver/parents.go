@@ -266,6 +266,11 @@ func (s *session) keepOrphan(now time.Time, it *item) bool {
 	if !it.orphan || !s.mayAside(it.entry) {
 		return false
 	}
+	if it.rival != (queue.Key{}) {
+		s.rivals.wait(it.entry.Key, []queue.Key{it.rival})
+		s.aside(now, it.entry, now.Add(rivalRetry), it.dead)
+		return true
+	}
 	it.entry.Looked, it.entry.Tried, it.entry.TriedAt = time.Time{}, it.entry.Row.Position(), now
 	s.family.wait(it.entry.Key, it.missing)
 	s.aside(now, it.entry, now.Add(parentRetry), it.dead)

@@ -193,13 +193,14 @@ func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, 
 		s.addSweep(p, lane, &m.Change)
 		return
 	}
-	uses, dealt := 0, make([]bool, len(mappers))
-	for i, mapper := range mappers {
-		dealt[i] = stale != nil && stale[i] || p.hasAside(queue.Key{Mapping: mapper.Name(), Source: m.Change.Key}, lane, m.Change.Position)
-		if dealt[i] {
+	dealt := func(i int) bool {
+		return stale != nil && stale[i] || len(p.deferred) > 0 && p.hasAside(queue.Key{Mapping: mappers[i].Name(), Source: m.Change.Key}, lane, m.Change.Position)
+	}
+	uses := len(mappers)
+	for i := range mappers {
+		if dealt(i) {
+			uses--
 			s.e.stats.stale.Add(1)
-		} else {
-			uses++
 		}
 	}
 	mark := p.marks[lane].Add(m.Change.Position, m.Change.Time, uses)
@@ -207,7 +208,7 @@ func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, 
 		s.e.stats.released.Add(1)
 	}
 	for i, mapper := range mappers {
-		if dealt[i] {
+		if dealt(i) {
 			continue
 		}
 		s.queue.Add(now, queue.Arrival{

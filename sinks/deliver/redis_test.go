@@ -93,10 +93,18 @@ func TestOverRedis(t *testing.T) {
 	if err != nil || len(groups) != 1 || groups[0].LastDeliveredID != "12-0" {
 		t.Errorf("groups %+v %v", groups, err)
 	}
-	text, err := log.Client().HGet(t.Context(), log.Keys().State("crm", p), "deals\x00"+keyOf(1)).Result()
-	k, parseErr := state.ParseKnown(text)
-	if err != nil || parseErr != nil || k.Seen != at(12) || k.Live {
-		t.Errorf("state %q %v %v", text, err, parseErr)
+	store := state.New(state.Options{Client: log.Client(), Keys: log.Keys(), Target: "crm", Partitions: partitions})
+	defer closeAll(t, store)
+	claim, err := store.Claim(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := claim.Open(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	k, err := claim.Load(t.Context(), []state.Place{{Key: keyState(1), Partition: p}})
+	if err != nil || k[0].Err != nil || k[0].Seen != at(12) || k[0].Live {
+		t.Errorf("state %+v %v", k, err)
 	}
 	if len(target.records) != 0 {
 		t.Errorf("%d records too many", len(target.records))

@@ -54,6 +54,8 @@ type session struct {
 	full, old int64
 	// blocked counts how often keys were tried whose target key is another row's.
 	blocked map[queue.Key]int
+	// rivals are the rows whose target keys others wait for aside.
+	rivals family
 	// mappingFaults counts the faults of mappings in a row.
 	mappingFaults map[string]int
 	probe         *job // while the target is probed
@@ -111,7 +113,7 @@ func newSession(e *Engine, c claim, claimed time.Time) *session {
 	s := &session{
 		e: e, claim: c, claimed: claimed, limits: e.o.Target.Limits(), faults: e.faults,
 		events: make(chan event, 16), queue: queue.New(e.o.Limits),
-		noted: make([][laneCount]cdc.Position, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, blocked: map[queue.Key]int{}, family: newFamily(), meanSize: meanSizeFirst,
+		noted: make([][laneCount]cdc.Position, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, blocked: map[queue.Key]int{}, family: newFamily(), rivals: newFamily(), meanSize: meanSizeFirst,
 	}
 	s.queue.Pause(e.pausedUntil)
 	for _, m := range e.o.Mappers {
@@ -368,6 +370,7 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 		j := &job{s: s, lane: b.Lane, permit: permit, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
 		for _, e := range b.Entries {
 			s.family.forget(e.Key)
+			s.rivals.forget(e.Key)
 			j.items = append(j.items, &item{entry: e, doubt: e.Doubt || s.parts[e.Partition].inDoubt(e.Tokens), keyed: keyed{tries: s.blocked[e.Key]}})
 			if _, ok := j.read[e.Partition]; !ok {
 				j.read[e.Partition] = s.parts[e.Partition].readTo()

@@ -395,6 +395,9 @@ func (s *sim) converged() {
 		s.Fatalf("not all is dealt with: checkpoints %v, tails %v\n%+v\n%s", s.store.checkpoints, s.log.tails(), s.engine.Stats(), s.lines.text.String())
 	}
 	for k, d := range s.store.deferred {
+		if s.rival(k) {
+			continue
+		}
 		if l, ok := s.store.parked[k]; !ok || l.Code != codeWaiting {
 			s.Fatalf("still aside is %+v\n%+v\nhistory %s\n%s", d, s.engine.Stats(), s.tell(k.Source), s.lines.text.String())
 		}
@@ -530,7 +533,7 @@ func (s *sim) run() {
 	s.flow(true)
 	rest(30 * time.Minute)
 	s.check()
-	if s.converged(); len(s.store.parked) > 0 {
+	if s.converged(); len(s.store.parked)+len(s.store.deferred) > 0 {
 		s.Fatalf("the target takes all, and still parked are %+v", s.store.parked)
 	}
 	s.leftOver()

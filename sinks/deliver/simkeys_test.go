@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/state"
 	"github.com/walbridge/walbridge/sinks/targetkey"
 )
 
@@ -37,6 +39,19 @@ func (s *sim) doubled(id int) bool {
 	for other, d := range s.deals {
 		if other != id && d.k == s.deals[id].k {
 			return true
+		}
+	}
+	return false
+}
+
+// rival tells whether a row that waits aside does so as another one has its target key.
+func (s *sim) rival(k state.Key) bool {
+	if s.store.parked[k].Code != sinks.CodeDuplicateKey {
+		return false
+	}
+	for id, d := range s.deals {
+		if keyOf(id) == k.Source {
+			return d.on && s.doubled(id)
 		}
 	}
 	return false

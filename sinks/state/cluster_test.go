@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/redislog"
+	"github.com/walbridge/walbridge/sinks/targetkey"
 	"github.com/walbridge/walbridge/test/servers"
 	"github.com/walbridge/walbridge/test/servers/servertest"
 )
@@ -61,6 +63,21 @@ func TestCluster(t *testing.T) {
 	for p, k := range got {
 		if k.Seen != at(2, 0) {
 			t.Errorf("partition %d has %+v", p, k)
+		}
+	}
+	var ops []targetkey.Op
+	for i := range 4 * partitions { // on all nodes
+		ops = append(ops, targetkey.Op{Kind: targetkey.Take, ID: targetkey.Of("Opportunity", "Ext", strconv.Itoa(i)), Nonce: "1", Owner: targetkey.Owner{Mapping: "deals", Source: "1"}})
+	}
+	for _, want := range []targetkey.Result{targetkey.Free, targetkey.Mine} {
+		answers, err := claim.Own(t.Context(), ops)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, a := range answers {
+			if a.Result != want {
+				t.Errorf("key %d is %+v, want %s", i, a, want)
+			}
 		}
 	}
 	if err := claim.Release(t.Context(), true); err != nil {

@@ -14,84 +14,6 @@ import (
 	"github.com/walbridge/walbridge/sinks/deadletter"
 )
 
-// Place is a key together with its partition.
-type Place struct {
-	Key       Key
-	Partition int
-}
-
-// Loaded is what Load finds at a place.
-type Loaded struct {
-	Known
-	// Text is as it is stored, empty for a key never seen.
-	Text string
-	// Err tells that the text cannot be read; it does not quote it.
-	Err error
-}
-
-// Load reads what is known of keys, in the order of the places. The same place
-// may be given twice.
-func (c *Claim) Load(ctx context.Context, places []Place) ([]Loaded, error) {
-	byPartition := map[int][]int{}
-	for i, p := range places {
-		byPartition[p.Partition] = append(byPartition[p.Partition], i)
-	}
-	pipe := c.s.rdb.Pipeline()
-	answers := map[int]*redis.SliceCmd{}
-	for partition, members := range byPartition {
-		fields := make([]string, len(members))
-		for i, m := range members {
-			fields[i] = places[m].Key.field()
-		}
-		answers[partition] = pipe.HMGet(ctx, c.s.o.Keys.State(c.s.o.Target, partition), fields...)
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
-	}
-	out := make([]Loaded, len(places))
-	for partition, members := range byPartition {
-		for i, v := range answers[partition].Val() {
-			text, ok := v.(string)
-			if !ok {
-				continue // never seen
-			}
-			l := &out[members[i]]
-			l.Text = text
-			l.Known, l.Err = ParseKnown(text)
-		}
-	}
-	return out, nil
-}
-
-// Found is what Scan finds of a key.
-type Found struct {
-	Key   Key
-	Known Known
-	// Err tells that the state cannot be read.
-	Err error
-}
-
-// Scan gives some of the keys of a partition of which something is known, about count,
-// and the cursor of the next; it begins with cursor 0, which also is what it ends with.
-// A key that is there all the time comes at least once.
-func (c *Claim) Scan(ctx context.Context, partition int, cursor uint64, count int64) ([]Found, uint64, error) {
-	texts, next, err := c.s.rdb.HScan(ctx, c.s.o.Keys.State(c.s.o.Target, partition), cursor, "", count).Result()
-	if err != nil {
-		return nil, 0, fmt.Errorf("scan state of partition %d: %w", partition, err)
-	}
-	var out []Found
-	for i := 0; i+1 < len(texts); i += 2 {
-		mapping, source, ok := strings.Cut(texts[i], "\x00")
-		if !ok || mapping == "" {
-			continue // a mark of the partition
-		}
-		f := Found{Key: Key{Mapping: mapping, Source: source}}
-		f.Known, f.Err = ParseKnown(texts[i+1])
-		out = append(out, f)
-	}
-	return out, next, nil
-}
-
 // Write is a new state of a key.
 type Write struct {
 	Key   Key
@@ -112,19 +34,76 @@ type Intent struct {
 // ErrMoved says that the state of a key is not the one that was loaded.
 var ErrMoved = errors.New("the state of a key was written meanwhile")
 
-// Prepare notes an intent. It is *LostError if the lease is lost, and ErrMoved if
+// Prepare notes an intent. It is *LostError if the lease is lost, ErrRolledBack if the
+// server does not have what it had, and ErrMoved if
 // a key is not as it was loaded; then no key is written.
 func (c *Claim) Prepare(ctx context.Context, partition int, in Intent) error {
-	args := make([]any, 0, 2+2*len(in.Sent)+3*len(in.Writes))
-	args = append(args, c.leases[partition], len(in.Sent))
+	w, err := c.writer(ctx, partition, in.Writes)
+	if err != nil {
+		return err
+	}
+	w.add(len(in.Sent))
 	for lane, pos := range in.Sent {
-		args = append(args, sentField(lane), pos.String())
+		w.add(sentField(lane), pos.String())
 	}
-	for _, w := range in.Writes {
-		args = append(args, w.Key.field(), w.Was, w.Known.String())
+	w.add(len(in.Writes))
+	for i := range in.Writes {
+		bucket, field, text := w.record(&in.Writes[i])
+		w.add(bucket, field, in.Writes[i].Was, text)
 	}
-	keys := []string{c.s.o.Keys.Lease(c.s.o.Target, partition), c.s.o.Keys.State(c.s.o.Target, partition)}
-	return c.run(ctx, prepareScript, partition, keys, args)
+	return c.run(ctx, prepareScript, partition, w)
+}
+
+// writer collects the keys and arguments of a script that writes states.
+type writer struct {
+	c         *Claim
+	partition int
+	shapes    []shape
+	keys      []string
+	args      []any
+	buckets   map[int]int // their numbers among the keys
+	at        int         // the next of shapes
+}
+
+// writer begins with the keys that the script has besides lease and state, and sees to
+// it that everything that is to be written has its name.
+func (c *Claim) writer(ctx context.Context, partition int, writes []Write, keys ...string) (*writer, error) {
+	w := &writer{c: c, partition: partition, shapes: make([]shape, len(writes)), buckets: map[int]int{}}
+	var names []string
+	for i := range writes {
+		w.shapes[i] = writes[i].Key.shape()
+		names = namesOf(names, w.shapes[i], writes[i].Known.Key)
+	}
+	if err := c.named(ctx, partition, names); err != nil {
+		return nil, fmt.Errorf("write state of partition %d: %w", partition, err)
+	}
+	k, target := c.s.o.Keys, c.s.o.Target
+	w.keys = append(append(make([]string, 0, 8+len(writes)), k.Lease(target, partition), k.State(target, partition)), keys...)
+	w.args = make([]any, 0, 16+4*len(writes))
+	w.add(c.leases[partition], c.names[partition].count())
+	return w, nil
+}
+
+func (w *writer) add(args ...any) { w.args = append(w.args, args...) }
+
+// key adds a key, and gives its number.
+func (w *writer) key(k string) int {
+	w.keys = append(w.keys, k)
+	return len(w.keys)
+}
+
+// record gives the bucket, field and text of the next of the writes.
+func (w *writer) record(r *Write) (bucket int, field, text string) {
+	n, of := w.c.names[w.partition], w.shapes[w.at]
+	w.at++
+	number, _ := n.of(of.name) // named saw to it
+	at := spotOf(number, of.values)
+	bucket, ok := w.buckets[at.bucket]
+	if !ok {
+		bucket = w.key(w.c.s.o.Keys.StateBucket(w.c.s.o.Target, w.partition, at.bucket))
+		w.buckets[at.bucket] = bucket
+	}
+	return bucket, at.field, n.text(r.Known, of)
 }
 
 // Commit is what is written of a partition at once.
@@ -145,44 +124,47 @@ type Commit struct {
 	Deferred []Deferred
 }
 
-// Commit writes w, all of it or nothing. It may be repeated until it succeeds,
+// Commit writes in, all of it or nothing. It may be repeated until it succeeds,
 // before another commit of the partition is begun. It is *LostError if the lease
 // is lost, ErrGroupGone if the checkpoint has no place, ErrRolledBack if the
 // server does not have the commit before.
-func (c *Claim) Commit(ctx context.Context, partition int, w Commit) error {
+func (c *Claim) Commit(ctx context.Context, partition int, in Commit) error {
 	k, target := c.s.o.Keys, c.s.o.Target
-	keys := []string{k.Lease(target, partition), k.State(target, partition), k.DeadLetters(target, partition), k.Parked(target, partition)}
-	args := make([]any, 0, 12+2*len(w.Writes)+2*deadletter.FieldCount*len(w.Dead))
+	w, err := c.writer(ctx, partition, in.Writes, k.DeadLetters(target, partition), k.Parked(target, partition), k.Deferred(target, partition))
+	if err != nil {
+		return err
+	}
 	hold := int64(0)
-	if !w.Hold.IsZero() {
-		hold = w.Hold.UnixMicro()
+	if !in.Hold.IsZero() {
+		hold = in.Hold.UnixMicro()
 	}
+	w.add(in.ID, c.last[partition], hold)
 	most, _ := c.s.o.DeadLetters.Of(c.s.o.Partitions, time.Now())
-	args = append(args, c.leases[partition], target, w.ID, c.last[partition], len(w.Writes), len(w.Dead), deadletter.FieldCount, hold, most)
-	for _, lane := range cdc.Lanes() {
-		if pos, ok := w.Checkpoints[lane]; ok {
-			keys = append(keys, k.Stream(cdc.Stream{Lane: lane, Partition: partition}))
-			args = append(args, pos.String())
-		}
+	w.add(most, len(in.Dead), deadletter.FieldCount)
+	for i := range in.Dead {
+		w.args = in.Dead[i].Append(w.args)
 	}
-	for _, s := range w.Writes {
-		args = append(args, s.Key.field(), s.Known.String())
+	w.add(len(in.Writes))
+	for i := range in.Writes {
+		bucket, field, text := w.record(&in.Writes[i])
+		w.add(bucket, field, text, in.Writes[i].Key.field())
 	}
-	for i := range w.Dead {
-		args = w.Dead[i].Append(args)
-	}
-	keys = append(keys, k.Deferred(target, partition)) // the last of them
-	for i := range w.Deferred {
-		text, err := w.Deferred[i].text()
+	w.add(len(in.Deferred))
+	for i := range in.Deferred {
+		text, err := in.Deferred[i].text()
 		if err != nil {
 			return err
 		}
-		args = append(args, w.Deferred[i].Key.field(), text)
+		w.add(in.Deferred[i].Key.field(), text)
 	}
-	if err := c.run(ctx, commitScript, partition, keys, args); err != nil {
+	w.add(target, len(in.Checkpoints))
+	for lane, pos := range in.Checkpoints {
+		w.add(w.key(k.Stream(cdc.Stream{Lane: lane, Partition: partition})), pos.String())
+	}
+	if err := c.run(ctx, commitScript, partition, w); err != nil {
 		return err
 	}
-	c.last[partition] = c.leases[partition] + " " + strconv.FormatUint(w.ID, 10)
+	c.last[partition] = c.leases[partition] + " " + strconv.FormatUint(in.ID, 10)
 	return nil
 }
 
@@ -194,8 +176,8 @@ var ErrRolledBack = errors.New("the server lost writes: the state is not the one
 // it, and with it the checkpoint.
 var ErrGroupGone = errors.New("the consumer group of the target is gone")
 
-func (c *Claim) run(ctx context.Context, s *redis.Script, partition int, keys []string, args []any) error {
-	answer, err := s.Run(ctx, c.s.rdb, keys, args...).Text()
+func (c *Claim) run(ctx context.Context, s *redis.Script, partition int, w *writer) error {
+	answer, err := s.Run(ctx, c.s.rdb, w.keys, w.args...).Text()
 	switch {
 	case err == nil && answer == "lost":
 		return &LostError{Partition: partition}

@@ -10,6 +10,13 @@
 // late copy of an older one does nothing, and a commit that follows on one which
 // the server has lost is refused.
 //
+// What is known of the keys lies in many small hashes, the buckets, which Redis keeps in
+// one piece each: a record takes well under 100 bytes (layout.go). Names that many keys
+// share have numbers instead, which are given once and kept: also of a mapping that was
+// renamed or removed, so that its keys can be told apart for as long as they are there.
+// Every script names the buckets that it touches, and all keys of a partition share a
+// hash tag, as Redis Cluster wants.
+//
 // The checkpoint is the position of a consumer group named like the target, one
 // for each stream of the log, so that every Redis tool shows it. (Not the lag:
 // Redis cannot count that for a group whose position was set.) Package

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks"
@@ -15,8 +18,6 @@ type Key struct {
 	Mapping string
 	Source  string
 }
-
-func (k Key) field() string { return k.Mapping + "\x00" + k.Source }
 
 // Known is what is remembered of a key. The zero value is a key never seen.
 type Known struct {
@@ -62,25 +63,12 @@ func (k Known) held() string {
 	return k.Sent
 }
 
-// String gives the form that is stored: position, flags with, behind a bar, old target
-// keys (see appendOld) and, behind an equals sign, what was sent, and the target key as a
-// JSON object.
+// String gives a text that tells all of it: the position (LSN and, if it is not zero,
+// ordinal, both to the base 36), capital letters for what holds, behind a bar old
+// target keys (see appendOld), behind an equals sign what was sent, and the target key as a JSON object. What is stored is the same, but
+// for a shorter form of the target key.
 func (k Known) String() string {
-	b := k.Seen.Append(make([]byte, 0, 64))
-	b = append(b, ' ')
-	n := len(b)
-	for _, f := range k.flags() {
-		if *f.on {
-			b = append(b, f.letter)
-		}
-	}
-	if len(b) == n {
-		b = append(b, '-')
-	}
-	b = appendOld(b, k.Old)
-	if sent := k.held(); sent != "" {
-		b = append(append(b, '='), sent...)
-	}
+	b := k.append(make([]byte, 0, 64))
 	if k.Key.Name == "" {
 		return string(b)
 	}
@@ -95,42 +83,74 @@ func (k Known) String() string {
 	return string(append(b, '}'))
 }
 
+// append gives all but the target key.
+func (k Known) append(b []byte) []byte {
+	b = strconv.AppendUint(b, uint64(k.Seen.LSN), 36)
+	if k.Seen.Ordinal != 0 {
+		b = strconv.AppendUint(append(b, '-'), k.Seen.Ordinal, 36)
+	}
+	for _, f := range k.flags() {
+		if *f.on {
+			b = append(b, f.letter)
+		}
+	}
+	b = appendOld(b, k.Old)
+	if sent := k.held(); sent != "" {
+		b = append(append(b, '='), sent...)
+	}
+	return b
+}
+
 type flag struct {
 	letter byte
 	on     *bool
 }
 
 func (k *Known) flags() []flag {
-	return []flag{{'l', &k.Live}, {'d', &k.Doubt}, {'a', &k.Partial}, {'p', &k.Lacking}}
+	return []flag{{'L', &k.Live}, {'D', &k.Doubt}, {'A', &k.Partial}, {'P', &k.Lacking}}
 }
 
 // ParseKnown reads the form that String gives. Its errors do not quote the text.
 func ParseKnown(s string) (Known, error) {
-	var k Known
-	pos, rest, ok := strings.Cut(s, " ")
-	if !ok {
-		return k, errors.New("parse state: want a position and flags")
+	k, key, err := parse(s)
+	if err != nil || key == "" {
+		return k, err
 	}
-	var err error
-	if k.Seen, err = cdc.ParsePosition(pos); err != nil {
-		return k, errors.New("parse state: it does not begin with a position")
-	}
-	letters, object, _ := strings.Cut(rest, " ")
-	letters, k.Sent, _ = strings.Cut(letters, "=")
-	letters, old, _ := strings.Cut(letters, "|")
-	if k.Old, err = parseOld(old); err != nil {
-		return k, fmt.Errorf("parse state at %s: %w", pos, err)
-	}
-	for _, f := range k.flags() {
-		*f.on = strings.IndexByte(letters, f.letter) >= 0
-	}
-	if object == "" {
-		return k, nil
-	}
-	row, err := cdc.ParseRow(object)
+	row, err := cdc.ParseRow(key)
 	if err != nil || len(row) != 1 {
-		return k, fmt.Errorf("parse state at %s: the target key is not an object of one field", pos)
+		return k, fmt.Errorf("parse state at %s: the target key is not an object of one field", k.Seen)
 	}
 	k.Key = sinks.Field{Name: row[0].Name, Value: json.RawMessage(row[0].Value.JSON())}
 	return k, nil
+}
+
+// parse reads all but the target key.
+func parse(s string) (k Known, key string, err error) {
+	head, key, spaced := strings.Cut(s, " ")
+	if spaced && key == "" {
+		return k, "", errors.New("parse state: no target key is behind the space")
+	}
+	head, k.Sent, _ = strings.Cut(head, "=")
+	head, old, _ := strings.Cut(head, "|")
+	digits := strings.TrimRightFunc(head, unicode.IsUpper)
+	lsn, ordinal, long := strings.Cut(digits, "-")
+	n, err := strconv.ParseUint(lsn, 36, 64)
+	if err == nil && long {
+		k.Seen.Ordinal, err = strconv.ParseUint(ordinal, 36, 64)
+	}
+	if err != nil {
+		return k, "", errors.New("parse state: it does not begin with a position")
+	}
+	k.Seen.LSN = cdc.LSN(n)
+	if k.Old, err = parseOld(old); err != nil {
+		return k, "", fmt.Errorf("parse state at %s: %w", k.Seen, err)
+	}
+	for _, letter := range []byte(head[len(digits):]) {
+		i := slices.IndexFunc(k.flags(), func(f flag) bool { return f.letter == letter })
+		if i < 0 {
+			return k, "", fmt.Errorf("parse state at %s: there is a flag of a newer version", k.Seen)
+		}
+		*k.flags()[i].on = true
+	}
+	return k, key, nil
 }

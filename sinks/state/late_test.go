@@ -91,7 +91,8 @@ func TestUnreadable(t *testing.T) {
 		_, err := c.Open(b.Context(), 0)
 		b.must(err)
 		b.must(c.Commit(b.Context(), 0, commitAt(1, 10, whole)))
-		b.must(b.rdb.HSet(b.Context(), b.keys.State("crm", 0), "deals\x00bad", "secret").Err())
+		at := spotOf(1, "bad") // as the other key of the mapping
+		b.must(b.rdb.HSet(b.Context(), b.keys.StateBucket("crm", 0, at.bucket), at.field, "secret!").Err())
 		got, err := c.Load(b.Context(), []Place{{Key{"deals", "bad"}, 0}, {Key{"deals", "1"}, 0}})
 		b.must(err)
 		if got[0].Err == nil || strings.Contains(got[0].Err.Error(), "secret") || got[1].Err != nil || !got[1].Live {

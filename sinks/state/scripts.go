@@ -35,47 +35,77 @@ redis.call('DEL', KEYS[1])
 return 1
 `)
 
+// openScript notes how the state lies, in a partition of which nothing is kept yet.
+// KEYS: lease, state. ARGV: lease, layout. Output: the layout that it has, empty if it
+// has none, or lost.
+var openScript = redis.NewScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lost' end
+local have = redis.call('HGET', KEYS[2], '\0layout')
+if have then return have end
+if redis.call('EXISTS', KEYS[2]) == 1 then return '' end
+redis.call('HSET', KEYS[2], '\0layout', ARGV[2])
+return ARGV[2]
+`)
+
+// reading gives the arguments one by one, and begins what the owner's scripts have in
+// common: ARGV begins with the lease and with how many names the owner knows.
+const reading = `
+local arg = 0
+local function take()
+	arg = arg + 1
+	return ARGV[arg]
+end
+local function number() return tonumber(take()) end
+if redis.call('GET', KEYS[1]) ~= take() then return 'lost' end
+redis.call('HDEL', KEYS[2], '\0none')
+if tonumber(redis.call('HGET', KEYS[2], '\0names') or '0') < number() then return 'rolled back' end
+`
+
 // prepareScript notes, before a batch is sent, how far entries are handed to the
 // target (never lower than before) and which records may come into being.
-// ARGV: lease, number of marks, then field and position of each mark, then field,
-// former text and text of each record. Positions are compared as texts of digits,
+// KEYS: lease, state, then buckets.
+// ARGV, after those of reading: number of marks, then field and position of each, number of
+// records, then of each the number of its bucket among KEYS, field, former text and text.
+// Positions are compared as texts of digits,
 // since a number in Lua does not hold 64 bits. A record whose text is not the
 // former one was written meanwhile: this call is a late copy, or follows one.
-var prepareScript = redis.NewScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lost' end
-redis.call('HDEL', KEYS[2], '\0none')
+var prepareScript = redis.NewScript(reading + `
 local function above(a, b)
 	if #a ~= #b then return #a > #b end
 	return a > b
 end
-local last = 2 + 2 * tonumber(ARGV[2])
-for i = 3, last, 2 do
-	local have = redis.call('HGET', KEYS[2], ARGV[i])
+for _ = 1, number() do
+	local mark, position = take(), take()
+	local have = redis.call('HGET', KEYS[2], mark)
 	local higher = true
 	if have then
-		local l1, o1 = string.match(ARGV[i + 1], '^(%d+)-(%d+)$')
+		local l1, o1 = string.match(position, '^(%d+)-(%d+)$')
 		local l2, o2 = string.match(have, '^(%d+)-(%d+)$')
 		higher = above(l1, l2) or (l1 == l2 and above(o1, o2))
 	end
-	if higher then redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+	if higher then redis.call('HSET', KEYS[2], mark, position) end
 end
-for i = last + 1, #ARGV, 3 do
-	if (redis.call('HGET', KEYS[2], ARGV[i]) or '') ~= ARGV[i + 1] then return 'moved' end
+local writes = {}
+for i = 1, number() do
+	local w = {key = KEYS[number()], field = take(), was = take(), text = take()}
+	if (redis.call('HGET', w.key, w.field) or '') ~= w.was then return 'moved' end
+	writes[i] = w
 end
-for i = last + 1, #ARGV, 3 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 2]) end
+for _, w in ipairs(writes) do redis.call('HSET', w.key, w.field, w.text) end
 return 'ok'
 `)
 
 // commitScript writes state, parked records and checkpoints. A key that gets a state
 // has no dead letter any more, unless that is what it gets (design, section 7).
-// KEYS: lease, state, dead letters, their index, then the streams whose checkpoint moves,
-// and the deferred entries.
-// ARGV: lease, group, number of the commit, the commit before it, number of
-// states, number of parked records, number of fields of each, until when a request
-// may still be carried out in microseconds or 0, how many parked records are kept;
-// then the positions for the streams,
-// field and text of each state, names and values of the fields of each parked
-// record, and field and text of each deferred entry; no text takes it away.
+// KEYS: lease, state, dead letters, their index, deferred entries, then buckets and the streams whose
+// checkpoint moves.
+// ARGV, after those of reading: number of the commit, the commit before it, until when a
+// request may still be carried out in microseconds or 0; how many parked records
+// are kept, number of them, number of fields of each, and names and values of the fields;
+// number of states, and of each the number of its bucket among KEYS, field, text, and
+// field in the index of dead letters; number of deferred entries, field and text of each,
+// where no text takes it away; group, number of checkpoints, and of each the number
+// of its stream among KEYS and the position.
 //
 // The last commit is kept as lease and number. One of the same lease that is not
 // above it was carried out before: a repeat, or a copy of an older one that comes
@@ -83,51 +113,43 @@ return 'ok'
 // says that the server lost writes.
 //
 // An embedded server that cannot move a group makes it anew in its place.
-var commitScript = redis.NewScript(deadletter.Functions + `
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lost' end
-redis.call('HDEL', KEYS[2], '\0none')
+var commitScript = redis.NewScript(deadletter.Functions + reading + `
+local id, before, hold = number(), take(), take()
 local have = redis.call('HGET', KEYS[2], '\0commit') or ''
 local lease, n = string.match(have, '^(.*) (%d+)$')
-if lease == ARGV[1] and tonumber(n) >= tonumber(ARGV[3]) then return 'ok' end
-if have ~= ARGV[4] then return 'rolled back' end
-if ARGV[8] ~= '0' then redis.call('HSET', KEYS[2], '\0hold', ARGV[8]) end
-local first = 10 + #KEYS - 5
-local at = first + 2 * tonumber(ARGV[5])
+if lease == ARGV[1] and tonumber(n) >= id then return 'ok' end
+if have ~= before then return 'rolled back' end
+if hold ~= '0' then redis.call('HSET', KEYS[2], '\0hold', hold) end
+local most, dead, fields = number(), number(), number()
 local parked, resolved = {}, 0
-for i = 1, tonumber(ARGV[6]) do
+for _ = 1, dead do
 	local entry = {}
-	for j = 1, 2 * tonumber(ARGV[7]) do
-		entry[j] = ARGV[at]
-		at = at + 1
-	end
+	for j = 1, 2 * fields do entry[j] = take() end
 	parked[dead_park(KEYS[3], KEYS[4], entry)] = true
 end
 local any = redis.call('XLEN', KEYS[3]) > 0
-for i = first, first + 2 * tonumber(ARGV[5]) - 2, 2 do
-	redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
-	if any and not parked[ARGV[i]] then resolved = resolved + dead_resolve(KEYS[3], KEYS[4], ARGV[i]) end
+for _ = 1, number() do
+	redis.call('HSET', KEYS[number()], take(), take())
+	local letter = take()
+	if any and not parked[letter] then resolved = resolved + dead_resolve(KEYS[3], KEYS[4], letter) end
 end
 dead_count(KEYS[4], 'resolved', resolved)
-if tonumber(ARGV[6]) > 0 then
-	dead_shrink(KEYS[3], KEYS[4], 'full', '+', math.min(redis.call('XLEN', KEYS[3]) - tonumber(ARGV[9]), tonumber(ARGV[6])))
+if dead > 0 then dead_shrink(KEYS[3], KEYS[4], 'full', '+', math.min(redis.call('XLEN', KEYS[3]) - most, dead)) end
+for _ = 1, number() do
+	local field, text = take(), take()
+	if text == '' then redis.call('HDEL', KEYS[5], field) else redis.call('HSET', KEYS[5], field, text) end
 end
-for i = at, #ARGV, 2 do
-	if ARGV[i + 1] == '' then
-		redis.call('HDEL', KEYS[#KEYS], ARGV[i])
-	else
-		redis.call('HSET', KEYS[#KEYS], ARGV[i], ARGV[i + 1])
-	end
-end
-for i = 5, #KEYS - 1 do
-	local id = ARGV[10 + i - 5]
-	local r = redis.pcall('XGROUP', 'SETID', KEYS[i], ARGV[2], id)
+local group = take()
+for _ = 1, number() do
+	local stream, position = KEYS[number()], take()
+	local r = redis.pcall('XGROUP', 'SETID', stream, group, position)
 	if type(r) == 'table' and r.err then
 		if not string.find(r.err, 'not supported', 1, true) then return r end
-		redis.call('XGROUP', 'DESTROY', KEYS[i], ARGV[2])
-		redis.call('XGROUP', 'CREATE', KEYS[i], ARGV[2], id)
+		redis.call('XGROUP', 'DESTROY', stream, group)
+		redis.call('XGROUP', 'CREATE', stream, group, position)
 	end
 end
-redis.call('HSET', KEYS[2], '\0commit', ARGV[1] .. ' ' .. ARGV[3])
+redis.call('HSET', KEYS[2], '\0commit', ARGV[1] .. ' ' .. string.format('%.0f', id))
 return 'ok'
 `)
 

@@ -3,7 +3,6 @@ package state
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"reflect"
 	"testing"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
-	"pgregory.net/rapid"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/redislog"
@@ -82,6 +80,11 @@ func (b *bench) claim(owner string) *Claim {
 	if err != nil {
 		b.Fatal(err)
 	}
+	for p := range 2 {
+		if _, err := c.Open(b.Context(), p); err != nil {
+			b.Fatal(err)
+		}
+	}
 	return c
 }
 
@@ -118,8 +121,11 @@ func TestLease(t *testing.T) {
 		}
 		b.must(first.Release(b.Context(), false)) // does not take the second's away
 		b.must(second.Renew(b.Context()))
-		if n, err := b.rdb.Exists(b.Context(), b.keys.State("crm", 0)).Result(); err != nil || n != 0 {
-			b.Fatalf("state was written: %d %v", n, err)
+		if got, err := second.Load(b.Context(), []Place{{Key{"m", "k"}, 0}}); err != nil || got[0].Text != "" {
+			b.Fatalf("state was written: %v %v", got, err)
+		}
+		if start, err := second.Open(b.Context(), 0); err != nil || !start.Sent[cdc.LaneBulk].IsZero() {
+			b.Fatalf("a mark was written: %v %v", start, err)
 		}
 		b.must(second.Release(b.Context(), false))
 		b.must(b.claim("three").Renew(b.Context()))
@@ -235,7 +241,7 @@ func TestCommitAndLoad(t *testing.T) {
 		}
 		got, err := c.Load(b.Context(), []Place{{k1, 1}, {k0, 1}, {k0, 0}, {k0, 1}})
 		b.must(err)
-		whole := Loaded{Known: live, Text: live.String()}
+		whole := Loaded{Known: live, Text: `5-2L=aB3_,x-9 2:"a\u0000b"`}
 		if !reflect.DeepEqual(got, []Loaded{{}, whole, {}, whole}) {
 			b.Fatalf("loaded %+v", got)
 		}
@@ -244,78 +250,20 @@ func TestCommitAndLoad(t *testing.T) {
 			many = append(many, Write{Key: Key{"deals", string(rune('a' + i))}, Known: live})
 		}
 		b.must(c.Commit(b.Context(), 0, Commit{ID: 2, Writes: many}))
+		places := make([]Place, len(many))
 		for i := range many {
-			many[i].Was = live.String()
+			places[i] = Place{many[i].Key, 0}
+		}
+		got, err = c.Load(b.Context(), places)
+		b.must(err)
+		for i := range many {
+			many[i].Was = got[i].Text
 		}
 		b.must(c.Prepare(b.Context(), 0, Intent{Writes: many}))
 		if got, err := c.Load(b.Context(), []Place{{many[2999].Key, 0}}); err != nil || !got[0].Live {
 			b.Fatalf("loaded %+v %v", got, err)
 		}
 	})
-}
-
-func TestKnownText(t *testing.T) {
-	if s := (Known{Seen: at(7, 4), Live: true, Partial: true, Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}}).String(); s != `7-4 la {"id":5}` {
-		t.Errorf("text is %s", s)
-	}
-	if s := (Known{Seen: at(7, 4), Live: true, Sent: "x=d,ap", Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}}).String(); s != `7-4 l=x=d,ap {"id":5}` {
-		t.Errorf("text is %s", s)
-	}
-	old := Known{Seen: at(7, 4), Doubt: true, Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}, Old: []sinks.Field{{Name: "id", Value: json.RawMessage("4")}}}
-	if s := old.String(); s != `7-4 d|W3siaWQiOjR9XQ {"id":5}` {
-		t.Errorf("text is %s", s)
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		k := Known{
-			Sent: rapid.StringMatching(`[!-~]*`).Draw(t, "sent"),
-			Seen: at(rapid.Uint64().Draw(t, "lsn"), rapid.Uint64().Draw(t, "ord")),
-			Live: rapid.Bool().Draw(t, "l"), Doubt: rapid.Bool().Draw(t, "d"), Partial: rapid.Bool().Draw(t, "a"), Lacking: rapid.Bool().Draw(t, "p"),
-		}
-		if name := rapid.String().Draw(t, "name"); name != "" {
-			v, err := json.Marshal(rapid.String().Draw(t, "value"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			k.Key = sinks.Field{Name: name, Value: v}
-		}
-		for i := range rapid.IntRange(0, 2).Draw(t, "old") {
-			k.Old = append(k.Old, sinks.Field{Name: k.Key.Name, Value: json.RawMessage(fmt.Sprintf("%d.0", i))})
-		}
-		got, err := ParseKnown(k.String())
-		if err != nil || !reflect.DeepEqual(got.Prior(), k.Prior()) {
-			t.Fatalf("%s is told as %+v, %v", k, got.Prior(), err)
-		}
-		if !k.Live || k.Doubt || k.Lacking {
-			if k.Sent = ""; k.Prior().Sent != "" {
-				t.Fatalf("%s is trusted", k)
-			}
-		}
-		if !reflect.DeepEqual(got, k) {
-			t.Fatalf("%s reads as %+v", k, got)
-		}
-	})
-	// What a mapping gives against the rules costs that field, not the key.
-	for _, sent := range []string{"a b", "a\n", "\u00e9", "\xff", "a\x7f"} {
-		k := Known{Seen: at(7, 4), Live: true, Sent: sent, Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}}
-		if k.Prior().Sent != "" || k.String() != `7-4 l {"id":5}` {
-			t.Errorf("%q is kept as %s", sent, k)
-		}
-	}
-	// As older versions wrote it.
-	for text, want := range map[string]Known{
-		"7-4 -":                {Seen: at(7, 4)},
-		`7-4 la {"id":5}`:      {Seen: at(7, 4), Live: true, Partial: true, Key: sinks.Field{Name: "id", Value: json.RawMessage("5")}},
-		`7-4 dp {"id":"a= b"}`: {Seen: at(7, 4), Doubt: true, Lacking: true, Key: sinks.Field{Name: "id", Value: json.RawMessage(`"a= b"`)}},
-	} {
-		if got, err := ParseKnown(text); err != nil || !reflect.DeepEqual(got, want) || got.String() != text {
-			t.Errorf("%s reads as %+v, %v", text, got, err)
-		}
-	}
-	for _, bad := range []string{"", "7", "7-4", "x y", `7-4 l {"a":1,"b":2}`, `7-4 l {`, "7-4 l|!", "7-4 l|e30", "7-4 l|W3t9XQ"} {
-		if _, err := ParseKnown(bad); err == nil {
-			t.Errorf("%q was read", bad)
-		}
-	}
 }
 
 // A scan gives every key, and none of the marks.

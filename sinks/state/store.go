@@ -94,12 +94,13 @@ type Claim struct {
 	s      *Store
 	leases []string
 	last   []string // the last commit of each partition, as it is stored
+	names  []*names // of each partition that was opened
 }
 
 // Claim takes the leases of all partitions, or of none. *HeldError names the
 // process that has one of them.
 func (s *Store) Claim(ctx context.Context) (*Claim, error) {
-	c := &Claim{s: s, leases: make([]string, s.o.Partitions), last: make([]string, s.o.Partitions)}
+	c := &Claim{s: s, leases: make([]string, s.o.Partitions), last: make([]string, s.o.Partitions), names: make([]*names, s.o.Partitions)}
 	answers := make([]*redis.Cmd, s.o.Partitions)
 	pipe := s.rdb.Pipeline()
 	for p := range answers {
@@ -174,84 +175,4 @@ func (c *Claim) each(ctx context.Context, verb string, do func(redis.Pipeliner, 
 		}
 	}
 	return nil
-}
-
-// Start is where a partition goes on, by lane.
-type Start struct {
-	// Checkpoint is the Position after which to read.
-	Checkpoint map[string]cdc.Position
-	// Sent is the highest Position that may have been handed to the target.
-	Sent map[string]cdc.Position
-	// Hold is until when a request of a session before may still be carried out.
-	Hold time.Time
-	// Dead is what became of the dead letters until now.
-	Dead deadletter.Totals
-}
-
-// holdField holds Start.Hold in microseconds since 1970.
-const holdField = "\x00hold"
-
-// commitField holds the last commit of a partition: lease and number.
-const commitField = "\x00commit"
-
-func sentField(lane string) string { return "\x00sent\x00" + lane }
-
-// Open tells where a partition goes on. A target seen for the first time gets
-// consumer groups that begin before the first entry.
-func (c *Claim) Open(ctx context.Context, partition int) (Start, error) {
-	start := Start{Checkpoint: map[string]cdc.Position{}, Sent: map[string]cdc.Position{}}
-	// Before the checkpoints: what is lost in between shows at the first commit.
-	last, err := c.s.rdb.HGet(ctx, c.s.o.Keys.State(c.s.o.Target, partition), commitField).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return start, fmt.Errorf("read last commit of partition %d: %w", partition, err)
-	}
-	c.last[partition] = last
-	micros, err := c.s.rdb.HGet(ctx, c.s.o.Keys.State(c.s.o.Target, partition), holdField).Int64()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return start, fmt.Errorf("read hold of partition %d: %w", partition, err)
-	}
-	k := c.s.o.Keys
-	if start.Dead, err = deadletter.ReadTotals(ctx, c.s.rdb, k.DeadLetters(c.s.o.Target, partition), k.Parked(c.s.o.Target, partition)); err != nil {
-		return start, fmt.Errorf("open partition %d: %w", partition, err)
-	}
-	if micros != 0 {
-		start.Hold = time.UnixMicro(micros)
-	}
-	for _, lane := range cdc.Lanes() {
-		s := cdc.Stream{Lane: lane, Partition: partition}
-		at, err := c.checkpoint(ctx, s)
-		if err != nil {
-			return start, fmt.Errorf("read checkpoint of stream %v: %w", s, err)
-		}
-		start.Checkpoint[lane] = at
-		text, err := c.s.rdb.HGet(ctx, c.s.o.Keys.State(c.s.o.Target, partition), sentField(lane)).Result()
-		if errors.Is(err, redis.Nil) {
-			continue
-		}
-		if err != nil {
-			return start, fmt.Errorf("read sent mark of stream %v: %w", s, err)
-		}
-		if start.Sent[lane], err = cdc.ParsePosition(text); err != nil {
-			return start, fmt.Errorf("read sent mark of stream %v: %w", s, err)
-		}
-	}
-	return start, nil
-}
-
-func (c *Claim) checkpoint(ctx context.Context, s cdc.Stream) (cdc.Position, error) {
-	key, group := c.s.o.Keys.Stream(s), c.s.o.Target
-	// Looked for first: to make one that is there is refused when memory is full.
-	groups, err := c.s.rdb.XInfoGroups(ctx, key).Result()
-	if err != nil && !strings.Contains(err.Error(), "no such key") {
-		return cdc.Position{}, fmt.Errorf("read groups: %w", err)
-	}
-	for _, g := range groups {
-		if g.Name == group {
-			return cdc.ParsePosition(g.LastDeliveredID)
-		}
-	}
-	if err := c.s.rdb.XGroupCreateMkStream(ctx, key, group, "0-0").Err(); err != nil {
-		return cdc.Position{}, fmt.Errorf("create group: %w", err)
-	}
-	return cdc.Position{}, nil
 }

@@ -83,7 +83,7 @@ var badFiles = map[string]string{
 	"wal-budget-range":       `1:52: postgres.wal_budget: less than 1MiB; write a size such as 10GiB`,
 	"heartbeat-range":        `1:51: postgres.heartbeat: out of range "1ms"; write a duration from 100ms to 1h0m0s`,
 	"lease":                  `6:19: delivery.lease: out of range "10ms"; write a duration from 1s to 10m0s`,
-	"key-case":              `8:15: targets.crm.key_case: unknown value "upper"; write one of exact, insensitive`,
+	"key-case":               `8:15: targets.crm.key_case: unknown value "upper"; write one of exact, insensitive`,
 	"list":                   `1:1: want a section of keys, not a list; its keys are name, postgres, redis, mappings, targets, delivery, listen, log`,
 	"listen":                 `6:9: listen: want a text, not a number "8642"; put it in quotes`,
 	"listen-port":            `6:9: listen: not an address to listen on "127.0.0.1:http"; write host:port, such as 127.0.0.1:8642, or "" to switch it off`,
