@@ -66,6 +66,7 @@ func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 	for i := range f.Fields {
 		m.fields = append(m.fields, c.assign(&f.Fields[i]))
 		m.signed = m.signed || f.Fields[i].Write == WriteChanged
+		m.selective = m.selective || f.Fields[i].Write == WriteChanged || f.Fields[i].Write == WriteOnCreate
 	}
 	m.set = c.set()
 	m.rules = c.laneRules(columns)

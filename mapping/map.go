@@ -23,10 +23,11 @@ type Mapping struct {
 	action                            Action
 	rules                             *laneRules // nil if there are none
 
-	when   field // without a program if there is no condition
-	key    field
-	fields []field
-	signed bool // there are fields with write: if_changed
+	when      field // without a program if there is no condition
+	key       field
+	fields    []field
+	selective bool // there are fields that are not always written
+	signed    bool // there are fields with write: if_changed
 	// keyIsSource tells that two rows never have the same key.
 	keyIsSource bool
 	set         []constant
@@ -214,6 +215,10 @@ func (m *Mapping) appendField(r *row, f *field, prior sinks.Prior, signs *signs)
 	r.buf = b
 	return nil
 }
+
+// Selective tells that some fields are not written always, but when they change or when a
+// record comes into being.
+func (m *Mapping) Selective() bool { return m.selective }
 
 // omits tells whether a field is left out because of how it is written. Where the first
 // request has had no answer the record may still be new.

@@ -28,8 +28,9 @@ type deferred struct {
 	position cdc.Position
 	upto     [laneCount]cdc.Position
 	first    time.Time
-	// doubt tells that a session before left it.
-	doubt bool
+	// doubt tells that a session before left it, unanswered that its last request in this
+	// one has no known outcome.
+	doubt, unanswered bool
 }
 
 // openDeferred learns what is in the retry set of a partition.
@@ -130,7 +131,7 @@ func (s *session) aside(now time.Time, e *queue.Entry, wait time.Time, dead *dea
 	if was == nil {
 		was = &deferred{first: now}
 	}
-	e.Doubt = e.Doubt || p.inDoubt(e.Tokens)
+	e.Doubt = p.inDoubt(e)
 	d := state.Deferred{Key: state.Key(e.Key), Position: e.Row.Position(), First: was.first, Upto: map[string]cdc.Position{}}
 	if d.Due, d.Waiting = s.queue.Due(e.Key), !wait.IsZero(); d.Waiting && d.Due.Before(wait) {
 		d.Due = wait
@@ -173,6 +174,7 @@ func (p *part) noteAside(s *session, list []state.Deferred) {
 		} else {
 			p.deferring--
 		}
+		known.unanswered = s.doubtful[k]
 		p.deferred[k] = known
 		delete(s.doubtful, k) // the next session takes all of them for doubtful
 	}
@@ -249,6 +251,9 @@ func (d *backDone) apply(s *session, now time.Time) {
 			continue
 		}
 		e.Doubt = e.Doubt || d.p.deferred[k].doubt
+		if d.p.deferred[k].unanswered {
+			s.doubtful[k] = true
+		}
 		s.queue.Restore(now, e)
 	}
 }

@@ -76,6 +76,7 @@ func (c *changes) noted(w state.Write) {
 // seen is called with the lock of the target.
 func (c *changes) seen(b sinks.Batch, said []error) {
 	gone, moving := make([]bool, len(b.Records)), make([]bool, len(b.Records))
+	doubt := c.w.store.wasUnclean() || c.w.mapper.always
 	for i, r := range b.Records {
 		gone[i], moving[i] = c.w.source.wasGone(r.Source), c.w.store.movingOn(r.Source)
 	}
@@ -96,7 +97,7 @@ func (c *changes) seen(b sinks.Batch, said []error) {
 				continue
 			}
 			v := string(f.Value)
-			if sure[f.Name] == v && !gone[i] {
+			if sure[f.Name] == v && !gone[i] && !doubt {
 				c.w.target.wrong = append(c.w.target.wrong, fmt.Sprintf("%s: %s=%s is sent again at %v", r.Source, f.Name, v, r.Position))
 			}
 			if delete(sure, f.Name); said[i] == nil {

@@ -37,8 +37,10 @@ type Engine struct {
 	toldDropped time.Time                 // when it was last logged that dead letters were dropped
 	dropped     map[int]deadletter.Totals // of each partition, as far as this process counted
 
-	maxCommit int          // entries of one commit
-	sourceAt  atomic.Int64 // when the source last answered, in Unix nanoseconds
+	maxCommit int // entries of one commit
+	// clockSlack is how far the clocks of the source and of this machine may be apart.
+	clockSlack time.Duration
+	sourceAt   atomic.Int64 // when the source last answered, in Unix nanoseconds
 	// answeredAt is when the target last said something of single records.
 	answeredAt atomic.Int64
 
@@ -67,7 +69,7 @@ func newEngine(o Options, l leases) (*Engine, error) {
 	o.defaults()
 	e := &Engine{
 		o: o, logger: o.Logger.With("target", o.Name), leases: l,
-		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, dropped: map[int]deadletter.Totals{}, maxCommit: maxCommit,
+		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, dropped: map[int]deadletter.Totals{}, maxCommit: maxCommit, clockSlack: time.Minute,
 		handed: make([][laneCount]cdc.Position, o.Partitions),
 	}
 	e.hard, e.kill = context.WithCancelCause(context.Background())

@@ -125,6 +125,7 @@ type fakeMapper struct {
 	gone     string        // what becomes of a record whose row is: deleted, ignore or set
 	set      []sinks.Field // by set; a note of -1 if empty
 	slim     bool          // C and D are all there is
+	always   bool          // C and D are always written
 	key      string        // the column of the target key; id if empty
 	table    cdc.Table     // deals if zero
 	parent   string        // the mapping that the column parent refers to
@@ -139,6 +140,7 @@ type fakeMapper struct {
 func (m *fakeMapper) Name() string             { return cmp.Or(m.name, "deals") }
 func (m *fakeMapper) Table() cdc.Table         { return cmp.Or(m.table, deals) }
 func (m *fakeMapper) Object() string           { return "Opportunity" }
+func (m *fakeMapper) Selective() bool          { return !m.always }
 func (m *fakeMapper) KeyIsSource() bool        { return m.key == "" }
 func (m *fakeMapper) Lane() string             { return m.lane }
 func (m *fakeMapper) Coalesce() sinks.Coalesce { return m.coalesce }
@@ -190,7 +192,9 @@ func (m *fakeMapper) Map(ch *cdc.Change, prior sinks.Prior) (sinks.Record, bool,
 	if string(rec.Key.Value) != string(prior.Key.Value) {
 		prior.Sent = "" // of another record
 	}
-	changed(&rec, row, prior.Sent)
+	if changed(&rec, row, prior.Sent); m.always {
+		rec.Sent = ""
+	}
 	if len(rec.Fields) == 0 && prior.Live {
 		m.filter(ch)
 		return rec, false, nil

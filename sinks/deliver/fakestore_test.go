@@ -36,6 +36,9 @@ type fakeStore struct {
 	checkpoints map[cdc.Stream]cdc.Position
 	sent        map[cdc.Stream]cdc.Position
 	hold        [partitions]time.Time
+	open        [partitions]bool
+	unclean     bool            // as the last session was told
+	same        map[string]bool // "source position" with which it was written that the target has the same already
 	commits     int
 	last        [partitions]fakeCommit
 	trail       map[state.Key][]string // what was written of each key, and when
@@ -49,7 +52,7 @@ const fakeTTL = 10 * time.Second
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		known: map[state.Key]state.Known{}, owners: map[targetkey.ID]string{}, left: map[string]bool{}, place: map[state.Key]int{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
+		known: map[state.Key]state.Known{}, owners: map[targetkey.ID]string{}, left: map[string]bool{}, same: map[string]bool{}, place: map[state.Key]int{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
 		fault: func(string) (error, error) { return nil, nil },
 	}
 }
@@ -95,6 +98,9 @@ func (s *fakeStore) write(call string, w state.Write) {
 	if err != nil {
 		panic(err)
 	}
+	if was := s.known[w.Key]; call == "commit" && was.Holds(k.Payload) && k.Holds(was.Payload) {
+		s.same[w.Key.Source+" "+k.Seen.String()] = true
+	}
 	s.known[w.Key] = k
 	if call == "commit" && !k.Live && !k.Doubt {
 		s.left[w.Key.Source+" "+k.Seen.String()] = true
@@ -111,6 +117,14 @@ func (s *fakeStore) movingOn(source string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.known[keyStateOf(source)].Old) > 0
+}
+
+// wasUnclean tells whether the session before did not end in order, so that nothing that
+// it may have sent is certain.
+func (s *fakeStore) wasUnclean() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unclean
 }
 
 // steal ends the lease, as if another owner had taken it and gone.
@@ -140,6 +154,7 @@ func (c *fakeClaim) Release(_ context.Context, clean bool) error {
 			if clean {
 				clear(c.s.sent)
 				c.s.hold = [partitions]time.Time{}
+				c.s.open = [partitions]bool{}
 			}
 		}
 		return nil
@@ -150,6 +165,8 @@ func (c *fakeClaim) Open(_ context.Context, partition int) (start state.Start, e
 	start = state.Start{Checkpoint: map[string]cdc.Position{}, Sent: map[string]cdc.Position{}}
 	err = c.s.do("open", 0, func() error {
 		c.last[partition] = c.s.last[partition]
+		start.Unclean = c.s.open[partition]
+		c.s.open[partition], c.s.unclean = true, start.Unclean
 		start.Hold, start.Dead = c.s.hold[partition], c.s.totals[partition]
 		for _, lane := range cdc.Lanes() {
 			st := cdc.Stream{Lane: lane, Partition: partition}

@@ -82,8 +82,8 @@ func TestLonePoison(t *testing.T) {
 				w.answers(refuseOthers(err))
 				w.start(func(o *Options) { o.Mappers, o.MaxAttempts = []Mapper{w.mapper, newOther()}, 5 })
 				w.putOther(7)
-				for range 5 * 60 {
-					w.put(cdc.LaneNormal, 1, "a=1 b=1")
+				for i := range 5 * 60 {
+					w.put(cdc.LaneNormal, 1, fmt.Sprintf("a=%d b=1", i))
 					rest(time.Minute)
 				}
 				if s := w.engine.Stats(); s.Parked != 1 || !w.caughtUp() {

@@ -69,10 +69,14 @@ type item struct {
 	known  state.Known
 	text   string // of known, as it is stored
 	rec    sinks.Record
-	// doubt tells that a session before may have handed the entry to the target, and
-	// that nothing is known of an answer (I11): what the state says of the fields that
-	// are only written when they change is not trusted, and not in known.
-	doubt bool
+	// doubt tells that a session before may have handed one of its changes to the target,
+	// unanswered that this one did, and that
+	// nothing is known of an answer (I11, see doubt.go): what the state says of what was
+	// delivered is not trusted, and not in known.
+	doubt, unanswered bool
+	// hash is that of the record; suppressed tells that the target has it already.
+	hash       uint64
+	suppressed bool
 
 	// completed tells that the absent columns were read from the source.
 	completed bool
@@ -127,6 +131,9 @@ func (j *job) run(ctx context.Context) {
 		j.s.e.log.works("read state")
 		for i, it := range j.items {
 			it.known, it.text = known[i].Known, known[i].Text
+			if it.doubt || it.unanswered {
+				it.known.Payload = 0
+			}
 			if it.doubt = it.doubt && it.known.Sent != ""; it.doubt {
 				it.known.Sent = ""
 			}
@@ -304,6 +311,9 @@ func (s *session) count(it *item) {
 		s.e.stats.foldedIn[it.entry.Lane].Add(uint64(it.entry.Changes))
 	case filtered:
 		s.e.stats.filtered.Add(1)
+		if it.suppressed {
+			s.e.stats.suppressed.Add(1)
+		}
 	case parked:
 		s.e.stats.parked.Add(1)
 	}

@@ -89,6 +89,7 @@ func (j *job) accept(now time.Time, it *item) {
 	if it.rec.Op == sinks.Upsert {
 		it.write.Live, it.write.Key = true, it.rec.Key
 		it.write.Lacking = it.rec.Left
+		it.write.Payload = it.hash
 		it.write.Sent = it.rec.Sent // of no use where it lacks something
 		it.write.Partial = it.partial()
 	}

@@ -82,6 +82,9 @@ func (j *job) mapOne(it *item) bool {
 		j.parkUnmapped(it, err)
 	case rec.Op == sinks.Upsert && !rec.Left && !it.completed && j.leavesGap(it, rec):
 		return false
+	case send && j.repeats(it, rec):
+		it.suppressed = true
+		it.same(rec)
 	case send:
 		it.rec = rec
 		it.moved = j.moves(it)

@@ -67,6 +67,7 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("entries_deferred_total", "Entries of keys in back-off that were put aside, so that they do not hold the checkpoint."), func(s *Stats) uint64 { return s.Aside }},
 		{desc("records_awaiting_parent_total", "Records held back since one that they refer to was not there."), func(s *Stats) uint64 { return s.Awaited }},
 		{desc("records_filtered_total", "Records that the mapping did not want sent."), func(s *Stats) uint64 { return s.Filtered }},
+		{desc("records_suppressed_total", "Records that were not sent, since the target has the same already; they count as filtered, too."), func(s *Stats) uint64 { return s.Suppressed }},
 		{desc("records_stale_total", "Records dropped because newer ones were dealt with."), func(s *Stats) uint64 { return s.Stale }},
 		{desc("truncates_total", "Truncations of mapped tables, counted in each partition."), func(s *Stats) uint64 { return s.Truncates }},
 		{desc("swept_records_total", "Records whose rows were looked for, since a truncate or a generation did not have them."), func(s *Stats) uint64 { return s.Swept }},

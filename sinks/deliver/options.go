@@ -21,6 +21,9 @@ type Mapper interface {
 	Name() string
 	Table() cdc.Table
 	Object() string
+	// Selective tells that some fields are not written always, but when they change or
+	// when a record comes into being.
+	Selective() bool
 	// KeyIsSource tells that a row's target key is its own key, so that no two rows make the
 	// same and none changes.
 	KeyIsSource() bool

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -229,8 +230,8 @@ func TestBudgetIsSpent(t *testing.T) {
 		w.put(cdc.LaneUrgent, 200, "a=1 b=1") // it may still
 		rest(time.Second)
 		w.wantHas(200, "Sum=1+1")
-		for range 10 { // of these only three, which fold
-			w.put(cdc.LaneUrgent, 201, "a=1 b=1")
+		for i := range 10 { // of these only three, which fold
+			w.put(cdc.LaneUrgent, 201, fmt.Sprintf("a=%d b=1", i))
 			rest(time.Minute)
 		}
 		s = w.engine.Stats()

@@ -175,6 +175,7 @@ func (d *readDone) apply(s *session, now time.Time) {
 		s.e.stats.read.Add(1)
 		s.add(now, p, m, mappers, stale)
 	}
+	p.noteRead(d, count)
 	s.caughtUp(d, count)
 }
 

@@ -74,6 +74,7 @@ func TestBackAndForth(t *testing.T) {
 			clear(w.log.streams)
 			w.log.mu.Unlock()
 			w.start()
+			rest(2 * time.Minute) // from then on changes are certainly newer than the crash
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

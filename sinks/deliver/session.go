@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -42,9 +41,6 @@ type session struct {
 	// holdUntil is before when nothing is sent: requests of a session before may
 	// still be carried out.
 	holdUntil time.Time
-	// unclear tells that a session before had requests of no known outcome: what they
-	// may have brought must be read again before anything is sent.
-	unclear bool
 	// doubtful are the keys whose last request has no known outcome.
 	doubtful map[queue.Key]bool
 	// unclearUntil is until when a request of no known outcome may be carried out.
@@ -82,9 +78,7 @@ type part struct {
 	// behind are the lanes not yet read as far as entries were sent before, and
 	// until how far that is.
 	behind map[string]cdc.Position
-	// handed is how far sessions before may have handed entries to the target that are
-	// above the checkpoint; zero where they did not.
-	handed [laneCount]cdc.Position
+	doubts
 
 	reading      bool
 	readFailures int
@@ -163,11 +157,11 @@ func (s *session) run(soft, hard context.Context) error {
 // that is written.
 func (s *session) settled() bool {
 	for _, p := range s.parts {
-		if p.committing || len(p.settled) > 0 {
+		if p.committing || len(p.settled) > 0 || !p.cleared() {
 			return false
 		}
 	}
-	return s.senders == 0 && !s.unclear && len(s.doubtful) == 0 && !time.Now().Before(s.unclearUntil)
+	return s.senders == 0 && len(s.doubtful) == 0 && !time.Now().Before(s.unclearUntil)
 }
 
 // spawn runs f in a goroutine that the session waits for.
@@ -243,6 +237,9 @@ func (s *session) open() error {
 			return fmt.Errorf("open partition %d: %w", n, err)
 		}
 		p := &part{n: n, behind: map[string]cdc.Position{}, dead: start.Dead}
+		if start.Unclean {
+			p.unclean = claimed.Add(s.e.clockSlack)
+		}
 		s.e.baseline(n, &p.dead)
 		if start.Hold.After(s.holdUntil) { // but no longer than such a request can live
 			s.holdUntil = start.Hold
@@ -265,8 +262,8 @@ func (s *session) open() error {
 			}
 			anySent = anySent || !sent.IsZero()
 			if at.Before(sent) {
-				p.behind[lane], p.handed[i] = sent, sent
-				s.holding, s.unclear, s.holdUntil = true, true, claimed.Add(s.limits.Timeout) // the most that can be
+				p.behind[lane], p.handed[i], p.proven[i] = sent, sent, sent
+				s.holding, s.holdUntil = true, claimed.Add(s.limits.Timeout) // the most that can be
 			}
 		}
 		if anySent && len(p.deferred) > 0 { // which leave no other mark when they are sent
@@ -371,7 +368,7 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 		for _, e := range b.Entries {
 			s.family.forget(e.Key)
 			s.rivals.forget(e.Key)
-			j.items = append(j.items, &item{entry: e, doubt: e.Doubt || s.parts[e.Partition].inDoubt(e.Tokens), keyed: keyed{tries: s.blocked[e.Key]}})
+			j.items = append(j.items, &item{entry: e, doubt: s.parts[e.Partition].inDoubt(e), unanswered: s.doubtful[e.Key], keyed: keyed{tries: s.blocked[e.Key]}})
 			if _, ok := j.read[e.Partition]; !ok {
 				j.read[e.Partition] = s.parts[e.Partition].readTo()
 			}
@@ -383,12 +380,6 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 			s.post(j)
 		})
 	}
-}
-
-// inDoubt tells whether one of some entries may have been handed to the target by a
-// session before.
-func (p *part) inDoubt(ts []queue.Token) bool {
-	return slices.ContainsFunc(ts, func(t queue.Token) bool { return !p.handed[t.Lane].Before(t.Mark.Position()) })
 }
 
 func (p *part) readTo() (at [laneCount]cdc.Position) {

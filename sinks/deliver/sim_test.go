@@ -43,7 +43,10 @@ type sim struct {
 	// strict tells that the target takes no record whose parent it does not have.
 	strict     bool
 	parentWait time.Duration
-	stuck      int // the deal that is to be tried later, or -1; guarded by rngMu
+	// few has rows with few different values, which come again.
+	few        bool
+	suppressed uint64 // in the midst of it, of records that the target had
+	stuck      int    // the deal that is to be tried later, or -1; guarded by rngMu
 }
 
 // deal is a row of the source.
@@ -70,6 +73,9 @@ func newSim(t testing.TB, seed uint64) *sim {
 		s.mapper.key = "k"
 	}
 	s.mapper.slim = s.rng.IntN(4) == 0
+	s.mapper.always = s.rng.IntN(2) == 0
+	s.few = s.rng.IntN(2) == 0
+	s.slack = []time.Duration{0, 0, time.Minute}[s.rng.IntN(3)]
 	s.mapper.set = []sinks.Field{{Name: "C", Value: json.RawMessage("-1")}}
 	s.changes = watchChanges(s.world)
 	s.target.limits.Timeout = time.Duration(500+s.rng.IntN(4500)) * time.Millisecond
@@ -217,7 +223,7 @@ func (s *sim) change() {
 	s.source.mu.Lock()
 	switch {
 	case d == nil:
-		d = &deal{a: s.draw(10), b: s.draw(10), k: s.newKey(), c: s.draw(3), d: s.draw(3), note: s.last, on: true, parent: s.draw(12) - 6}
+		d = &deal{a: s.value(10), b: s.value(10), k: s.newKey(), c: s.draw(3), d: s.draw(3), note: s.note(), on: true, parent: s.draw(12) - 6}
 		s.deals[id] = d
 		ch.Op, ch.After = cdc.OpCreate, d.row(id)
 		if s.chance(4) { // a row that got this key takes its unchanged note along
@@ -233,18 +239,18 @@ func (s *sim) change() {
 		delete(s.source.rows, ch.Key)
 		ch.Op = cdc.OpDelete
 	default:
-		d.a, d.on = s.draw(10), !s.chance(6)
+		d.a, d.on = s.value(10), !s.chance(6)
 		ch.Op = cdc.OpUpdate
 		if s.chance(3) {
 			d.parent = s.draw(12) - 6
 		}
 		if s.chance(3) {
-			d.b = s.draw(10)
+			d.b = s.value(10)
 		} else if s.chance(3) {
 			ch.Absent = append(ch.Absent, "b")
 		}
 		if s.chance(3) {
-			d.note = s.last
+			d.note = s.note()
 		} else if s.chance(2) {
 			ch.Absent = append(ch.Absent, "note")
 		}
@@ -264,6 +270,22 @@ func (s *sim) change() {
 	lane := cdc.Lanes()[s.draw(3)]
 	s.history = append(s.history, logged{lane, ch})
 	s.delayed[lane] = append(s.delayed[lane], ch)
+}
+
+// value draws a value of a column.
+func (s *sim) value(n int) int {
+	if s.few {
+		n = 2
+	}
+	return s.draw(n)
+}
+
+// note draws a note: one that was never there, mostly.
+func (s *sim) note() int {
+	if s.few {
+		return s.draw(2)
+	}
+	return s.last
 }
 
 // everywhere puts an entry without a key on its way in every lane.
@@ -383,7 +405,7 @@ func (s *sim) check() {
 		if s.moving && s.store.left[what] { // its record was another row's
 			continue
 		}
-		if !s.target.applied[what] && !s.mapper.filtered[what] && !dead[what] && !s.source.gone[h.ch.Key] {
+		if !s.target.applied[what] && !s.mapper.filtered[what] && !s.store.same[what] && !dead[what] && !s.source.gone[h.ch.Key] {
 			s.Fatalf("%s counts as seen, but was neither delivered, filtered nor parked%s", what, s.tell(h.ch.Key))
 		}
 	}
@@ -466,15 +488,18 @@ func (s *sim) tell(key string) string {
 	return b.String()
 }
 
+// begin starts an engine.
+func (s *sim) begin() {
+	s.start(func(o *Options) {
+		o.MaxAttempts = 1000
+		o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20, Floor: 3}
+		o.Begin = s.changes.begin
+		o.Hold, o.Deferred, o.ParentWait = s.hold, s.aside, s.parentWait
+	})
+}
+
 func (s *sim) run() {
-	begin := func() {
-		s.start(func(o *Options) {
-			o.MaxAttempts = 1000
-			o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20, Floor: 3}
-			o.Begin = s.changes.begin
-			o.Hold, o.Deferred, o.ParentWait = s.hold, s.aside, s.parentWait
-		})
-	}
+	begin := s.begin
 	begin()
 	for range 40 + s.draw(80) {
 		switch s.draw(13) {
@@ -482,11 +507,13 @@ func (s *sim) run() {
 			s.stick()
 		case 0:
 			s.crash()
+			s.suppressed += s.engine.Stats().Suppressed
 			s.check()
 			begin()
 		case 1:
 			if s.chance(3) {
 				s.end()
+				s.suppressed += s.engine.Stats().Suppressed
 				s.check()
 				begin()
 			}
@@ -506,12 +533,19 @@ func (s *sim) run() {
 			s.flow(false)
 		case 4:
 			rest(time.Duration(s.draw(2000)) * time.Millisecond)
+			if s.few && s.chance(2) { // until little is in doubt
+				rest(5 * time.Minute)
+				s.touch()
+			}
 			s.check()
 		default:
 			for range s.draw(6) {
 				s.change()
 				if s.moving && s.chance(3) {
 					s.move()
+				}
+				if id := s.draw(6); s.few && s.deals[id] != nil {
+					s.rewrite(id)
 				}
 			}
 			s.flow(false)
@@ -537,6 +571,7 @@ func (s *sim) run() {
 		s.Fatalf("the target takes all, and still parked are %+v", s.store.parked)
 	}
 	s.leftOver()
+	s.nothingToSay()
 	s.end()
 	s.check()
 	s.keptTheRate()
@@ -545,7 +580,7 @@ func (s *sim) run() {
 // TestRandomRuns is the checker over random runs. WALBRIDGE_SIM_RUNS asks for
 // more of them, WALBRIDGE_SIM_SEED for a single one.
 func TestRandomRuns(t *testing.T) {
-	runs, first, asides := 150, uint64(1), 0
+	runs, first, asides, suppressed := 150, uint64(1), 0, uint64(0)
 	if n, err := strconv.Atoi(os.Getenv("WALBRIDGE_SIM_RUNS")); err == nil {
 		runs = n
 	}
@@ -558,6 +593,7 @@ func TestRandomRuns(t *testing.T) {
 				s := newSim(t, seed)
 				defer func() {
 					asides += s.store.asides
+					suppressed += s.suppressed
 					if t.Failed() {
 						s.engine.kill(errKilled)
 						<-s.ended
@@ -572,5 +608,8 @@ func TestRandomRuns(t *testing.T) {
 	}
 	if runs > 1 && asides < runs {
 		t.Errorf("in %d runs only %d entries were put aside: that is not tried", runs, asides)
+	}
+	if runs > 1 && suppressed < uint64(runs) {
+		t.Errorf("in %d runs only %d records were not sent as the target had them: that is not tried", runs, suppressed)
 	}
 }

@@ -60,11 +60,16 @@ func (s *sim) rival(k state.Key) bool {
 // rewrite puts an update of a row on its way, in any lane.
 func (s *sim) rewrite(id int) {
 	s.last++
-	d := s.deals[id]
 	ch := cdc.Change{Position: at(s.last), Op: cdc.OpUpdate, Table: deals, Key: keyOf(id), Time: time.Now(), XID: uint64(s.last)}
 	if s.chance(3) {
 		ch.Absent = []string{"note"}
 	}
+	s.put(id, ch)
+}
+
+// put puts an update of a row on its way, in any lane.
+func (s *sim) put(id int, ch cdc.Change) {
+	d := s.deals[id]
 	ch.After = d.row(id, ch.Absent...)
 	s.source.mu.Lock()
 	s.source.rows[ch.Key] = d.row(id)

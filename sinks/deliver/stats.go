@@ -27,6 +27,8 @@ type Stats struct {
 	// Parked, Filtered and Stale count records not sent: refused or given up,
 	// not wanted by the mapping, dealt with before.
 	Parked, Filtered, Stale uint64
+	// Suppressed counts those of Filtered that the target has already.
+	Suppressed uint64
 	// DeadLetters is how many there are, as last looked at; Resolved counts those that a
 	// newer state of the key took away, Replaced a newer refusal, Discarded somebody.
 	DeadLetters                   int64
@@ -144,7 +146,7 @@ func (s *session) gauges(condition Condition) gauges {
 
 type counters struct {
 	read, released, delivered, folded, requests, retries,
-	throttles, parked, filtered, stale, truncates, swept,
+	throttles, parked, filtered, suppressed, stale, truncates, swept,
 	resolved, replaced, discarded, full, old, deferred, awaited atomic.Uint64
 	foldedIn [laneCount]atomic.Uint64
 }
@@ -240,7 +242,7 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 	s := Stats{
 		Read: c.read.Load(), Released: c.released.Load(), Delivered: c.delivered.Load(), Folded: c.folded.Load(),
 		Requests: c.requests.Load(), Retries: c.retries.Load(), Throttles: c.throttles.Load(),
-		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(), Swept: c.swept.Load(),
+		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Suppressed: c.suppressed.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(), Swept: c.swept.Load(),
 		DeadLetters: r.gauges.dead, Resolved: c.resolved.Load(), Replaced: c.replaced.Load(), Discarded: c.discarded.Load(),
 		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
 		Deferred: r.gauges.deferred, DeferredSince: r.gauges.deferredSince, Aside: c.deferred.Load(), DeferredFull: r.gauges.deferredFull, Awaited: c.awaited.Load(), Waiting: r.gauges.waiting,
@@ -296,6 +298,7 @@ func (e *Engine) Window() Stats {
 	now.Throttles -= was.Throttles
 	now.Parked -= was.Parked
 	now.Filtered -= was.Filtered
+	now.Suppressed -= was.Suppressed
 	now.Stale -= was.Stale
 	now.Resolved -= was.Resolved
 	now.Replaced -= was.Replaced

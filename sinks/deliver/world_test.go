@@ -28,6 +28,7 @@ type world struct {
 	last   int
 	// maxCommit is the engine's, if above zero.
 	maxCommit int
+	slack     time.Duration // the engine's clockSlack
 	// account is where the keeper of the next start keeps its state; without one there is
 	// no keeper.
 	account *fakeAccount
@@ -41,7 +42,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	return &world{
-		TB: t, log: newFakeLog(), store: newFakeStore(), target: newFakeTarget(), lines: &lines{},
+		TB: t, slack: time.Minute, log: newFakeLog(), store: newFakeStore(), target: newFakeTarget(), lines: &lines{},
 		source: &fakeSource{rows: map[string]string{}, gone: map[string]bool{}},
 		mapper: &fakeMapper{coalesce: sinks.Coalesce{MaxBatch: 10}, filtered: map[string]bool{}},
 	}
@@ -64,6 +65,7 @@ func (w *world) start(change ...func(*Options)) {
 	if err != nil {
 		w.Fatal(err)
 	}
+	e.clockSlack = w.slack
 	if w.maxCommit > 0 {
 		e.maxCommit = w.maxCommit
 	}

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,6 +42,9 @@ type Known struct {
 	// change, as in sinks.Record. A token that a request may make untrue is taken
 	// out before the request is made.
 	Sent string
+	// Payload is a hash of what was delivered last, 0 if it is not known. What would give
+	// the same again need not be sent.
+	Payload uint64
 	// Key is the target key of the record.
 	Key sinks.Field
 	// Old are other target keys under which the target may still hold a record made from
@@ -57,15 +62,22 @@ func (k Known) Prior() sinks.Prior {
 // be there, is sent with all its fields. What has no place in the stored form does
 // not count either, which costs a request, not a key whose state cannot be read.
 func (k Known) held() string {
-	if !k.Live || k.Doubt || k.Lacking || strings.ContainsFunc(k.Sent, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !k.sound() || strings.ContainsFunc(k.Sent, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return ""
 	}
 	return k.Sent
 }
 
+// sound tells that the target has all of the last record that was delivered.
+func (k Known) sound() bool { return k.Live && !k.Doubt && !k.Lacking }
+
+// Holds tells that the target has a record of this hash, and all of it.
+func (k Known) Holds(payload uint64) bool { return k.sound() && payload != 0 && k.Payload == payload }
+
 // String gives a text that tells all of it: the position (LSN and, if it is not zero,
 // ordinal, both to the base 36), capital letters for what holds, behind a bar old
-// target keys (see appendOld), behind an equals sign what was sent, and the target key as a JSON object. What is stored is the same, but
+// target keys (see appendOld), behind a number sign the hash in base64, behind an equals
+// sign what was sent, and the target key as a JSON object. What is stored is the same, but
 // for a shorter form of the target key.
 func (k Known) String() string {
 	b := k.append(make([]byte, 0, 64))
@@ -95,6 +107,9 @@ func (k Known) append(b []byte) []byte {
 		}
 	}
 	b = appendOld(b, k.Old)
+	if k.sound() && k.Payload != 0 {
+		b = base64.RawURLEncoding.AppendEncode(append(b, '#'), binary.BigEndian.AppendUint64(nil, k.Payload))
+	}
 	if sent := k.held(); sent != "" {
 		b = append(append(b, '='), sent...)
 	}
@@ -131,6 +146,7 @@ func parse(s string) (k Known, key string, err error) {
 		return k, "", errors.New("parse state: no target key is behind the space")
 	}
 	head, k.Sent, _ = strings.Cut(head, "=")
+	head, hash, _ := strings.Cut(head, "#")
 	head, old, _ := strings.Cut(head, "|")
 	digits := strings.TrimRightFunc(head, unicode.IsUpper)
 	lsn, ordinal, long := strings.Cut(digits, "-")
@@ -142,6 +158,13 @@ func parse(s string) (k Known, key string, err error) {
 		return k, "", errors.New("parse state: it does not begin with a position")
 	}
 	k.Seen.LSN = cdc.LSN(n)
+	if hash != "" {
+		b, err := base64.RawURLEncoding.DecodeString(hash)
+		if err != nil || len(b) != 8 {
+			return k, "", fmt.Errorf("parse state at %s: the hash is not one", k.Seen)
+		}
+		k.Payload = binary.BigEndian.Uint64(b)
+	}
 	if k.Old, err = parseOld(old); err != nil {
 		return k, "", fmt.Errorf("parse state at %s: %w", k.Seen, err)
 	}

@@ -1,7 +1,9 @@
 package state
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,12 +22,18 @@ type Start struct {
 	Sent map[string]cdc.Position
 	// Hold is until when a request of a session before may still be carried out.
 	Hold time.Time
+	// Unclean tells that the owner before did not end in order: the server may even have
+	// lost what it noted.
+	Unclean bool
 	// Dead is what became of the dead letters until now.
 	Dead deadletter.Totals
 }
 
 // holdField holds Start.Hold in microseconds since 1970.
 const holdField = "\x00hold"
+
+// openField is there while an owner is at work.
+const openField = "\x00open"
 
 // commitField holds the last commit of a partition: lease and number.
 const commitField = "\x00commit"
@@ -37,8 +45,8 @@ func sentField(lane string) string { return "\x00sent\x00" + lane }
 func (c *Claim) Open(ctx context.Context, partition int) (Start, error) {
 	start := Start{Checkpoint: map[string]cdc.Position{}, Sent: map[string]cdc.Position{}}
 	// Before the checkpoints: what is lost in between shows at the first commit.
-	marks, err := c.marks(ctx, partition)
-	if err != nil {
+	marks, unclean, err := c.marks(ctx, partition)
+	if start.Unclean = unclean; err != nil {
 		return start, fmt.Errorf("open partition %d: %w", partition, err)
 	}
 	c.last[partition] = marks[commitField]
@@ -84,28 +92,30 @@ func (e *LayoutError) Error() string {
 }
 
 // marks reads all that is kept of a partition as a whole, with the names in it.
-func (c *Claim) marks(ctx context.Context, partition int) (map[string]string, error) {
+func (c *Claim) marks(ctx context.Context, partition int) (marks map[string]string, unclean bool, err error) {
 	k, target := c.s.o.Keys, c.s.o.Target
 	key := k.State(target, partition)
-	have, err := openScript.Run(ctx, c.s.rdb, []string{k.Lease(target, partition), key}, c.leases[partition], layout).Text()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("look how the state lies: %w", err)
-	case have == "lost":
-		return nil, &LostError{Partition: partition}
-	case have == "":
-		return nil, &LayoutError{target, "was written by an older version"}
-	case have == redislog.StateForgetting:
-		return nil, &LayoutError{target, "was being forgotten, but not to the end"}
-	case have != layout:
-		return nil, &LayoutError{target, fmt.Sprintf("lies in %q, where this version has %q", have, layout)}
+	answer, err := openScript.Run(ctx, c.s.rdb, []string{k.Lease(target, partition), key}, c.leases[partition], layout).StringSlice()
+	if err != nil || len(answer) != 2 {
+		return nil, false, fmt.Errorf("look how the state lies: %w", cmp.Or(err, errors.New("the server answers something else")))
 	}
-	marks, err := c.s.rdb.HGetAll(ctx, key).Result()
-	if err != nil {
-		return nil, fmt.Errorf("read marks: %w", err)
+	switch have := answer[0]; have {
+	case "lost":
+		return nil, false, &LostError{Partition: partition}
+	case "":
+		return nil, false, &LayoutError{target, "was written by an older version"}
+	case redislog.StateForgetting:
+		return nil, false, &LayoutError{target, "was being forgotten, but not to the end"}
+	case layout:
+	default:
+		return nil, false, &LayoutError{target, fmt.Sprintf("lies in %q, where this version has %q", have, layout)}
+	}
+	if marks, err = c.s.rdb.HGetAll(ctx, key).Result(); err != nil {
+		return nil, false, fmt.Errorf("read marks: %w", err)
 	}
 	c.names[partition], err = readNames(marks)
-	return marks, err
+	c.unclean[partition] = c.unclean[partition] || answer[1] != ""
+	return marks, c.unclean[partition], err
 }
 
 func (c *Claim) checkpoint(ctx context.Context, s cdc.Stream) (cdc.Position, error) {

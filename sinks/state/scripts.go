@@ -36,15 +36,23 @@ return 1
 `)
 
 // openScript notes how the state lies, in a partition of which nothing is kept yet.
+// It also notes that an owner is at work, which the end of it takes away if that is in order.
 // KEYS: lease, state. ARGV: lease, layout. Output: the layout that it has, empty if it
-// has none, or lost.
+// has none, or lost; and whether the owner before did not end in order.
 var openScript = redis.NewScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lost' end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost', ''} end
+redis.call('HDEL', KEYS[2], '\0none')
 local have = redis.call('HGET', KEYS[2], '\0layout')
-if have then return have end
-if redis.call('EXISTS', KEYS[2]) == 1 then return '' end
-redis.call('HSET', KEYS[2], '\0layout', ARGV[2])
-return ARGV[2]
+if not have then
+	if redis.call('EXISTS', KEYS[2]) == 1 then return {'', ''} end
+	redis.call('HSET', KEYS[2], '\0layout', ARGV[2])
+	have = ARGV[2]
+end
+if have ~= ARGV[2] then return {have, ''} end
+local open = redis.call('HGET', KEYS[2], '\0open') or ''
+redis.call('HSET', KEYS[2], '\0open', ARGV[1])
+if open == ARGV[1] then open = '' end
+return {have, open}
 `)
 
 // reading gives the arguments one by one, and begins what the owner's scripts have in

@@ -95,12 +95,14 @@ type Claim struct {
 	leases []string
 	last   []string // the last commit of each partition, as it is stored
 	names  []*names // of each partition that was opened
+	// unclean are the partitions whose owner before did not end in order.
+	unclean []bool
 }
 
 // Claim takes the leases of all partitions, or of none. *HeldError names the
 // process that has one of them.
 func (s *Store) Claim(ctx context.Context) (*Claim, error) {
-	c := &Claim{s: s, leases: make([]string, s.o.Partitions), last: make([]string, s.o.Partitions), names: make([]*names, s.o.Partitions)}
+	c := &Claim{s: s, leases: make([]string, s.o.Partitions), last: make([]string, s.o.Partitions), names: make([]*names, s.o.Partitions), unclean: make([]bool, s.o.Partitions)}
 	answers := make([]*redis.Cmd, s.o.Partitions)
 	pipe := s.rdb.Pipeline()
 	for p := range answers {
@@ -145,7 +147,7 @@ func (c *Claim) Release(ctx context.Context, clean bool) error {
 	err := c.each(ctx, "release", func(pipe redis.Pipeliner, p int, key string) *redis.Cmd {
 		args := []any{c.leases[p]}
 		if clean {
-			args = append(args, holdField)
+			args = append(args, holdField, openField)
 			for _, lane := range cdc.Lanes() {
 				args = append(args, sentField(lane))
 			}
