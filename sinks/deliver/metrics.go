@@ -101,13 +101,7 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("lag_seconds", "Age of the oldest entry read and not released, counted from its commit.", "lane"), func(l *LaneStats) float64 { return l.Age(time.Now()).Seconds() }},
 		{desc("read_lsn", "LSN of the highest entry read.", "lane"), func(l *LaneStats) float64 { return float64(l.Read.LSN) }},
 	}
-	slo := func(name, help string) *prometheus.Desc {
-		return prometheus.NewDesc("walbridge_slo_"+name, help, []string{"mapping"}, labels)
-	}
-	c.slos = []sloCount{
-		{slo("met_total", "Accepted records whose newest change was committed no longer ago than the mapping's slo."), func(s *SLOStats) uint64 { return s.Met }},
-		{slo("missed_total", "Accepted records whose newest change was committed longer ago than the mapping's slo."), func(s *SLOStats) uint64 { return s.Missed }},
-	}
+	c.slos = sloCounts(labels)
 	c.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "walbridge_delivery_latency_seconds", ConstLabels: labels,
 		Help:    "Time from the commit of a record's oldest change to its acceptance by the target.",
@@ -119,6 +113,17 @@ func newCollector(target string, e *Engine) *collector {
 	}
 	e.stats.observe = func(lane queue.Lane, d time.Duration) { byLane[lane].Observe(d.Seconds()) }
 	return c
+}
+
+// sloCounts are the counts of the mappings that have an objective.
+func sloCounts(labels prometheus.Labels) []sloCount {
+	slo := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("walbridge_slo_"+name, help, []string{"mapping"}, labels)
+	}
+	return []sloCount{
+		{slo("met_total", "Accepted records whose newest change was committed no longer ago than the mapping's slo."), func(s *SLOStats) uint64 { return s.Met }},
+		{slo("missed_total", "Accepted records whose newest change was committed longer ago than the mapping's slo."), func(s *SLOStats) uint64 { return s.Missed }},
+	}
 }
 
 // number is 1 for true.
