@@ -31,6 +31,9 @@ type Backfill struct {
 	// After is a transaction id: no row is read before every transaction below it has
 	// ended. Zero for no wait.
 	After uint64 `json:"after,omitempty"`
+	// Behind are the ids of the backfills of those tables that rows of this one refer to:
+	// it begins when they have ended, so that parents come first.
+	Behind []string `json:"behind,omitempty"`
 	// Created is when it was asked for.
 	Created time.Time `json:"created"`
 }

@@ -66,6 +66,16 @@ func (m *Mapping) Name() string { return m.name }
 // Table gives the table that the mapping reads.
 func (m *Mapping) Table() cdc.Table { return m.table }
 
+// Parents gives the names of the mappings that fields refer to.
+func (m *Mapping) Parents() (out []string) {
+	for i := range m.fields {
+		if r := m.fields[i].ref; r != nil && !slices.Contains(out, r.mapping) {
+			out = append(out, r.mapping)
+		}
+	}
+	return out
+}
+
 // Target gives the name of the configured target.
 func (m *Mapping) Target() string { return m.target }
 

@@ -102,9 +102,16 @@ func (f *filler) look(ctx context.Context, work *sync.WaitGroup) error {
 			}
 			continue
 		}
+		if parent := waitsBehind(b, list); parent != nil {
+			if err := f.tellBehind(ctx, b, parent); err != nil {
+				return err
+			}
+			continue
+		}
 		if busy[b.Table] || len(f.active) >= fillsAtOnce {
 			continue
 		}
+		b.Progress.Note = ""
 		l := newLoad(f, b)
 		busy[b.Table], f.active[b.ID] = true, l
 		work.Go(func() {
@@ -116,6 +123,27 @@ func (f *filler) look(ctx context.Context, work *sync.WaitGroup) error {
 		})
 	}
 	return nil
+}
+
+// waitsBehind gives the backfill that one has to wait for; nil if there is none. One that
+// nobody remembers any more has ended.
+func waitsBehind(b *cdc.BackfillStatus, list []cdc.BackfillStatus) *cdc.BackfillStatus {
+	for i := range list {
+		if o := &list[i]; slices.Contains(b.Behind, o.ID) && !o.Progress.State.Final() {
+			return o
+		}
+	}
+	return nil
+}
+
+// tellBehind notes what a backfill waits for, where that is news.
+func (f *filler) tellBehind(ctx context.Context, b, parent *cdc.BackfillStatus) error {
+	note := fmt.Sprintf("waits for backfill %s of %s, whose rows are referred to", parent.ID, parent.Table)
+	if b.Progress.Note == note {
+		return nil
+	}
+	b.Progress.Note = note
+	return f.capture.log.SetBackfillProgress(ctx, b.ID, b.Progress)
 }
 
 // startWaiting looks whether the delivery knows by now the mappings that wait for it.

@@ -66,6 +66,9 @@ type Start struct {
 	Name  string // target/mapping
 	Table cdc.Table
 	Now   bool
+	// Parents are the mappings, each as target/mapping, whose records those of this one
+	// refer to.
+	Parents []string
 }
 
 // Source is a database that changes are captured from.

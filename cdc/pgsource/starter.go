@@ -2,6 +2,7 @@ package pgsource
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -81,7 +82,8 @@ func (s *starter) start(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	var list []cdc.Backfill
-	for _, t := range slices.SortedFunc(maps.Keys(loads), cdc.Table.Compare) {
+	ids := map[cdc.Table]string{}
+	for t, parents := range parentsFirst(loads, s.capture.source.options.Mappings) {
 		b := cdc.Backfill{ID: cdc.NewBackfillID(), Table: t, Generation: true, Reason: cdc.ReasonStart, Created: time.Now().UTC()}
 		if name, ok := s.names[t]; ok {
 			b.Table = name
@@ -94,9 +96,53 @@ func (s *starter) start(ctx context.Context, conn *pgx.Conn) error {
 		if shared[t] {
 			b.For = loads[t]
 		}
+		for _, parent := range parents {
+			b.Behind = append(b.Behind, ids[parent])
+		}
+		ids[t] = b.ID
 		list = append(list, b)
 	}
 	return log.StartMappings(ctx, begun, list)
+}
+
+// parentsFirst gives the tables that are loaded, those that others refer to first, each
+// with those that it has to wait for. Where tables refer to each other in a circle, one
+// of them is first.
+func parentsFirst(loads map[cdc.Table][]string, mappings []Start) iter.Seq2[cdc.Table, []cdc.Table] {
+	tables := map[string]cdc.Table{}
+	for _, m := range mappings {
+		tables[m.Name] = m.Table
+	}
+	refers := map[cdc.Table][]cdc.Table{}
+	for _, m := range mappings {
+		for _, p := range m.Parents {
+			if t, ok := tables[p]; ok && t != m.Table && loads[t] != nil && !slices.Contains(refers[m.Table], t) {
+				refers[m.Table] = append(refers[m.Table], t)
+			}
+		}
+	}
+	return func(yield func(cdc.Table, []cdc.Table) bool) {
+		seen, given := map[cdc.Table]bool{}, map[cdc.Table]bool{}
+		var visit func(cdc.Table) bool
+		visit = func(t cdc.Table) bool {
+			if seen[t] {
+				return true
+			}
+			seen[t] = true
+			for _, p := range refers[t] {
+				if !visit(p) {
+					return false
+				}
+			}
+			given[t] = true
+			return yield(t, slices.DeleteFunc(slices.Clone(refers[t]), func(p cdc.Table) bool { return !given[p] }))
+		}
+		for _, t := range slices.SortedFunc(maps.Keys(loads), cdc.Table.Compare) {
+			if !visit(t) {
+				return
+			}
+		}
+	}
 }
 
 // tellWaiting says once which mappings wait for the delivery.

@@ -64,11 +64,11 @@ func (s *sim) rewrite(id int) {
 	if s.chance(3) {
 		ch.Absent = []string{"note"}
 	}
-	s.update(id, ch)
+	s.put(id, ch)
 }
 
-// update puts an update of a row on its way, in any lane.
-func (s *sim) update(id int, ch cdc.Change) {
+// put puts an update of a row on its way, in any lane.
+func (s *sim) put(id int, ch cdc.Change) {
 	d := s.deals[id]
 	ch.After = d.row(id, ch.Absent...)
 	s.source.mu.Lock()

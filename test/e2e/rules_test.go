@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,7 +38,9 @@ slo: 30s
 // references comes out at the log and at the target.
 func TestRulesOfMappingFiles(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, options{})
+	b := newBridge(t, options{rewrite: func(config string) string { // nobody waits for long for the parent, which there is not
+		return strings.Replace(config, "delivery: {", "delivery: {parents: {wait: 10ms}, ", 1)
+	}})
 	b.write(filepath.Join("mappings", "deals-to-crm.yaml"), rulesMapping)
 	b.write(filepath.Join("shared", "origin.yaml"), "fields:\n  origin: {const: \"${WALBRIDGE_TEST_ORIGIN:-db}\", write: on_create}\n")
 	for _, other := range []string{"won-to-commission.yaml", "forecasts.yaml"} {
@@ -72,7 +75,9 @@ func TestRulesOfMappingFiles(t *testing.T) {
 	// A stage that the picklist does not have is parked alone; a restart forgets nothing.
 	b.exec("INSERT INTO deals VALUES (2, 1, 'Odd', 'imported', 5)")
 	b.drain(20*time.Second, p)
-	p.kill()
+	if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 { // after a crash it would be in doubt what the CRM has
+		t.Fatalf("status %d", status)
+	}
 	p = b.start("run")
 	b.exec("UPDATE deals SET amount = 21 WHERE id = 1")
 	b.drain(30*time.Second, p)

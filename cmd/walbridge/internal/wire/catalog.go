@@ -95,7 +95,11 @@ func lanes[M laned](mappings []M, rules map[cdc.Table]string) map[cdc.Table]pgso
 // starts says what each mapping begins with.
 func starts(mappings []*mapping.Mapping) (out []pgsource.Start) {
 	for _, m := range mappings {
-		out = append(out, pgsource.Start{Name: m.Target() + "/" + m.Name(), Table: m.Table(), Now: m.Start() == mapping.StartNow})
+		s := pgsource.Start{Name: m.Target() + "/" + m.Name(), Table: m.Table(), Now: m.Start() == mapping.StartNow}
+		for _, parent := range m.Parents() {
+			s.Parents = append(s.Parents, m.Target()+"/"+parent)
+		}
+		out = append(out, s)
 	}
 	return out
 }
