@@ -24,6 +24,13 @@ const scanPage = 500
 // each stream is appended to on its own, and the capture puts a sweep into all of them,
 // whatever ends it in between. Until it has ended its entries hold the
 // checkpoints. What comes behind it goes on meanwhile.
+//
+// This is what the floor of the design is for (I4), by other means. No change from below
+// brings a row back: in whatever lane it comes it is dealt with before its row is looked
+// for, what waits aside from below is looked for as well, and the delete raises what was
+// seen of the key to the sweep's Position, which lives as long as something older can be
+// read (collect.go). A session that ends in between leaves the checkpoints below the sweep, so that the
+// next one reads it again, and before it all that was not dealt with.
 type sweep struct {
 	change   cdc.Change
 	since    cdc.Position
