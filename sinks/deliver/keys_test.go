@@ -223,6 +223,38 @@ func TestDuplicateKey(t *testing.T) {
 	})
 }
 
+// A row that was parked for its key, and for which there was no room aside, has all its
+// tries again when it changes: the other row may be about to leave the key.
+func TestDuplicateKeyNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mapper.key = "k"
+		w.start(func(o *Options) { o.Deferred = partitions })
+		defer w.end()
+		ids := samePartition(3)
+		for i, id := range ids {
+			w.row(cdc.LaneNormal, id, 10, i)
+			rest(time.Second)
+		}
+		rest(time.Minute)
+		if w.letter(ids[2]) != sinks.CodeDuplicateKey || w.aside() != 1 {
+			t.Fatalf("parked as %q, %d aside", w.letter(ids[2]), w.aside())
+		}
+		w.row(cdc.LaneNormal, ids[1], 11, 1)
+		w.row(cdc.LaneNormal, ids[2], 10, 2)
+		rest(time.Second)
+		w.row(cdc.LaneNormal, ids[0], 12, 0)
+		rest(10 * time.Second)
+		for i, id := range ids {
+			if want := []int{12, 11, 10}[i]; w.letter(id) != "" {
+				t.Errorf("row %d is parked as %q", id, w.letter(id))
+			} else {
+				w.wantNote(want, i)
+			}
+		}
+	})
+}
+
 // A process that ends before the old record is deleted leaves that to the next one.
 func TestCrashBeforeOldIsDeleted(t *testing.T) {
 	onKeys(t, func(w *world) {
