@@ -186,6 +186,29 @@ func TestReservedKey(t *testing.T) {
 	})
 }
 
+// A key is reserved for a time. If the answer that it is comes when that is nearly over, the
+// record is not removed before it is reserved anew: by then it may be another row's.
+func TestReservedTooLate(t *testing.T) {
+	onKeys(t, func(w *world) {
+		a, b := apart()
+		w.row(cdc.LaneNormal, a, 10, 5)
+		rest(time.Second)
+		late := 3 * w.target.limits.Timeout
+		w.store.late = func(ops []targetkey.Op) (d time.Duration) {
+			if ops[0].For > 0 {
+				d, late = late, 0
+			}
+			return d
+		}
+		w.put(cdc.LaneNormal, a, "gone")
+		rest(late - time.Second)
+		w.row(cdc.LaneNormal, b, 10, 6)
+		rest(time.Minute)
+		w.wantNote(10, 6)
+		w.wantOwner(10, b)
+	})
+}
+
 // Two rows that want one key: the second is parked by name, and its record comes by itself
 // when the first leaves the key. No value is logged.
 func TestDuplicateKey(t *testing.T) {
