@@ -40,7 +40,9 @@ type Engine struct {
 	maxCommit int // entries of one commit
 	// clockSlack is how far the clocks of the source and of this machine may be apart.
 	clockSlack time.Duration
-	sourceAt   atomic.Int64 // when the source last answered, in Unix nanoseconds
+	// collectEvery is how often states are looked for that are of no use any more.
+	collectEvery time.Duration
+	sourceAt     atomic.Int64 // when the source last answered, in Unix nanoseconds
 	// answeredAt is when the target last said something of single records.
 	answeredAt atomic.Int64
 
@@ -69,7 +71,7 @@ func newEngine(o Options, l leases) (*Engine, error) {
 	o.defaults()
 	e := &Engine{
 		o: o, logger: o.Logger.With("target", o.Name), leases: l,
-		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, dropped: map[int]deadletter.Totals{}, maxCommit: maxCommit, clockSlack: time.Minute,
+		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, dropped: map[int]deadletter.Totals{}, maxCommit: maxCommit, clockSlack: time.Minute, collectEvery: collectEvery,
 		handed: make([][laneCount]cdc.Position, o.Partitions),
 	}
 	e.hard, e.kill = context.WithCancelCause(context.Background())

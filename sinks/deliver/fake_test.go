@@ -41,7 +41,9 @@ type fakeLog struct {
 	streams map[cdc.Stream][]cdc.Change
 	grown   chan struct{} // closed when something is appended
 	fail    error
-	max     int // bounds what is given at once, if above zero
+	// complete is up to where every lane has all that was committed.
+	complete cdc.Position
+	max      int // bounds what is given at once, if above zero
 }
 
 func newFakeLog() *fakeLog {
@@ -106,12 +108,28 @@ func (l *fakeLog) look(partition int, from map[string]cdc.Position, max int) (ou
 	return out, l.grown, l.fail
 }
 
+// oldest is what nothing of a partition can be below of any more: what was not appended
+// yet is above pending, and all lanes are complete up to that.
+func (l *fakeLog) oldest(_ context.Context, partition int) (cdc.Position, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.complete
+	for _, lane := range cdc.Lanes() {
+		if all := l.streams[cdc.Stream{Lane: lane, Partition: partition}]; len(all) > 0 && all[0].Position.Before(at) {
+			at = all[0].Position
+		}
+	}
+	return at, l.fail
+}
+
 func (l *fakeLog) tails() map[cdc.Stream]cdc.Position {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := map[cdc.Stream]cdc.Position{}
 	for s, all := range l.streams {
-		out[s] = all[len(all)-1].Position
+		if len(all) > 0 {
+			out[s] = all[len(all)-1].Position
+		}
 	}
 	return out
 }

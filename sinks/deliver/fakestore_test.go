@@ -25,9 +25,10 @@ type fakeStore struct {
 	expires     time.Time
 	known       map[state.Key]state.Known
 	owners      map[targetkey.ID]string
-	left        map[string]bool     // "source position" with which it was written that the target has no record
-	place       map[state.Key]int   // their partitions
-	dead        []deadletter.Letter // all that ever were
+	left        map[string]bool            // "source position" with which it was written that the target has no record
+	place       map[state.Key]int          // their partitions
+	collected   map[state.Key]cdc.Position // up to where keys were seen whose state was taken away
+	dead        []deadletter.Letter        // all that ever were
 	parked      map[state.Key]deadletter.Letter
 	deferred    map[state.Key]state.Deferred
 	asides      int // how often something was put there
@@ -54,7 +55,7 @@ const fakeTTL = 10 * time.Second
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		known: map[state.Key]state.Known{}, owners: map[targetkey.ID]string{}, left: map[string]bool{}, same: map[string]bool{}, place: map[state.Key]int{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
+		known: map[state.Key]state.Known{}, owners: map[targetkey.ID]string{}, left: map[string]bool{}, collected: map[state.Key]cdc.Position{}, same: map[string]bool{}, place: map[state.Key]int{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
 		fault: func(string) (error, error) { return nil, nil },
 	}
 }
@@ -309,6 +310,23 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 		c.last[partition] = this
 	}
 	return err
+}
+
+func (c *fakeClaim) Collect(_ context.Context, partition int, cursor uint64, _ int64, below cdc.Position) (out state.Collected, err error) {
+	err = c.s.do("collect", c.token, func() error {
+		for k, known := range c.s.known {
+			_, aside := c.s.deferred[k]
+			if c.s.place[k] != partition || known.Live || known.Doubt || len(known.Old) > 0 || !known.Seen.Before(below) || aside {
+				continue
+			}
+			delete(c.s.known, k)
+			c.s.collected[k] = known.Seen
+			c.s.trail[k] = append(c.s.trail[k], fmt.Sprintf("%s collected below %v", time.Now().Format("05.000"), below))
+			out.Gone++
+		}
+		return nil
+	})
+	return out, err
 }
 
 func (c *fakeClaim) Own(_ context.Context, ops []targetkey.Op) (out []targetkey.Answer, err error) {

@@ -68,6 +68,7 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("records_awaiting_parent_total", "Records held back since one that they refer to was not there."), func(s *Stats) uint64 { return s.Awaited }},
 		{desc("records_filtered_total", "Records that the mapping did not want sent."), func(s *Stats) uint64 { return s.Filtered }},
 		{desc("records_suppressed_total", "Records that were not sent, since the target has the same already; they count as filtered, too."), func(s *Stats) uint64 { return s.Suppressed }},
+		{desc("states_collected_total", "States of rows that are gone at the target, which hold back nothing any more and were taken away."), func(s *Stats) uint64 { return s.Collected }},
 		{desc("records_stale_total", "Records dropped because newer ones were dealt with."), func(s *Stats) uint64 { return s.Stale }},
 		{desc("truncates_total", "Truncations of mapped tables, counted in each partition."), func(s *Stats) uint64 { return s.Truncates }},
 		{desc("swept_records_total", "Records whose rows were looked for, since a truncate or a generation did not have them."), func(s *Stats) uint64 { return s.Swept }},
@@ -83,6 +84,7 @@ func newCollector(target string, e *Engine) *collector {
 		}},
 		{desc("deferred_full", "1 if some partition has no room to put more aside: further keys in back-off hold the checkpoint."), func(s *Stats) float64 { return number(s.DeferredFull) }},
 		{desc("waiting_for_parent", "Records that wait for one which they refer to."), func(s *Stats) float64 { return float64(s.Waiting) }},
+		{desc("states", "Keys of which something is kept, as of the last time that all were looked at."), func(s *Stats) float64 { return float64(s.States) }},
 		{desc("keys_pending", "Keys that wait to be sent."), func(s *Stats) float64 { return float64(s.Pending) }},
 		{desc("keys_in_flight", "Keys being sent."), func(s *Stats) float64 { return float64(s.InFlight) }},
 		{desc("paused_seconds", "How much longer the target is paused."), func(s *Stats) float64 { return max(0, time.Until(s.PausedUntil).Seconds()) }},
@@ -99,13 +101,7 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("lag_seconds", "Age of the oldest entry read and not released, counted from its commit.", "lane"), func(l *LaneStats) float64 { return l.Age(time.Now()).Seconds() }},
 		{desc("read_lsn", "LSN of the highest entry read.", "lane"), func(l *LaneStats) float64 { return float64(l.Read.LSN) }},
 	}
-	slo := func(name, help string) *prometheus.Desc {
-		return prometheus.NewDesc("walbridge_slo_"+name, help, []string{"mapping"}, labels)
-	}
-	c.slos = []sloCount{
-		{slo("met_total", "Accepted records whose newest change was committed no longer ago than the mapping's slo."), func(s *SLOStats) uint64 { return s.Met }},
-		{slo("missed_total", "Accepted records whose newest change was committed longer ago than the mapping's slo."), func(s *SLOStats) uint64 { return s.Missed }},
-	}
+	c.slos = sloCounts(labels)
 	c.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "walbridge_delivery_latency_seconds", ConstLabels: labels,
 		Help:    "Time from the commit of a record's oldest change to its acceptance by the target.",
@@ -117,6 +113,17 @@ func newCollector(target string, e *Engine) *collector {
 	}
 	e.stats.observe = func(lane queue.Lane, d time.Duration) { byLane[lane].Observe(d.Seconds()) }
 	return c
+}
+
+// sloCounts are the counts of the mappings that have an objective.
+func sloCounts(labels prometheus.Labels) []sloCount {
+	slo := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("walbridge_slo_"+name, help, []string{"mapping"}, labels)
+	}
+	return []sloCount{
+		{slo("met_total", "Accepted records whose newest change was committed no longer ago than the mapping's slo."), func(s *SLOStats) uint64 { return s.Met }},
+		{slo("missed_total", "Accepted records whose newest change was committed longer ago than the mapping's slo."), func(s *SLOStats) uint64 { return s.Missed }},
+	}
 }
 
 // number is 1 for true.

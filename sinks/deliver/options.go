@@ -69,6 +69,9 @@ type Options struct {
 	Partitions int
 	// Renamed gives the tables that the log knows by another name than the mappings.
 	Renamed map[cdc.Table]cdc.Table
+	// Oldest gives a Position below which no entry of a partition can be read any more, by
+	// delivery or by a replay. Without it, states of rows that are gone are kept for ever.
+	Oldest func(ctx context.Context, partition int) (cdc.Position, error)
 	// Begin is called whenever the target's lease was taken, before anything is read; nil
 	// for nothing to do. It may take its time, and ends with its context. A session whose
 	// Begin fails starts over. failing tells that the last requests to the target failed.
@@ -172,6 +175,7 @@ type claim interface {
 	Prepare(ctx context.Context, partition int, in state.Intent) error
 	Commit(ctx context.Context, partition int, w state.Commit) error
 	Own(ctx context.Context, ops []targetkey.Op) ([]targetkey.Answer, error)
+	Collect(ctx context.Context, partition int, cursor uint64, count int64, below cdc.Position) (state.Collected, error)
 	Tend(ctx context.Context, partition int, now time.Time, told deadletter.Totals) (t deadletter.Totals, more bool, err error)
 }
 

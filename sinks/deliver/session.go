@@ -95,6 +95,7 @@ type part struct {
 	tendFailures int
 	tendFrom     time.Time // the dead letters are not looked after before
 	dead         deadletter.Totals
+	collecting   collecting
 
 	settled    []settled // dealt with, not yet written
 	committing bool
@@ -324,6 +325,7 @@ func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
 			s.read(p, now, soon)
 			s.sweep(p, now, soon)
 			s.tend(p, now, soon)
+			s.collect(p, now, soon)
 		}
 		s.tellDropped(now, soon)
 		s.dispatch(now, soon)

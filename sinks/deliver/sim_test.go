@@ -371,6 +371,29 @@ func (s *sim) flow(everything bool) {
 		}
 		s.delayed[lane] = wait[n:]
 	}
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	s.log.complete = at(s.last + 1)
+	for _, wait := range s.delayed {
+		if len(wait) > 0 && wait[0].Position.Before(s.log.complete) {
+			s.log.complete = wait[0].Position
+		}
+	}
+}
+
+// trim takes entries out of the log that are behind the checkpoint.
+func (s *sim) trim() {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	for st, all := range s.log.streams {
+		n := 0
+		for n < len(all) && !s.store.checkpoints[st].Before(all[n].Position) {
+			n++
+		}
+		s.log.streams[st] = all[s.draw(n+1):]
+	}
 }
 
 // check looks at the order the target saw and at the checkpoint.
@@ -395,6 +418,9 @@ func (s *sim) check() {
 			continue
 		}
 		k := s.store.known[keyStateOf(h.ch.Key)]
+		if gone := s.store.collected[keyStateOf(h.ch.Key)]; k.Seen.Before(gone) {
+			k.Seen = gone
+		}
 		if d, ok := s.store.deferred[keyStateOf(h.ch.Key)]; ok && !d.Position.Before(h.ch.Position) {
 			continue // in the retry set
 		}
@@ -530,11 +556,15 @@ func (s *sim) run() {
 			case 2:
 				s.retry()
 			}
+			s.trim()
 			s.flow(false)
 		case 4:
+			s.trim()
 			rest(time.Duration(s.draw(2000)) * time.Millisecond)
 			if s.few && s.chance(2) { // until little is in doubt
 				rest(5 * time.Minute)
+				s.trim()
+				rest(10 * time.Second)
 				s.touch()
 			}
 			s.check()
@@ -580,7 +610,7 @@ func (s *sim) run() {
 // TestRandomRuns is the checker over random runs. WALBRIDGE_SIM_RUNS asks for
 // more of them, WALBRIDGE_SIM_SEED for a single one.
 func TestRandomRuns(t *testing.T) {
-	runs, first, asides, suppressed := 150, uint64(1), 0, uint64(0)
+	runs, first, asides, collected, suppressed := 150, uint64(1), 0, 0, uint64(0)
 	if n, err := strconv.Atoi(os.Getenv("WALBRIDGE_SIM_RUNS")); err == nil {
 		runs = n
 	}
@@ -593,6 +623,7 @@ func TestRandomRuns(t *testing.T) {
 				s := newSim(t, seed)
 				defer func() {
 					asides += s.store.asides
+					collected += len(s.store.collected)
 					suppressed += s.suppressed
 					if t.Failed() {
 						s.engine.kill(errKilled)
@@ -609,7 +640,10 @@ func TestRandomRuns(t *testing.T) {
 	if runs > 1 && asides < runs {
 		t.Errorf("in %d runs only %d entries were put aside: that is not tried", runs, asides)
 	}
-	if runs > 1 && suppressed < uint64(runs) {
+	if runs > 1 && collected < runs/10 {
+		t.Errorf("in %d runs only %d states were collected: that is not tried", runs, collected)
+	}
+	if runs > 1 && suppressed < uint64(runs)/2 {
 		t.Errorf("in %d runs only %d records were not sent as the target had them: that is not tried", runs, suppressed)
 	}
 }

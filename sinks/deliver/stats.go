@@ -47,6 +47,10 @@ type Stats struct {
 	// there, Waiting is how many are now.
 	Awaited uint64
 	Waiting int
+	// States is how many keys have a state, when all were last looked at; Collected counts
+	// those whose state was taken away as it was of no use any more.
+	States    int
+	Collected uint64
 	// Truncates counts truncations of mapped tables, once for each partition; Swept the
 	// records that were looked for because of one, or of a generation.
 	Truncates, Swept uint64
@@ -115,7 +119,7 @@ type gauges struct {
 	deferred          int
 	deferredSince     time.Time
 	deferredFull      bool
-	waiting           int
+	waiting, states   int
 	open              [laneCount]int
 	oldest            [laneCount]time.Time
 	read              [laneCount]cdc.Position
@@ -126,6 +130,7 @@ func (s *session) gauges(condition Condition) gauges {
 	g := gauges{condition: condition, pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true, waiting: len(s.family.parents)}
 	for _, p := range s.parts {
 		g.dead += p.dead.Parked
+		g.states += p.collecting.states
 		g.deferred += len(p.deferred)
 		g.deferredFull = g.deferredFull || len(p.deferred) >= s.roomAside()
 		if at := p.oldestAside; !at.IsZero() && (g.deferredSince.IsZero() || at.Before(g.deferredSince)) {
@@ -146,7 +151,7 @@ func (s *session) gauges(condition Condition) gauges {
 
 type counters struct {
 	read, released, delivered, folded, requests, retries,
-	throttles, parked, filtered, suppressed, stale, truncates, swept,
+	throttles, parked, filtered, suppressed, stale, collected, truncates, swept,
 	resolved, replaced, discarded, full, old, deferred, awaited atomic.Uint64
 	foldedIn [laneCount]atomic.Uint64
 }
@@ -246,6 +251,7 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 		DeadLetters: r.gauges.dead, Resolved: c.resolved.Load(), Replaced: c.replaced.Load(), Discarded: c.discarded.Load(),
 		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
 		Deferred: r.gauges.deferred, DeferredSince: r.gauges.deferredSince, Aside: c.deferred.Load(), DeferredFull: r.gauges.deferredFull, Awaited: c.awaited.Load(), Waiting: r.gauges.waiting,
+		States: r.gauges.states, Collected: c.collected.Load(),
 		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
 		PausedUntil: r.gauges.pausedUntil, Condition: r.gauges.condition, LastError: r.err, LastErrorAt: r.errAt,
 	}
@@ -300,6 +306,7 @@ func (e *Engine) Window() Stats {
 	now.Filtered -= was.Filtered
 	now.Suppressed -= was.Suppressed
 	now.Stale -= was.Stale
+	now.Collected -= was.Collected
 	now.Resolved -= was.Resolved
 	now.Replaced -= was.Replaced
 	now.Discarded -= was.Discarded

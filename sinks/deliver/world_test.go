@@ -51,7 +51,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) start(change ...func(*Options)) {
 	w.Helper()
 	o := Options{
-		Name: "crm", Target: w.target, Mappers: []Mapper{w.mapper}, Reader: w.log, Partitions: partitions, Completer: w.source,
+		Name: "crm", Target: w.target, Mappers: []Mapper{w.mapper}, Reader: w.log, Oldest: w.log.oldest, Partitions: partitions, Completer: w.source,
 		Logger: slog.New(slog.NewTextHandler(w.lines, nil)), MaxAttempts: 5,
 	}
 	if w.account != nil {
@@ -69,6 +69,7 @@ func (w *world) start(change ...func(*Options)) {
 	if w.maxCommit > 0 {
 		e.maxCommit = w.maxCommit
 	}
+	e.collectEvery = 4 * time.Second
 	ctx, stop := context.WithCancel(context.Background())
 	w.engine, w.stop, w.ended = e, stop, make(chan struct{})
 	keeper := w.keeper

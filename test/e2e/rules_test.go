@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,7 +75,9 @@ func TestRulesOfMappingFiles(t *testing.T) {
 	// A stage that the picklist does not have is parked alone; a restart forgets nothing.
 	b.exec("INSERT INTO deals VALUES (2, 1, 'Odd', 'imported', 5)")
 	b.drain(20*time.Second, p)
-	p.kill()
+	if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 { // after a crash it would be in doubt what the CRM has
+		t.Fatalf("status %d", status)
+	}
 	p = b.start("run")
 	b.exec("UPDATE deals SET amount = 21 WHERE id = 1")
 	b.drain(30*time.Second, p)

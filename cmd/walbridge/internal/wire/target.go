@@ -67,7 +67,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	client.TellQuota(keeper.Observe)
 	lanes := len(cdc.Lanes())
 	t.engine, err = deliver.New(deliver.Options{
-		Name: cfg.Name, Target: sinks.WithRules(client, cfg.Errors), Mappers: mappers, Reader: t.reader, State: t.store,
+		Name: cfg.Name, Target: sinks.WithRules(client, cfg.Errors), Mappers: mappers, Reader: t.reader, Oldest: b.log.Oldest, State: t.store,
 		Partitions: b.log.Partitions(), Completer: b.completer, Renamed: b.renames, Logger: b.logger, Registerer: b.registry,
 		Begin:        func(ctx context.Context, failing bool) error { return b.begin(ctx, t, mappers, failing) },
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes), Floor: floor(b.cfg.Delivery.Floor)},
