@@ -46,6 +46,8 @@ type fakeStore struct {
 	trail       map[state.Key][]string // what was written of each key, and when
 	// fault says what happens to a call: an error before or after it is done.
 	fault func(call string) (before, after error)
+	// late is by how much the answer about owners comes too late; it may be nil.
+	late func(ops []targetkey.Op) time.Duration
 	// noted is told of what is noted before records are sent; it may be nil.
 	noted func(state.Write)
 }
@@ -332,6 +334,9 @@ func (c *fakeClaim) Collect(_ context.Context, partition int, cursor uint64, _ i
 }
 
 func (c *fakeClaim) Own(_ context.Context, ops []targetkey.Op) (out []targetkey.Answer, err error) {
+	if c.s.late != nil {
+		defer func() { time.Sleep(c.s.late(ops)) }() // the bubble's time
+	}
 	err = c.s.do("own", 0, func() error {
 		for _, op := range ops {
 			next, a := targetkey.Apply(c.s.owners[op.ID], op, time.Now())

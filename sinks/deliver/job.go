@@ -295,6 +295,7 @@ func (j *job) apply(s *session, now time.Time) {
 			if s.keepOrphan(now, it) {
 				continue
 			}
+			delete(s.blocked, it.entry.Key) // where there is no room aside it is done with
 			p := s.parts[it.entry.Partition]
 			p.settled = append(p.settled, settled{entry: it.entry, write: it.write, dead: it.dead, hold: it.hold})
 		}

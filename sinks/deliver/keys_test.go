@@ -186,6 +186,29 @@ func TestReservedKey(t *testing.T) {
 	})
 }
 
+// A key is reserved for a time. If the answer that it is comes when that is nearly over, the
+// record is not removed before it is reserved anew: by then it may be another row's.
+func TestReservedTooLate(t *testing.T) {
+	onKeys(t, func(w *world) {
+		a, b := apart()
+		w.row(cdc.LaneNormal, a, 10, 5)
+		rest(time.Second)
+		late := 3 * w.target.limits.Timeout
+		w.store.late = func(ops []targetkey.Op) (d time.Duration) {
+			if ops[0].For > 0 {
+				d, late = late, 0
+			}
+			return d
+		}
+		w.put(cdc.LaneNormal, a, "gone")
+		rest(late - time.Second)
+		w.row(cdc.LaneNormal, b, 10, 6)
+		rest(time.Minute)
+		w.wantNote(10, 6)
+		w.wantOwner(10, b)
+	})
+}
+
 // Two rows that want one key: the second is parked by name, and its record comes by itself
 // when the first leaves the key. No value is logged.
 func TestDuplicateKey(t *testing.T) {
@@ -219,6 +242,38 @@ func TestDuplicateKey(t *testing.T) {
 		w.wantNote(977003, 9)
 		if len(w.store.parked)+len(w.store.deferred) > 0 {
 			t.Errorf("still parked %v", w.store.parked)
+		}
+	})
+}
+
+// A row that was parked for its key, and for which there was no room aside, has all its
+// tries again when it changes: the other row may be about to leave the key.
+func TestDuplicateKeyNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mapper.key = "k"
+		w.start(func(o *Options) { o.Deferred = partitions })
+		defer w.end()
+		ids := samePartition(3)
+		for i, id := range ids {
+			w.row(cdc.LaneNormal, id, 10, i)
+			rest(time.Second)
+		}
+		rest(time.Minute)
+		if w.letter(ids[2]) != sinks.CodeDuplicateKey || w.aside() != 1 {
+			t.Fatalf("parked as %q, %d aside", w.letter(ids[2]), w.aside())
+		}
+		w.row(cdc.LaneNormal, ids[1], 11, 1)
+		w.row(cdc.LaneNormal, ids[2], 10, 2)
+		rest(time.Second)
+		w.row(cdc.LaneNormal, ids[0], 12, 0)
+		rest(10 * time.Second)
+		for i, id := range ids {
+			if want := []int{12, 11, 10}[i]; w.letter(id) != "" {
+				t.Errorf("row %d is parked as %q", id, w.letter(id))
+			} else {
+				w.wantNote(want, i)
+			}
 		}
 	})
 }

@@ -40,6 +40,9 @@ func (j *job) reserveKeys(ctx context.Context, items []*item) (ready []*item) {
 	if !ok {
 		return nil // those that are left in place come again as well
 	}
+	if time.Since(now) > lasts { // the request would last longer than its key is reserved
+		return nil
+	}
 	for i, it := range asked {
 		a := answers[i]
 		if a.Result == targetkey.Owned || a.Result == targetkey.Free && ops[i].Kind == targetkey.Quit {

@@ -317,3 +317,41 @@ func TestParentMeanwhile(t *testing.T) {
 		w.wantHas(1, "Note=1 Sum=1+1")
 	})
 }
+
+// A parent that comes while the refusal of its child is on its way into the retry set is
+// not overlooked.
+func TestParentOnTheWayAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+			apply, rs := all(len(b.Records), true), make([]sinks.Result, len(b.Records))
+			for i, r := range b.Records {
+				if !w.target.hasParents(r) {
+					apply[i], rs[i].Err = false, errNoParent
+					time.Sleep(500 * time.Millisecond)
+				}
+			}
+			return apply, rs, nil
+		})
+		w.start(w.withAccounts)
+		defer w.end()
+		w.put(cdc.LaneNormal, 1, "a=1 b=1 note=1 parent=100")
+		rest(30*time.Second + 100*time.Millisecond) // it is sent without
+		w.putIn(accounts, cdc.LaneBulk, 100, "a=1 b=1 note=1")
+		rest(100 * time.Millisecond)
+		w.wantHas(100, "Note=1 Sum=1+1")
+		w.storeFails(func(call string) (error, error) {
+			if call == "commit" {
+				return errors.New("no connection"), nil
+			}
+			return nil, nil
+		})
+		rest(time.Second)
+		w.storeFails(func(string) (error, error) { return nil, nil })
+		rest(15 * time.Second)
+		w.wantHas(1, "Note=1 Sum=1+1")
+		if w.letter(1) != "" || w.aside() != 0 || !w.caughtUp() {
+			t.Errorf("still parked as %q, %d aside", w.letter(1), w.aside())
+		}
+	})
+}

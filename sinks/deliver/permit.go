@@ -52,15 +52,24 @@ func (s *session) giveBack(p *rate.Permit) {
 	}
 }
 
+// patience is for how many requests' time a job waits for one more at a low rate: a lane
+// that waits has its turn by then, as the floors of accounts usually are.
+const patience = 30
+
 // permitted waits for the right to make one more request. The first one came with the
 // batch; for those after it, as when a batch is halved, it waits as long as a request may
-// take, and no longer: others may be more urgent.
+// take, and no longer: others may be more urgent. At a low rate it waits for its turn: else
+// what takes two requests would begin anew with the first one for ever.
 func (j *job) permitted(ctx context.Context) bool {
 	k := j.s.e.o.Rate
 	if k == nil || j.permit != nil {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, j.s.limits.Timeout)
+	most := j.s.limits.Timeout
+	if r := k.View().Rate; r > 0 {
+		most = max(most, time.Duration(min(patience/r, 3600)*float64(time.Second)))
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	p, err := k.Wait(ctx, j.lane)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -264,5 +265,26 @@ func TestAccountIsAway(t *testing.T) {
 		w.account.mu.Unlock()
 		rest(10 * time.Second)
 		w.wantHas(1, "Sum=1+1")
+	})
+}
+
+// Where less than one request is made in the time that one may take, what takes two is
+// still done in the end.
+func TestSlowAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mapper.key = "k"
+		w.account, w.limits = &fakeAccount{}, rate.Settings{PerSecond: 0.1, Burst: 1}
+		w.start()
+		defer w.end()
+		w.row(cdc.LaneNormal, 1, 10, 5)
+		rest(time.Minute)
+		w.row(cdc.LaneNormal, 1, 20, 6)
+		rest(time.Minute)
+		w.wantNote(20, 6)
+		w.wantHas(10, "nothing")
+		if n := w.engine.Stats().Requests; n != 3 {
+			t.Errorf("%d requests", n)
+		}
 	})
 }

@@ -137,3 +137,21 @@ func TestWake(t *testing.T) {
 	r.after(lookAgain)
 	r.take("a")
 }
+
+// What a key waits for may come while it is on its way into the retry set.
+func TestWakeInFlight(t *testing.T) {
+	r := newRig(t, roomy, sinks.Coalesce{MaxBatch: 10})
+	r.add("a", "x=1 y=1", Normal)
+	e := r.take("a")[0]
+	stored, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.q.Wake(r.now, e.Key)
+	r.q.Done(r.now, []Outcome{{Entry: e, Away: true, Wait: r.now.Add(time.Hour)}})
+	r.back(map[string][]byte{"a": stored}, "a")
+	e = r.take("a")[0]
+	r.q.Done(r.now, []Outcome{{Entry: e, Away: true, Wait: r.now.Add(time.Hour)}}) // that was for one wait
+	r.after(time.Minute)
+	r.back(nil)
+}

@@ -143,6 +143,8 @@ type node struct {
 	notBefore time.Time
 	// waitUntil ends its wait for something else, which Wake may end before.
 	waitUntil time.Time
+	// woken tells that it was woken while in flight.
+	woken bool
 	// away tells that what it holds beside the pending entry is in the retry set;
 	// asked that it is being read from there.
 	away, asked bool

@@ -38,6 +38,7 @@ type modelKey struct {
 	flightFirst     time.Time
 	notBefore       time.Time
 	waitUntil       time.Time
+	woken           bool // while in flight
 	full            bool // a batch was full while it was pending, or it was due
 	attempts        int
 
@@ -250,7 +251,7 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	}
 	if !o.Again {
 		m.releasedOnce(t, s.flight, released)
-		s.flight, s.attempts, s.waitUntil = nil, 0, time.Time{}
+		s.flight, s.attempts, s.waitUntil, s.woken = nil, 0, time.Time{}, false
 		if s.pending != nil && !m.due(e.Key).After(m.now) {
 			s.full = true
 		}
@@ -260,7 +261,7 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	if len(released) != 0 {
 		t.Fatal("a retry released tokens")
 	}
-	if s.waitUntil = o.Wait; s.pending == nil {
+	if s.wait(m.now, o.Wait); s.pending == nil {
 		s.last = e.last
 	} else {
 		s.hurry(m.now)

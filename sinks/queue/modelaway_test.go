@@ -54,9 +54,22 @@ func (s *modelKey) hurry(now time.Time) {
 func (m *model) wake(t *rapid.T, q *Queue) {
 	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "key")}
 	q.Wake(m.now, k)
-	if s := m.keys[k]; s != nil && s.waitUntil.After(m.now) {
+	s := m.keys[k]
+	if s == nil {
+		return
+	}
+	s.woken = s.flight != nil
+	if s.waitUntil.After(m.now) {
 		s.waitUntil = m.now
 	}
+}
+
+// wait begins a wait for something else, unless it came while the key was in flight.
+func (s *modelKey) wait(now, until time.Time) {
+	if s.waitUntil = until; s.woken && until.After(now) {
+		s.waitUntil = now
+	}
+	s.woken = false
 }
 
 // over tells whether a key is to be put away, or to be read again to be so.
@@ -130,7 +143,7 @@ func (m *model) leave(t *rapid.T, q *Queue, e *Entry) {
 		s.flight[i].released = true
 	}
 	s.away, s.flight, s.deferring = s.flight, nil, false
-	if s.waitUntil = o.Wait; s.pending != nil {
+	if s.wait(m.now, o.Wait); s.pending != nil {
 		s.hurry(m.now)
 	}
 	m.noteFull()

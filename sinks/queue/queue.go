@@ -245,9 +245,13 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 		if o.Entry.Deferred && !o.Again {
 			n.group.back--
 		}
-		if n.waitUntil = o.Wait; n.pending != nil {
+		switch n.waitUntil = o.Wait; {
+		case n.woken:
+			q.wakeAt(n, now)
+		case n.pending != nil:
 			q.wakeAt(n, now.Add(lookAgain))
 		}
+		n.woken = false
 		if o.Again {
 			if n.pending == nil {
 				q.pending++

@@ -21,11 +21,15 @@ func (n *node) until() time.Time {
 // its back-off.
 func (q *Queue) Waits(k Key) bool { return q.nodes[k].notBefore.Before(q.nodes[k].waitUntil) }
 
-// Wake ends the wait of a key for something else, not its back-off.
+// Wake ends the wait of a key for something else, not its back-off. Of a key in flight it
+// is the wait that Done is told of: what it waits for came while that was being written.
 func (q *Queue) Wake(now time.Time, k Key) {
-	if n := q.nodes[k]; n != nil {
-		q.wakeAt(n, now)
+	n := q.nodes[k]
+	if n == nil {
+		return
 	}
+	n.woken = n.inFlight != nil
+	q.wakeAt(n, now)
 }
 
 // wakeAt has the wait of a key end at a time, if that is earlier.
