@@ -85,6 +85,9 @@ func (s *session) putAside(now time.Time, soon func(time.Time)) {
 	if s.holding || s.queue.Counts().Pending == 0 {
 		return
 	}
+	if s.faults > 0 {
+		return // it is the target that holds the log, also while it is probed
+	}
 	if now.Before(s.asideFrom) {
 		soon(s.asideFrom)
 		return

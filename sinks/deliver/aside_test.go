@@ -205,6 +205,33 @@ func TestDeferredHold(t *testing.T) {
 	})
 }
 
+// A target that is away defers nothing, also while it is probed and requests have no known
+// outcome.
+func TestDeferredNotWhileAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.answers(func(context.Context, sinks.Batch) ([]bool, []sinks.Result, error) {
+			return nil, nil, &sinks.Retryable{Unknown: true, Err: errors.New("503")}
+		})
+		w.start(patient, func(o *Options) { o.Hold = time.Second })
+		defer w.end()
+		for id := range 20 {
+			w.put(cdc.LaneNormal, id, "a=1 b=1 note=1")
+		}
+		for range 600 {
+			rest(time.Second)
+			if w.aside() > 0 {
+				t.Fatalf("%d are aside", w.aside())
+			}
+		}
+		w.answers(acceptAll)
+		rest(2 * time.Minute)
+		if !w.caughtUp() || w.aside() > 0 {
+			t.Errorf("caught up %v, %d aside", w.caughtUp(), w.aside())
+		}
+	})
+}
+
 // A lost lease ends a session and nothing else.
 func TestDeferredLeaseLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
