@@ -48,7 +48,12 @@ func (s *session) openDeferred(p *part) error {
 			s.e.log.once("deferred "+k.Mapping, "entries of a mapping that is not there any more wait aside; walbridge target forget takes them away", "mapping", k.Mapping)
 			return
 		}
-		s.queue.Away(k, d.Due, d.Waiting)
+		due := d.Due
+		if d.Waiting && len(d.Parents) == 0 {
+			// Which row has its target key is not noted, and that one may have left it.
+			due = time.Now()
+		}
+		s.queue.Away(k, due, d.Waiting)
 		parents := make([]queue.Key, len(d.Parents))
 		for i, p := range d.Parents {
 			parents[i] = queue.Key(p)

@@ -246,6 +246,30 @@ func TestDuplicateKey(t *testing.T) {
 	})
 }
 
+// A row that waits aside for its key comes when the other leaves it, also where a session
+// before put it there, or was killed before it woke it.
+func TestDuplicateKeyRestart(t *testing.T) {
+	onKeys(t, func(w *world) {
+		w.row(cdc.LaneNormal, 1, 10, 5)
+		rest(time.Second)
+		w.row(cdc.LaneNormal, 2, 10, 6)
+		rest(time.Minute)
+		if w.letter(2) != sinks.CodeDuplicateKey || w.aside() != 1 {
+			t.Fatalf("parked as %q, %d aside", w.letter(2), w.aside())
+		}
+		w.crash()
+		w.start()
+		rest(time.Minute)
+		w.row(cdc.LaneNormal, 1, 11, 7)
+		rest(5 * time.Second)
+		w.wantNote(11, 7)
+		w.wantNote(10, 6)
+		if len(w.store.parked)+w.aside() > 0 {
+			t.Errorf("still parked %v, %d aside", w.store.parked, w.aside())
+		}
+	})
+}
+
 // A row that was parked for its key, and for which there was no room aside, has all its
 // tries again when it changes: the other row may be about to leave the key.
 func TestDuplicateKeyNoRoom(t *testing.T) {
