@@ -23,7 +23,17 @@ func sandboxCommand() *cobra.Command {
 a page that shows what they hold. They keep everything in memory.
 
 With --schema they describe their objects at /NAME/describe/OBJECT, and refuse
-records as a CRM would: {"crm":{"Account":{"fields":[{"name":"Name","type":"text"}]}}}.`,
+records as a CRM would: {"crm":{"Account":{"fields":[{"name":"Name","type":"text"}]}}}.
+
+Faults are posted to /_faults, such as an outage until it is cleared, and a record that is locked:
+
+  curl 127.0.0.1:8650/_faults -d '{"faults":[{"kind":"status","app":"crm","status":503,"times":-1}]}'
+  curl 127.0.0.1:8650/_faults -d '{"faults":[{"kind":"refuse","app":"crm","times":-1,
+    "refusal":{"field":"Name","value":"Acme","code":"LOCKED","retryable":true}}]}'
+  curl 127.0.0.1:8650/_faults -d '{"clear":true}'
+
+The kinds are status (with retry_after), delay, hang, reset, truncate, garbage and refuse.
+What arrived is at /NAME/objects/OBJECT, how much at /_stats.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			server, err := newSandbox(schema)

@@ -310,7 +310,11 @@ func (r *Report) target(ctx context.Context, l *redislog.Log, name string) error
 		r.problem("no process delivers to target " + name)
 	}
 	if t.DeadLetters > 0 {
-		r.problem(fmt.Sprintf("target %s has %d dead letters; walbridge dlq list --target %[1]s tells why", name, t.DeadLetters))
+		noun := "dead letters"
+		if t.DeadLetters == 1 {
+			noun = "dead letter"
+		}
+		r.problem(fmt.Sprintf("target %s has %d %s; walbridge dlq list --target %[1]s tells why", name, t.DeadLetters, noun))
 	}
 	r.Targets = append(r.Targets, t)
 	return nil
