@@ -33,6 +33,7 @@ type Engine struct {
 	pausedUntil time.Time
 	faults      int
 	why         string // it is paused, or probed
+	idle        downtime
 	condition   Condition
 	toldDropped time.Time                 // when it was last logged that dead letters were dropped
 	dropped     map[int]deadletter.Totals // of each partition, as far as this process counted

@@ -27,6 +27,7 @@ type job struct {
 	read map[int][laneCount]cdc.Position
 
 	faults int // of the target when the batch was taken
+	idle   downtime
 
 	answered  bool      // a request was answered record by record
 	completed bool      // the source gave a row

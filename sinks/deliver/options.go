@@ -128,7 +128,7 @@ func (o *Options) defaults() {
 	set(&o.Hold, 2*time.Minute)
 	set(&o.ParentWait, 30*time.Second)
 	if o.Deferred <= 0 {
-		o.Deferred = 10_000
+		o.Deferred = 20_000
 	}
 	if o.Limits.Floor == 0 {
 		o.Limits.Floor = 10

@@ -213,7 +213,7 @@ func (j *job) await(ctx context.Context, items []*item) []*item {
 		if len(it.missing) == 0 {
 			return false
 		}
-		until := it.waitEnd(now, j.s.e.o.ParentWait)
+		until := j.waitEnd(now, it)
 		if !now.Before(until) {
 			return false
 		}
@@ -224,15 +224,19 @@ func (j *job) await(ctx context.Context, items []*item) []*item {
 }
 
 // waitEnd is until when an item waits for what it refers to, counted from the first look,
-// or, of what was sent without and refused, from then.
-func (it *item) waitEnd(now time.Time, wait time.Duration) time.Time {
+// or, of what was sent without and refused, from then. The time in which the target was not
+// asked does not count, nor that before this session.
+func (j *job) waitEnd(now time.Time, it *item) time.Time {
 	if e := it.entry; !e.Tried.IsZero() && !e.Tried.Before(e.Row.Position()) {
 		return e.TriedAt.Add(parentRetry)
 	}
-	if it.looked = it.entry.Looked; it.looked.IsZero() {
+	switch it.looked = it.entry.Looked; {
+	case it.looked.IsZero():
 		it.looked = now
+	case it.looked.Before(j.s.claimed):
+		it.looked = j.s.claimed
 	}
-	return it.looked.Add(wait)
+	return it.looked.Add(j.s.e.o.ParentWait + j.idle.since(it.looked, now))
 }
 
 // forParent tells whether a refusal means that a record is missing: the target says so, or
@@ -248,7 +252,7 @@ func (it *item) forParent(err error) bool {
 // orphaned is what becomes of an item that was refused as a record is missing. Where the
 // target knows of one that we do not, the wait begins with that answer.
 func (j *job) orphaned(now time.Time, it *item, err error) {
-	if until := it.waitEnd(now, j.s.e.o.ParentWait); now.Before(until) && !it.looked.IsZero() {
+	if until := j.waitEnd(now, it); now.Before(until) && !it.looked.IsZero() {
 		it.fate, it.after = again, min(until.Sub(now), backOff(recordWaits, 2))
 		var wai *sinks.WaitForParent
 		if errors.As(err, &wai) {

@@ -355,3 +355,72 @@ func TestParentOnTheWayAside(t *testing.T) {
 		}
 	})
 }
+
+// An outage is not time in which a parent could have come: when it is over, children do not
+// go before parents that came meanwhile. What has no parent waits no longer for it.
+func TestParentOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start(w.withAccounts)
+		defer w.end()
+		ids := []int{1, 2, 3, 4}
+		for _, id := range ids {
+			w.put(cdc.LaneUrgent, id, "a=1 b=1 note=1 parent=100")
+		}
+		rest(5 * time.Second)
+		w.answers(func(context.Context, sinks.Batch) ([]bool, []sinks.Result, error) {
+			return nil, nil, &sinks.Retryable{Err: errors.New("503")}
+		})
+		w.putIn(accounts, cdc.LaneBulk, 100, "a=1 b=1 note=1")
+		rest(10 * time.Minute)
+		refused := 0
+		w.strict(errNoParent)
+		strict := w.target.answer
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+			apply, rs, err := strict(ctx, b)
+			for _, r := range rs {
+				if r.Err != nil {
+					refused++
+				}
+			}
+			return apply, rs, err
+		})
+		rest(10 * time.Minute)
+		for _, id := range ids {
+			w.wantHas(id, "Note=1 Sum=1+1")
+		}
+		if refused > 0 {
+			t.Errorf("%d records were sent before what they refer to", refused)
+		}
+		w.put(cdc.LaneUrgent, 5, "a=1 b=1 note=1 parent=200")
+		rest(time.Minute)
+		if w.letter(5) != codeWaiting {
+			t.Errorf("parked as %q", w.letter(5))
+		}
+	})
+}
+
+// Records that wait do not keep out what they wait for, nor those of other mappings.
+func TestParentBehindTheChildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start(w.withAccounts, func(o *Options) { o.Limits.Entries, o.Deferred = 40, 100*partitions })
+		defer w.end()
+		const children = 60
+		for id := range children {
+			w.put(cdc.LaneNormal, 1+id, "a=1 b=1 note=1 parent=200")
+		}
+		w.putIn(accounts, cdc.LaneNormal, 101, "a=1 b=1 note=1")
+		rest(10 * time.Second)
+		w.wantHas(101, "Note=1 Sum=1+1")
+		w.wantHas(1, "nothing")
+		w.putIn(accounts, cdc.LaneNormal, 200, "a=1 b=1 note=1")
+		rest(5 * time.Second)
+		for id := range children {
+			w.wantHas(1+id, "Note=1 Sum=1+1")
+		}
+		if w.aside() != 0 || !w.caughtUp() || len(w.store.dead) > 0 {
+			t.Errorf("caught up %v, %d aside, %d dead letters", w.caughtUp(), w.aside(), len(w.store.dead))
+		}
+	})
+}

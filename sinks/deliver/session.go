@@ -320,6 +320,7 @@ func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
 			next = at
 		}
 	}
+	s.e.idle = s.e.idle.at(now, s.down(now))
 	if !s.stopping {
 		for _, p := range s.parts {
 			s.read(p, now, soon)
@@ -366,7 +367,7 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 			return
 		}
 		s.hired(b.Lane, 1)
-		j := &job{s: s, lane: b.Lane, permit: permit, faults: s.faults, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
+		j := &job{s: s, lane: b.Lane, permit: permit, faults: s.faults, idle: s.e.idle, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
 		for _, e := range b.Entries {
 			s.family.forget(e.Key)
 			s.rivals.forget(e.Key)

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -12,6 +13,9 @@ type Patience struct {
 	// Entries and Bytes are how much of it a key may hold, however short that is.
 	Entries int
 	Bytes   int64
+	// A key that waits for something else may hold it no longer than until the lane is full:
+	// what it waits for may come behind what has no room.
+
 	// Least is how much of the back-off must be left to make it worth while.
 	Least time.Duration
 	// Most bounds how many keys are dealt with at once.
@@ -33,7 +37,7 @@ func (q *Queue) Overdue(now time.Time, p Patience, may func(*Entry) bool) []*Ent
 	q.promote(now)
 	var over []*node
 	for _, n := range q.timers {
-		if len(over) < p.Most && n.overdue(now, &p) && (n.away || may(n.pending)) {
+		if len(over) < p.Most && q.overdue(now, n, &p) && (n.away || may(n.pending)) {
 			over = append(over, n)
 		}
 	}
@@ -53,13 +57,15 @@ func (q *Queue) Overdue(now time.Time, p Patience, may func(*Entry) bool) []*Ent
 }
 
 // overdue is of a node that waits by time.
-func (n *node) overdue(now time.Time, p *Patience) bool {
+func (q *Queue) overdue(now time.Time, n *node, p *Patience) bool {
 	e := n.pending
 	switch {
 	case e == nil || n.waiting || now.Before(n.group.paused) || n.until().Sub(now) < p.Least:
 		return false
 	case len(e.Tokens) == 0:
 		return true // it takes up memory only
+	case n.notBefore.Before(n.waitUntil) && slices.ContainsFunc(e.Tokens, func(t Token) bool { return q.held[t.Lane].full }):
+		return true
 	}
 	return !now.Before(e.held.Add(p.Hold)) || len(e.Tokens) >= p.Entries || e.bytes >= p.Bytes
 }

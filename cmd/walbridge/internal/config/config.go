@@ -147,7 +147,7 @@ func Default() *Config {
 		Redis:    Redis{Partitions: 8, BulkAfter: 1000, Retention: Retention{Age: retainDefault}, HighMark: highMarkDefault, OnFull: OnFullDetach},
 		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Floor: 10, Shutdown: 15 * time.Second,
 			DeadLetters: DeadLetters{Count: 100_000, Age: 30 * 24 * time.Hour},
-			Hold:        2 * time.Minute, Deferred: Deferred{Count: 10_000}, Parents: Parents{Wait: 30 * time.Second}},
+			Hold:        2 * time.Minute, Deferred: Deferred{Count: 20_000}, Parents: Parents{Wait: 30 * time.Second}},
 		Listen: "127.0.0.1:8642",
 		Log:    Log{Level: "info", Format: "text"},
 	}
