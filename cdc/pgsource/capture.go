@@ -234,7 +234,7 @@ func (c *Capture) Run(ctx context.Context) error {
 			retry.Reset()
 		}
 		wait := retry.NextBackOff()
-		c.source.logger.Warn("capture interrupted", "error", err, "retry_in", wait)
+		c.source.logger.Warn("capture interrupted", "error", err, "retry_in", wait.Round(time.Millisecond))
 		if cdc.Sleep(ctx, wait) != nil {
 			return nil
 		}

@@ -97,7 +97,7 @@ func (l *load) run(ctx context.Context) {
 		}
 		wait := retry.NextBackOff()
 		l.note(err.Error())
-		l.logger.Warn("backfill interrupted; it goes on where it was", "error", err, "retry_in", wait)
+		l.logger.Warn("backfill interrupted; it goes on where it was", "error", err, "retry_in", wait.Round(time.Millisecond))
 		l.save(ctx)
 		l.reader.close()
 		if !l.rest(ctx, wait) {

@@ -241,7 +241,7 @@ func (w *Writer) pause(ctx context.Context, failed []failure, retry backoff.Back
 	level := w.log.refused(failed[i].err)
 	w.stats.retries.Add(1)
 	wait := retry.NextBackOff()
-	w.logger.Log(ctx, level, "append refused", "streams", len(failed), "error", failed[i].err, "retry_in", wait)
+	w.logger.Log(ctx, level, "append refused", "streams", len(failed), "error", failed[i].err, "retry_in", wait.Round(time.Millisecond))
 	return cdc.Sleep(ctx, wait)
 }
 
@@ -284,7 +284,7 @@ func (w *Writer) resume(ctx context.Context, failed []failure) ([]int, error) {
 		}
 		lookAgain(ctx, w.rdb)
 		wait := retry.NextBackOff()
-		w.logger.Warn("redis is not reachable", "error", err, "retry_in", wait)
+		w.logger.Warn("redis is not reachable", "error", err, "retry_in", wait.Round(time.Millisecond))
 		if err := cdc.Sleep(ctx, wait); err != nil {
 			return nil, err
 		}

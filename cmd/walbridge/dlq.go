@@ -140,7 +140,11 @@ before.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return d.withSome(cmd, func(ctx context.Context, l *wire.DeadLetters) error {
 				n, err := l.Discard(ctx, d.filter)
-				fmt.Fprintf(cmd.OutOrStdout(), "discarded %d dead letters\n", n)
+				letters := "dead letters"
+				if n == 1 {
+					letters = "dead letter"
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "discarded %d %s\n", n, letters)
 				return err
 			})
 		},

@@ -114,8 +114,13 @@ func (s *Section) Int(key string, dst *int) {
 		return
 	}
 	v, err := strconv.Atoi(strings.ReplaceAll(n.Text, "_", ""))
-	if n.Kind != Number && !n.Expanded || err != nil {
-		s.doc.wrongType(n, "a whole number", "write digits only, without quotes")
+	const hint = "write digits only, without quotes"
+	switch {
+	case err != nil && n.Kind == Number:
+		s.doc.Fail(n, "not a whole number", n.Shown(), hint)
+		return
+	case err != nil || n.Kind != Number && !n.Expanded:
+		s.doc.wrongType(n, "a whole number", hint)
 		return
 	}
 	*dst = v

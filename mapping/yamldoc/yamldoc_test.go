@@ -104,7 +104,7 @@ func TestSection(t *testing.T) {
 	s.Require("empty", "x")
 	want := `f.yml:1:1: wanted: missing; add it, such as wanted: x
 f.yml:5:7: empty: no value; write it, such as x
-f.yml:6:9: badint: want a whole number, not a number "1.5"; write digits only, without quotes
+f.yml:6:9: badint: not a whole number "1.5"; write digits only, without quotes
 f.yml:7:9: baddur: not a duration "10"; write a number with a unit, such as 200ms, 2s, 1m30s
 f.yml:8:8: minus: a duration below zero "-1s"; write a number with a unit, such as 200ms, 2s, 1m30s
 f.yml:9:10: badlist: want a list of texts, not a text "a"; write [a]

@@ -116,7 +116,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			failures = 0
 		}
 		wait := backOff(restartWaits, failures)
-		e.logger.Warn("delivery starts over from the checkpoint", "error", err, "retry_in", wait)
+		e.logger.Warn("delivery starts over from the checkpoint", "error", err, "retry_in", wait.Round(time.Millisecond))
 		if cdc.Sleep(ctx, wait) != nil {
 			return nil
 		}

@@ -141,7 +141,9 @@ func (l *loader) oneOrMore(n *yamldoc.Node, dst *[]string) {
 	}
 	list := []*yamldoc.Node{n}
 	if n.Kind == yamldoc.List {
-		list = n.Values
+		if list = n.Values; len(list) == 0 {
+			l.doc.Fail(n, "an empty list", "", "write what is to fit, or leave it out")
+		}
 	}
 	for _, v := range list {
 		if v.Kind != yamldoc.String && v.Kind != yamldoc.Number {
@@ -192,7 +194,7 @@ func (t Target) validateLimits(v *validator, at string) {
 	v.span(at+".retry.initial", t.Retry.Initial, time.Millisecond, time.Hour)
 	v.span(at+".retry.max", t.Retry.Max, time.Millisecond, 24*time.Hour)
 	if t.Retry.Max < t.Retry.Initial {
-		v.fail(at+".retry.max", "less than initial", t.Retry.Max.String(), "waits grow from initial to max: set both")
+		v.fail(at+".retry.max", "less than initial", spanText(t.Retry.Max), "waits grow from initial to max: set both")
 	}
 	for i := range t.Errors {
 		t.validateRule(v, fmt.Sprintf("%s.errors[%d]", at, i), &t.Errors[i])
@@ -217,7 +219,7 @@ func (t Target) validateRule(v *validator, at string, r *sinks.Rule) {
 		v.fail(at, "the rule fits every answer", "", "add status, code or message")
 	}
 	if r.After != 0 && (r.Then == sinks.ThenReject || r.Then == sinks.ThenAccept) {
-		v.fail(at+".after", "there is nothing to wait for with then: "+string(r.Then), r.After.String(), "leave it out")
+		v.fail(at+".after", "there is nothing to wait for with then: "+string(r.Then), spanText(r.After), "leave it out")
 	}
 	v.span(at+".after", r.After, 0, 24*time.Hour)
 }

@@ -172,8 +172,20 @@ func (v *validator) number(path string, value, least, most int64) {
 
 func (v *validator) span(path string, value, least, most time.Duration) {
 	if value < least || value > most {
-		v.fail(path, "out of range", value.String(), fmt.Sprintf("write a duration from %s to %s", least, most))
+		v.fail(path, "out of range", spanText(value), fmt.Sprintf("write a duration from %s to %s", spanText(least), spanText(most)))
 	}
+}
+
+// spanText is a duration as a person writes it: 1h, not 1h0m0s.
+func spanText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // address never shows the address, nor what url.Parse says of it: both may hold

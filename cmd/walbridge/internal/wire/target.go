@@ -104,7 +104,7 @@ func owner() string {
 	if err != nil {
 		host = "unknown host"
 	}
-	return fmt.Sprintf("%s pid %d since %s", host, os.Getpid(), time.Now().UTC().Format(time.RFC3339Nano))
+	return fmt.Sprintf("%s pid %d since %s", host, os.Getpid(), time.Now().UTC().Format("2006-01-02T15:04:05.000Z"))
 }
 
 // probeTimeout bounds the look whether a target is there.
