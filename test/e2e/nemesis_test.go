@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -29,8 +30,9 @@ var deliverArgs = [][]string{
 	{"deliver", "--target", "commission,forecast"},
 }
 
-// TestNemesis kills processes and servers under a writer, by a seeded schedule,
-// and judges the whole run.
+// TestNemesis kills processes and servers under a writer, by a seeded schedule, while the
+// targets fail in all ways they know, and judges the whole run: each target equals the
+// source, no key went backwards, and what is parked is what crm refuses, no more and no less.
 func TestNemesis(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
@@ -45,11 +47,10 @@ func TestNemesis(t *testing.T) {
 	for _, args := range deliverArgs {
 		n.deliver = append(n.deliver, b.start(args...))
 	}
-	// A target that now and then loses an answer, whatever else happens.
-	b.apps.inject(
-		sandbox.Fault{Kind: sandbox.Reset, After: true, Rate: 0.01, Times: sandbox.Forever},
-		sandbox.Fault{Kind: sandbox.Status, Status: 503, After: true, Rate: 0.01, Times: sandbox.Forever},
-	)
+	refusal := sandbox.Fault{App: "crm", Kind: sandbox.Refuse, Times: sandbox.Forever,
+		Refusal: &sandbox.Refusal{Field: "stage", Value: json.RawMessage(`"talks"`), Code: "STAGE_NOT_ALLOWED"}}
+	b.apps.inject(refusal)
+	b.apps.inject(targetFaults()...)
 	samples := b.sample()
 	w := b.writer(pace{seed: seed})
 	for began := time.Now(); time.Since(began) < length; {
@@ -58,15 +59,73 @@ func TestNemesis(t *testing.T) {
 	}
 	w.goesOn(t, 50, time.Minute)
 	w.stop()
+	for _, p := range n.deliver { // nothing may slip through while the faults are changed
+		n.end(t, p)
+	}
 	b.apps.ClearFaults()
+	b.apps.inject(refusal)
+	for i, args := range deliverArgs {
+		n.deliver[i] = b.start(args...)
+	}
 	b.drain(time.Minute, append(n.deliver, n.capture)...)
 	samples.judge(t, b)
-	b.checkAll(verdict{})
+	b.checkAll(verdict{refused: b.explained(refusal.Refusal.Code)})
 	var faults []string
 	for _, kind := range slices.Sorted(maps.Keys(n.counts)) {
 		faults = append(faults, fmt.Sprintf("%s %d", kind, n.counts[kind]))
 	}
 	t.Logf("%d commits, %d connections of the writer lost; faults: %s", w.commits.Load(), w.lost.Load(), strings.Join(faults, ", "))
+}
+
+// targetFaults are the ways in which targets fail now and then, whatever else happens: they
+// throttle, are slow and so answer in another order, time out or lose the answer once they
+// have carried a request out, answer half or nonsense, and lock records.
+func targetFaults() []sandbox.Fault {
+	faults := []sandbox.Fault{
+		{Kind: sandbox.Reset, After: true, Rate: 0.01},
+		{Kind: sandbox.Status, Status: 503, After: true, Rate: 0.01},
+		{Kind: sandbox.Status, Status: 429, RetryAfter: time.Second, Rate: 0.01},
+		{Kind: sandbox.Hang, After: true, Rate: 0.005},
+		{Kind: sandbox.Hang, Rate: 0.005},
+		{Kind: sandbox.Truncate, Rate: 0.01},
+		{Kind: sandbox.Garbage, After: true, Rate: 0.01},
+		{Kind: sandbox.Delay, Delay: 300 * time.Millisecond, Rate: 0.05},
+		{Kind: sandbox.Refuse, Rate: 0.01, Refusal: &sandbox.Refusal{Code: "LOCKED", Retryable: true}},
+	}
+	for i := range faults {
+		faults[i].Times = sandbox.Forever
+	}
+	return faults
+}
+
+// explained holds the dead letters against the rows that crm refuses: one for each, and no
+// other. It gives the keys that may differ at crm for it.
+func (b *bridge) explained(code string) map[string]bool {
+	b.t.Helper()
+	refused := map[string]bool{}
+	for id := range b.objects("SELECT 'deals', id::text, '{}'::jsonb FROM deals WHERE stage = 'talks'")["deals"] {
+		refused["crm/Deal "+id] = true
+	}
+	parked := map[string]bool{}
+	for _, letter := range b.deadLetters("crm") {
+		var key struct{ ID json.Number }
+		if err := json.Unmarshal([]byte(letter["key"]), &key); err != nil || letter["code"] != code || !refused["crm/Deal "+key.ID.String()] {
+			b.t.Errorf("a dead letter that nothing explains: %v (%v)", letter, err)
+		}
+		parked["crm/Deal "+key.ID.String()] = true
+	}
+	for name := range refused {
+		if !parked[name] {
+			b.t.Errorf("%s is refused, and not parked", name)
+		}
+	}
+	for _, app := range []string{"commission", "forecast"} {
+		if letters := b.deadLetters(app); len(letters) > 0 {
+			b.t.Errorf("%d dead letters of %s, which refuses nothing: %v", len(letters), app, letters[0])
+		}
+	}
+	b.t.Logf("%d records are refused and parked", len(refused))
+	return refused
 }
 
 // strike does one of its deeds. What it hurt runs again when it returns, but need
