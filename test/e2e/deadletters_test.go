@@ -138,7 +138,7 @@ FROM generate_series(1, 7) g`)
 		t.Errorf("the log has a value of a row:\n%s", text)
 	}
 	b.prints(0, "reads 2 rows of public.deals again for crm/deals-to-crm", "dlq", "retry", "--target", "crm", "--code", "BAD_STAGE", c)
-	b.prints(0, "discarded 1 dead letters", "dlq", "discard", "--code", "BAD_OWNER", c)
+	b.prints(0, "discarded 1 dead letter", "dlq", "discard", "--code", "BAD_OWNER", c)
 	b.parked("BAD_STAGE 2")
 	p = b.start("run")
 	d = b.parked()
