@@ -11,8 +11,10 @@ import (
 	"github.com/walbridge/walbridge/sinks/state"
 )
 
-// readMax is how many entries of a lane are read at once.
-const readMax = 500
+// readMax is how many entries of a lane are read at once. While there is a backlog in bulk
+// they are readMaxBulk: all partitions are read side by side, and what an urgent record
+// waits for at each of its steps is as long as such a read takes to be taken apart.
+const readMax, readMaxBulk = 500, 100
 
 // readDone is what a read came to.
 type readDone struct {
@@ -50,6 +52,9 @@ func (s *session) read(p *part, now time.Time, soon func(time.Time)) {
 	}
 	p.reading = true
 	recover, most := s.holding, s.readMost()
+	if _, bulk := from[cdc.LaneBulk]; bulk && s.queue.Counts().Entries[queue.Bulk] > 0 {
+		most = min(most, readMaxBulk)
+	}
 	s.spawn(func() {
 		d := &readDone{p: p, from: from}
 		d.messages, d.err = s.e.o.Reader.Read(s.ctx, p.n, from, most)
