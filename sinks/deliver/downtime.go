@@ -14,7 +14,8 @@ type downtime []stretch
 
 type stretch struct{ from, to time.Time } // to is zero while it lasts
 
-// stretchesKept bounds how many are known: a wait spans few.
+// stretchesKept bounds how many are known. Of more, the two that have least between them are
+// taken for one: in an outage that is the moment of a request that probes.
 const stretchesKept = 16
 
 // at notes whether the target is asked now.
@@ -23,8 +24,10 @@ func (d downtime) at(now time.Time, down bool) downtime {
 	lasts := n > 0 && d[n-1].to.IsZero()
 	switch {
 	case down && !lasts:
-		d = d[max(0, n-stretchesKept+1):]
-		return append(slices.Clip(d), stretch{from: now})
+		d = append(slices.Clip(d), stretch{from: now})
+		if n == stretchesKept {
+			d = d.joined()
+		}
 	case !down && lasts:
 		d = slices.Clone(d)
 		d[n-1].to = now
@@ -32,10 +35,23 @@ func (d downtime) at(now time.Time, down bool) downtime {
 	return d
 }
 
+// joined takes the two that have least between them for one.
+func (d downtime) joined() downtime {
+	gap := func(i int) time.Duration { return d[i+1].from.Sub(d[i].to) }
+	at := 0
+	for i := range len(d) - 1 {
+		if gap(i) < gap(at) {
+			at = i
+		}
+	}
+	d[at].to = d[at+1].to
+	return slices.Delete(d, at+1, at+2)
+}
+
 // since is for how long it was not asked since a time.
 func (d downtime) since(from, now time.Time) (sum time.Duration) {
 	for _, s := range d {
-		if s.to.IsZero() {
+		if s.to.IsZero() || now.Before(s.to) {
 			s.to = now
 		}
 		if s.from.Before(from) {
