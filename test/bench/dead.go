@@ -154,7 +154,7 @@ func (b *deadBench) measure(ctx context.Context) (*hdrhistogram.Histogram, error
 // deadResult is what is printed, and judged.
 type deadResult struct {
 	Bench     string  `json:"bench"`
-	Waiting   int64   `json:"waiting"` // entries in the log that the dead target has not taken
+	Waiting   int64   `json:"waiting"` // entries of the log, without those of the healthy target; marks count
 	PeakRSSMB float64 `json:"peak_rss_mb"`
 	BeforeP50 float64 `json:"before_p50_ms"`
 	BeforeP99 float64 `json:"before_p99_ms"`
@@ -166,7 +166,7 @@ func (r deadResult) print(asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}
-	_, err := fmt.Printf(`dead     %d changes wait, peak %.0f MB
+	_, err := fmt.Printf(`dead     %d entries wait in the log, peak %.0f MB
 dead     healthy target: p50 %.2f ms before, %.2f ms beside (ratio %.2f)  p99 %.2f ms before, %.2f ms beside (ratio %.2f)
 `, r.Waiting, r.PeakRSSMB, r.BeforeP50, r.BesideP50, r.BesideP50/r.BeforeP50, r.BeforeP99, r.BesideP99, r.BesideP99/r.BeforeP99)
 	return err
