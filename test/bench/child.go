@@ -180,8 +180,11 @@ func adopt(ctx context.Context, log *redislog.Log, f childFlags) (err error) {
 
 // peakRSS reads the process's own high-water mark, in MB; zero where the system
 // does not tell.
-func peakRSS() float64 {
-	text, err := os.ReadFile("/proc/self/status")
+func peakRSS() float64 { return peakRSSOf("self") }
+
+// peakRSSOf is that of a process by its number.
+func peakRSSOf(pid string) float64 {
+	text, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		return 0
 	}
