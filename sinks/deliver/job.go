@@ -266,7 +266,7 @@ func (j *job) apply(s *session, now time.Time) {
 		switch {
 		case it.fate != again:
 			delete(s.doubtful, it.entry.Key)
-		case !it.hold.IsZero():
+		case !it.hold.IsZero(), it.took:
 			s.doubtful[it.entry.Key] = true
 		}
 	}

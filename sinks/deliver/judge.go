@@ -84,7 +84,7 @@ func (j *job) stop(f *fault) {
 
 // accept notes that the target has the record.
 func (j *job) accept(now time.Time, it *item) {
-	it.fate = delivered
+	it.fate, it.took = delivered, true
 	it.write = state.Known{Seen: it.change.Position, Old: it.olds()}
 	if it.rec.Op == sinks.Upsert {
 		it.write.Live, it.write.Key = true, it.rec.Key

@@ -54,6 +54,9 @@ type keyed struct {
 	reserved string
 	until    time.Time
 	releases []targetkey.Op
+	// took: the target has the record, though the item may come again, for what is left to
+	// be done of its keys.
+	took bool
 }
 
 // moves tells whether the record of an item goes to another key than the one before.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -443,6 +444,38 @@ func TestSureKeys(t *testing.T) {
 		w.wantHas(1, "nothing")
 		if len(w.store.owners) > 0 || slices.ContainsFunc(w.store.trail[keyState(1)], func(s string) bool { return strings.Contains(s, "take") }) {
 			t.Errorf("owners %v, %q", w.store.owners, w.store.trail[keyState(1)])
+		}
+	})
+}
+
+// The target has the record under the new key, and what lay under the old one cannot be
+// removed: nothing of that is written. A session that stops then has not ended in order, and
+// the next one sends nothing before it has read again what was sent.
+func TestStopBetweenTheKeys(t *testing.T) {
+	onKeys(t, func(w *world) {
+		w.row(cdc.LaneNormal, 1, 10, 5)
+		rest(time.Second)
+		var back atomic.Bool
+		w.answers(func(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+			if !back.Load() && b.Records[0].Op != sinks.Upsert {
+				return nil, nil, &sinks.Retryable{Err: errors.New("503")}
+			}
+			return all(len(b.Records), true), make([]sinks.Result, len(b.Records)), nil
+		})
+		w.row(cdc.LaneNormal, 1, 11, 6)
+		rest(time.Second)
+		w.wantNote(11, 6)
+		w.end()
+		w.start()
+		rest(time.Second)
+		if !w.store.wasUnclean() {
+			t.Error("the session before told that all it sent is written")
+		}
+		back.Store(true)
+		rest(time.Minute)
+		w.wantNote(11, 6)
+		if n := w.deletes(); n == 0 {
+			t.Error("the record under the old key was not removed")
 		}
 	})
 }

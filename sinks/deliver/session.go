@@ -41,7 +41,8 @@ type session struct {
 	// holdUntil is before when nothing is sent: requests of a session before may
 	// still be carried out.
 	holdUntil time.Time
-	// doubtful are the keys whose last request has no known outcome.
+	// doubtful are the keys whose last request has no known outcome, or one that is not
+	// written: the target has more than the state tells.
 	doubtful map[queue.Key]bool
 	// unclearUntil is until when a request of no known outcome may be carried out.
 	unclearUntil time.Time
