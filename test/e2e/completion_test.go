@@ -31,6 +31,16 @@ func TestCompletionWaitsForTheCommit(t *testing.T) {
 		v, err := b.text("SELECT current_setting('synchronous_standby_names')")
 		return unless(v == "nobody", fmt.Sprintf("standby names %q, %v", v, err))
 	})
+	// Not before another process of the server has seen it are commits held.
+	until(t, 10*time.Second, func() string {
+		err := b.inDatabase(func(ctx context.Context, c *pgx.Conn) error {
+			once, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+			defer cancel()
+			_, err := c.Exec(once, "SELECT pg_logical_emit_message(true, 'test', 'is a commit held?')")
+			return err
+		})
+		return unless(errors.Is(err, context.DeadlineExceeded), fmt.Sprintf("a commit is not held: %v", err))
+	})
 	changed := make(chan error, 1)
 	go func() {
 		changed <- b.inDatabase(func(ctx context.Context, c *pgx.Conn) error {
