@@ -193,8 +193,13 @@ func (n *nemesis) started(t *testing.T) {
 	}
 }
 
-// end asks a process to end and wants it to do so in order.
+// end asks a process to end and wants it to do so in order. One that has not said anything
+// yet may not have come to listen for signals.
 func (n *nemesis) end(t *testing.T, p *process) {
+	until(t, 30*time.Second, func() string {
+		p.mustRun()
+		return unless(p.output() != "", p.name+" has not begun")
+	})
 	if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 {
 		t.Errorf("%s ended with status %d after SIGTERM", p.name, status)
 	}
