@@ -89,11 +89,10 @@ func fillOnce(ctx context.Context, pg *servers.Postgres, conn *pgx.Conn, slot st
 		return r, err
 	}
 	defer closing(&err, rs.Close)
-	opts, err := redis.ParseURL(rs.URL())
+	rdb, err := redisAt(rs.URL())
 	if err != nil {
 		return r, err
 	}
-	rdb := redis.NewClient(opts)
 	defer closing(&err, rdb.Close)
 	if _, err := conn.Exec(ctx, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')", slot); err != nil {
 		return r, fmt.Errorf("make slot: %w", err)

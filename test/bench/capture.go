@@ -64,11 +64,9 @@ func runCapture(ctx context.Context, f captureFlags) (err error) {
 		return err
 	}
 	defer closing(&err, b.redis.Close)
-	opts, err := redis.ParseURL(b.redis.URL())
-	if err != nil {
+	if b.rdb, err = redisAt(b.redis.URL()); err != nil {
 		return err
 	}
-	b.rdb = redis.NewClient(opts)
 	defer closing(&err, b.rdb.Close)
 	for _, sh := range chosen {
 		if err := b.shape(ctx, sh); err != nil {
@@ -197,6 +195,16 @@ func (b *captureBench) own(ctx context.Context, base string, sh shape, run int) 
 	return r, dropSlot(ctx, b.conn, slot)
 }
 
+// redisAt gives a client for an address.
+func redisAt(url string) (*redis.Client, error) {
+	opts, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("read address of redis: %w", err)
+	}
+	return redis.NewClient(opts), nil
+}
+
+// countEntries counts what the log holds.
 func countEntries(ctx context.Context, rdb *redis.Client) (int64, error) {
 	keys, err := rdb.Keys(ctx, "walbridge:*:log:*").Result()
 	if err != nil {

@@ -200,11 +200,10 @@ func runDead(ctx context.Context, f deadFlags) (err error) {
 		return err
 	}
 	defer closing(&err, rs.Close)
-	opts, err := redis.ParseURL(rs.URL())
+	rdb, err := redisAt(rs.URL())
 	if err != nil {
 		return err
 	}
-	rdb := redis.NewClient(opts)
 	defer closing(&err, rdb.Close)
 	b := &deadBench{flags: f, conn: conn, leads: &leadTimer{sent: map[int64]time.Time{}, none: make(chan struct{}, 1)}}
 	healthy := httptest.NewServer(b.leads)
@@ -253,7 +252,7 @@ func (b *deadBench) drive(ctx context.Context, rdb *redis.Client) (r deadResult,
 	// The leads went to the log before, and count there as well.
 	want := b.flags.changes + b.next
 	err = poll(ctx, b.run, func() (bool, error) {
-		n, err := entries(ctx, rdb)
+		n, err := countEntries(ctx, rdb)
 		r.Waiting = n - b.next
 		return n >= want, err
 	})
@@ -266,20 +265,4 @@ func (b *deadBench) drive(ctx context.Context, rdb *redis.Client) (r deadResult,
 	r.BesideP50, r.BesideP99 = ms(h, 50), ms(h, 99)
 	r.PeakRSSMB = peakRSSOf(fmt.Sprint(b.run.cmd.Process.Pid))
 	return r, nil
-}
-
-// entries counts what the log holds.
-func entries(ctx context.Context, rdb *redis.Client) (n int64, err error) {
-	keys, err := rdb.Keys(ctx, "walbridge:*:log:*").Result()
-	if err != nil {
-		return 0, fmt.Errorf("list streams: %w", err)
-	}
-	for _, k := range keys {
-		held, err := rdb.XLen(ctx, k).Result()
-		if err != nil {
-			return 0, fmt.Errorf("count entries: %w", err)
-		}
-		n += held
-	}
-	return n, nil
 }

@@ -180,11 +180,10 @@ func profiled(f func() error) (err error) {
 // readPlainly is the reference of all that reads a log: one connection, which asks for the
 // entries of all partitions. each gets the row of every entry.
 func (f *filledLog) readPlainly(ctx context.Context, each func(after string) error) (err error) {
-	opts, err := redis.ParseURL(f.server.URL())
+	rdb, err := redisAt(f.server.URL())
 	if err != nil {
 		return err
 	}
-	rdb := redis.NewClient(opts)
 	defer closing(&err, rdb.Close)
 	streams := make([]string, 2*partitions)
 	at := map[string]int{}

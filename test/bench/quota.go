@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/test/servers"
 )
 
@@ -52,9 +54,12 @@ BEGIN
     COMMIT;
   END LOOP;
 END $$;`
+	// Without a first load: it would read the rows while they change, and what it read last
+	// may still be on its way when the target equals the source.
 	quotaFile = `name: counters
 from: public.counters
 to: crm/Counter
+start: now
 key: {External_Id__c: id}
 fields: {Count: n}
 `
@@ -219,11 +224,10 @@ func runQuota(ctx context.Context, f quotaFlags) (err error) {
 		return err
 	}
 	defer closing(&err, rs.Close)
-	opts, err := redis.ParseURL(rs.URL())
+	rdb, err := redisAt(rs.URL())
 	if err != nil {
 		return err
 	}
-	rdb := redis.NewClient(opts)
 	defer closing(&err, rdb.Close)
 	t := &quotaTarget{changed: make(chan struct{}, 1), tokens: quotaPerSecond, content: map[int64]int64{}}
 	server := httptest.NewServer(t)
@@ -284,7 +288,7 @@ func (r *quotaResult) again(ctx context.Context, files map[string]string, rdb *r
 	if err != nil {
 		return fmt.Errorf("list streams: %w", err)
 	}
-	ends := map[string]string{}
+	ends := map[string]cdc.Position{}
 	for _, k := range keys {
 		last, err := rdb.XRevRangeN(ctx, k, "+", "-", 1).Result()
 		if err != nil {
@@ -293,7 +297,9 @@ func (r *quotaResult) again(ctx context.Context, files map[string]string, rdb *r
 		if len(last) == 0 {
 			continue
 		}
-		ends[k] = last[0].ID
+		if ends[k], err = cdc.ParsePosition(last[0].ID); err != nil {
+			return fmt.Errorf("find the end: %w", err)
+		}
 		n, err := rdb.XLen(ctx, k).Result()
 		if err != nil {
 			return fmt.Errorf("count entries: %w", err)
@@ -317,30 +323,24 @@ func (r *quotaResult) again(ctx context.Context, files map[string]string, rdb *r
 }
 
 // awaitRead waits until the target's checkpoints are at the ends of the streams.
-func awaitRead(ctx context.Context, run *ranBridge, rdb *redis.Client, ends map[string]string) error {
+func awaitRead(ctx context.Context, run *ranBridge, rdb *redis.Client, ends map[string]cdc.Position) error {
 	return poll(ctx, run, func() (bool, error) {
 		for k, end := range ends {
 			groups, err := rdb.XInfoGroups(ctx, k).Result()
 			if err != nil {
 				return false, fmt.Errorf("read checkpoints: %w", err)
 			}
-			for _, g := range groups {
-				if g.Name == "crm" && before(g.LastDeliveredID, end) {
-					return false, nil
-				}
+			i := slices.IndexFunc(groups, func(g redis.XInfoGroup) bool { return g.Name == "crm" })
+			if i < 0 {
+				return false, fmt.Errorf("read checkpoints: nobody reads %s", k)
+			}
+			at, err := cdc.ParsePosition(groups[i].LastDeliveredID)
+			if err != nil || at.Before(end) {
+				return false, err
 			}
 		}
 		return true, nil
 	})
-}
-
-// before says whether one position is before another.
-func before(a, b string) bool {
-	var p, q [2]uint64
-	// Redis writes no others.
-	_, _ = fmt.Sscanf(a, "%d-%d", &p[0], &p[1])
-	_, _ = fmt.Sscanf(b, "%d-%d", &q[0], &q[1])
-	return p[0] < q[0] || p[0] == q[0] && p[1] < q[1]
 }
 
 // awaitSlot waits until the bridge reads the source.

@@ -43,10 +43,3 @@ func TestQuotaTargetAllowsSoManyASecond(t *testing.T) {
 		t.Errorf("%d requests allowed in three seconds", allowed)
 	}
 }
-
-func TestBeforeComparesNumbers(t *testing.T) {
-	t.Parallel()
-	if !before("9-1", "10-0") || !before("10-9", "10-10") || before("10-0", "10-0") {
-		t.Error("positions are compared as texts")
-	}
-}

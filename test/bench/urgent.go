@@ -136,11 +136,10 @@ func runUrgent(ctx context.Context, f urgentFlags) (err error) {
 // drive waits until all of the table is in the log, then inserts leads at a rate until
 // the target has all of it, and for a while more.
 func (b *urgentBench) drive(ctx context.Context, run *ranBridge, conn *pgx.Conn, redisURL string) (err error) {
-	opts, err := redis.ParseURL(redisURL)
+	rdb, err := redisAt(redisURL)
 	if err != nil {
 		return err
 	}
-	rdb := redis.NewClient(opts)
 	defer closing(&err, rdb.Close)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -155,7 +154,7 @@ func (b *urgentBench) drive(ctx context.Context, run *ranBridge, conn *pgx.Conn,
 	})
 	g.Go(func() error {
 		defer stop()
-		if err := b.awaitLog(ctx, rdb); err != nil {
+		if err := b.awaitLog(ctx, run, rdb); err != nil {
 			return err
 		}
 		left := int64(b.flags.bulk) - b.taken.Load()
@@ -177,27 +176,20 @@ func (b *urgentBench) drive(ctx context.Context, run *ranBridge, conn *pgx.Conn,
 
 // awaitLog waits until the whole table is in the bulk lane. It asks for the streams by name:
 // to list the keys would keep Redis from anything else, and be measured.
-func (b *urgentBench) awaitLog(ctx context.Context, rdb *redis.Client) error {
-	for {
+func (b *urgentBench) awaitLog(ctx context.Context, run *ranBridge, rdb *redis.Client) error {
+	return poll(ctx, run, func() (bool, error) {
 		total := int64(0)
 		for p := range partitions {
 			info, err := rdb.XInfoStream(ctx, fmt.Sprintf("walbridge:{bench:%d}:log:bulk", p)).Result()
 			if err != nil && !strings.Contains(err.Error(), "no such key") {
-				return fmt.Errorf("count entries: %w", err)
+				return false, fmt.Errorf("count entries: %w", err)
 			}
 			if err == nil {
 				total += info.EntriesAdded
 			}
 		}
-		if total >= int64(b.flags.bulk) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond): // another process has no event for us
-		}
-	}
+		return total >= int64(b.flags.bulk), nil
+	})
 }
 
 // write inserts leads, one transaction each, paced by the clock.
