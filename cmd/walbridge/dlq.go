@@ -140,11 +140,7 @@ before.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return d.withSome(cmd, func(ctx context.Context, l *wire.DeadLetters) error {
 				n, err := l.Discard(ctx, d.filter)
-				letters := "dead letters"
-				if n == 1 {
-					letters = "dead letter"
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "discarded %d %s\n", n, letters)
+				fmt.Fprintf(cmd.OutOrStdout(), "discarded %s\n", wire.Letters(n))
 				return err
 			})
 		},

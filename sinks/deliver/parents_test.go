@@ -11,6 +11,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/rate"
 	"github.com/walbridge/walbridge/sinks/state"
 )
 
@@ -396,6 +397,33 @@ func TestParentOutage(t *testing.T) {
 		rest(time.Minute)
 		if w.letter(5) != codeWaiting {
 			t.Errorf("parked as %q", w.letter(5))
+		}
+	})
+}
+
+// Nor is the time in which the account has no requests left.
+func TestParentWithoutRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.account, w.limits = &fakeAccount{}, rate.Settings{Daily: 10}
+		w.target.limits.MaxBatch = 1
+		w.start(w.withAccounts)
+		defer w.end()
+		w.put(cdc.LaneUrgent, 1, "a=1 b=1 note=1 parent=100")
+		rest(time.Second)
+		for id := range 10 {
+			w.put(cdc.LaneUrgent, 2+id, "a=1 b=1 note=1")
+		}
+		rest(5 * time.Second)
+		if s := w.engine.Stats(); s.Requests != 10 || s.Rate.SpentUntil.IsZero() {
+			t.Fatalf("the requests of the day are not used up: %+v", s)
+		}
+		w.putIn(accounts, cdc.LaneBulk, 100, "a=1 b=1 note=1")
+		w.strict(errNoParent)
+		rest(48 * time.Hour)
+		w.wantHas(1, "Note=1 Sum=1+1")
+		if s := w.engine.Stats(); s.Requests != 12 { // the parent, and then the child
+			t.Errorf("%d requests, want 12: the child was sent before what it refers to", s.Requests)
 		}
 	})
 }

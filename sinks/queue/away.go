@@ -13,9 +13,6 @@ type Patience struct {
 	// Entries and Bytes are how much of it a key may hold, however short that is.
 	Entries int
 	Bytes   int64
-	// A key that waits for something else may hold it no longer than until the lane is full:
-	// what it waits for may come behind what has no room.
-
 	// Least is how much of the back-off must be left to make it worth while.
 	Least time.Duration
 	// Most bounds how many keys are dealt with at once.
@@ -23,7 +20,8 @@ type Patience struct {
 }
 
 // Overdue takes out entries that are in a back-off of their own and hold the log for
-// longer or to a greater part than is meant, or hold nothing of it any more; may is asked
+// longer or to a greater part than is meant, or hold nothing of it any more, or wait for
+// something else while their lane is full: it may come behind what has no room. may is asked
 // whether there is room for one. They are in flight until Done, which is to say that they
 // are Away once they are written. While the target or the mapping is paused none is taken:
 // then it is not the key that holds the log.

@@ -110,6 +110,14 @@ func (d *DeadLetters) Totals(ctx context.Context) ([]DeadTotals, error) {
 // discardMost is how many dead letters are read before they are discarded.
 const discardMost = 500
 
+// Letters says how many dead letters there are, for people.
+func Letters(n int64) string {
+	if n == 1 {
+		return "1 dead letter"
+	}
+	return fmt.Sprintf("%d dead letters", n)
+}
+
 // Discard takes away those that are meant, and tells how many. What is parked meanwhile
 // stays.
 func (d *DeadLetters) Discard(ctx context.Context, filter DeadFilter) (gone int64, err error) {

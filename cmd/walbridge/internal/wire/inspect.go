@@ -310,11 +310,7 @@ func (r *Report) target(ctx context.Context, l *redislog.Log, name string) error
 		r.problem("no process delivers to target " + name)
 	}
 	if t.DeadLetters > 0 {
-		noun := "dead letters"
-		if t.DeadLetters == 1 {
-			noun = "dead letter"
-		}
-		r.problem(fmt.Sprintf("target %s has %d %s; walbridge dlq list --target %[1]s tells why", name, t.DeadLetters, noun))
+		r.problem(fmt.Sprintf("target %s has %s; walbridge dlq list --target %[1]s tells why", name, Letters(t.DeadLetters)))
 	}
 	r.Targets = append(r.Targets, t)
 	return nil
