@@ -99,3 +99,53 @@ func TestBulkHasAFloor(t *testing.T) {
 		}
 	})
 }
+
+// mostReader notes the most entries that a read of each stream gave.
+type mostReader struct {
+	Reader
+	mu   sync.Mutex
+	most map[string]int
+}
+
+func (r *mostReader) Read(ctx context.Context, partition int, from map[string]cdc.Position, limit int) ([]cdc.Message, error) {
+	out, err := r.Reader.Read(ctx, partition, from, limit)
+	count := map[string]int{}
+	for i := range out {
+		count[out[i].Stream.Lane]++
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for lane, n := range count {
+		if r.most[lane] < n {
+			r.most[lane] = n
+		}
+	}
+	return out, err
+}
+
+// A backlog is read in small parts: an urgent record waits for as long as one takes.
+func TestBacklogIsReadInSmallParts(t *testing.T) {
+	run(t, func(w *world) {
+		r := &mostReader{Reader: w.log, most: map[string]int{}}
+		w.put(cdc.LaneBulk, 1, "a=1 b=1") // from then on there is a backlog
+		w.answers(func(ctx context.Context, _ sinks.Batch) ([]bool, []sinks.Result, error) {
+			<-ctx.Done()
+			return nil, nil, ctx.Err()
+		})
+		w.start(func(o *Options) { o.Reader = r })
+		rest(time.Second)
+		for id := range 2000 {
+			w.put(cdc.LaneBulk, 2+id, "a=1 b=1")
+		}
+		w.answers(acceptAll)
+		rest(5 * time.Minute)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if n := r.most[cdc.LaneBulk]; n == 0 || n > readMaxBulk {
+			t.Errorf("%d entries of bulk were read at once", n)
+		}
+		if !w.caughtUp() {
+			t.Error("not all is delivered")
+		}
+	})
+}
