@@ -81,6 +81,8 @@ type Parent struct {
 type Batch struct {
 	Object  string
 	Records []Record
+	// Bulk tells that it is to be carried out as one job, as Limits.Bulk allows.
+	Bulk bool
 }
 
 // Result is what the target said of one record. A nil Err means that the target
@@ -108,8 +110,10 @@ type Limits struct {
 	MaxBatch int
 	// MaxInFlight is the greatest number of batches under way at once.
 	MaxInFlight int
-	// Timeout bounds one Deliver.
+	// Timeout bounds one Deliver, but for a job.
 	Timeout time.Duration
+	// Bulk bounds jobs, where the target has them.
+	Bulk Bulk
 }
 
 // Coalesce says how long a key is held back so that changes fold into one
