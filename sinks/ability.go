@@ -34,9 +34,26 @@ type Able interface {
 	Abilities(object string) Abilities
 }
 
+// As looks for an ability of a target, such as Collation, also behind what is wrapped around
+// it: each wrapper has a method Unwrap() Target. A wrapper that has the ability itself counts.
+func As[T any](t Target) (T, bool) {
+	for t != nil {
+		if a, ok := t.(T); ok {
+			return a, true
+		}
+		w, ok := t.(interface{ Unwrap() Target })
+		if !ok {
+			break
+		}
+		t = w.Unwrap()
+	}
+	var none T
+	return none, false
+}
+
 // AbilitiesOf tells what a target can do with the records of an object.
 func AbilitiesOf(t Target, object string) Abilities {
-	if a, ok := t.(Able); ok {
+	if a, ok := As[Able](t); ok {
 		return a.Abilities(object)
 	}
 	return Abilities{Delete: true, Archive: true, Partial: true, Clear: true, Parents: true}

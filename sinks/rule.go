@@ -129,7 +129,7 @@ func after(err error) time.Duration {
 }
 
 // WithRules gives a target whose answers mean what the rules say, for a whole answer and
-// for each record of it. The first rule that fits counts.
+// for each record of it. The first rule that fits counts. Its abilities are found by As.
 func WithRules(t Target, rules []Rule) Target {
 	if len(rules) == 0 {
 		return t
@@ -141,6 +141,9 @@ type ruled struct {
 	Target
 	rules []Rule
 }
+
+// Unwrap gives the target itself.
+func (r *ruled) Unwrap() Target { return r.Target }
 
 func (r *ruled) Deliver(ctx context.Context, b Batch) ([]Result, error) {
 	rs, err := r.Target.Deliver(ctx, b)

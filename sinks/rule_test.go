@@ -105,3 +105,37 @@ func TestWithRules(t *testing.T) {
 		t.Error("no rules change nothing")
 	}
 }
+
+// folds is a target with an ability.
+type folds struct{ says }
+
+func (*folds) FoldKey(_ string, key Field) string { return InsensitiveKey(key.Value) }
+func (*folds) Folds() bool                        { return true }
+func (*folds) Abilities(object string) Abilities  { return Abilities{Delete: object == "Lead"} }
+
+// What wraps a target does not hide what it can do.
+func TestAs(t *testing.T) {
+	target, rules := &folds{}, []Rule{{Then: ThenRetry}}
+	for name, wrapped := range map[string]Target{
+		"bare": target, "with rules": WithRules(target, rules), "with rules twice": WithRules(WithRules(target, rules), rules),
+	} {
+		if c, ok := As[Collation](wrapped); !ok || c != Collation(target) {
+			t.Errorf("%s: it folds no keys", name)
+		}
+		if _, ok := As[Prober](wrapped); ok {
+			t.Errorf("%s: it has an ability that the target has not", name)
+		}
+		if !AbilitiesOf(wrapped, "Lead").Delete || AbilitiesOf(wrapped, "Deal").Delete {
+			t.Errorf("%s: abilities %+v", name, AbilitiesOf(wrapped, "Lead"))
+		}
+	}
+	if _, ok := As[Collation](WithRules(&says{}, rules)); ok {
+		t.Error("a target without the ability has it")
+	}
+	if a := AbilitiesOf(WithRules(&says{}, rules), "Lead"); !a.Delete || !a.Partial || a.Ordered {
+		t.Errorf("a target that does not tell has %+v", a)
+	}
+	if _, ok := As[Collation](nil); ok {
+		t.Error("no target has an ability")
+	}
+}

@@ -17,7 +17,7 @@ type keyRules struct {
 
 func newKeyRules(o *Options) *keyRules {
 	r := &keyRules{sole: map[string]bool{}}
-	if c, ok := o.Target.(sinks.Collation); ok && c.Folds() {
+	if c, ok := sinks.As[sinks.Collation](o.Target); ok && c.Folds() {
 		r.folds = c
 	}
 	count := map[string]int{}

@@ -408,12 +408,18 @@ func (foldingTarget) FoldKey(_ string, key sinks.Field) string {
 }
 
 // Keys are the same where the target takes them for the same, even if they are the keys of
-// the rows.
+// the rows. Rules about its answers make no difference.
 func TestKeysFolded(t *testing.T) {
+	for name, rules := range map[string][]sinks.Rule{"without rules": nil, "with rules": {{Statuses: []string{"409"}, Then: sinks.ThenRetry}}} {
+		t.Run(name, func(t *testing.T) { keysFolded(t, rules) })
+	}
+}
+
+func keysFolded(t *testing.T, rules []sinks.Rule) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.mapper.key = "k"
-		w.start(func(o *Options) { o.Target = foldingTarget{w.target} })
+		w.start(func(o *Options) { o.Target = sinks.WithRules(foldingTarget{w.target}, rules) })
 		defer w.end()
 		for i, k := range []string{`"Ärger"`, `"äRGER"`, `"b"`} {
 			w.put(cdc.LaneNormal, i, "k="+k+" on=true a=1 b=2 c=1 d=1 note=1")
