@@ -115,7 +115,14 @@ func (s *Server) postReset(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) getStats(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, s.Stats())
+	out := make(map[string]any, len(s.apps)+len(s.sims))
+	for name, st := range s.Stats() {
+		out[name] = st
+	}
+	for name, m := range s.sims {
+		out[name] = m.stats()
+	}
+	writeJSON(w, http.StatusOK, out)
 }
 
 // objectJSON is an Object in a list.

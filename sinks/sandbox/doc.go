@@ -13,6 +13,9 @@
 // Of an object whose schema it is given (Options.Schemas) it answers with that at
 // /{app}/describe/{object}, and refuses, record by record, what the schema does not allow.
 //
-// It imports cdc for Position, sinks for Schema and nothing else of walbridge. The control paths
-// (/_faults, /_reset) ask for no token: bind it to loopback.
+// APIs of somebody else, such as that of Salesforce (Options.Simulations), are served below
+// /NAME/; faults fall on requests to them as on those of apps.
+//
+// It imports cdc for Position, sinks for Schema, sim, and nothing else of walbridge. The
+// control paths (/_faults, /_reset) ask for no token: bind it to loopback.
 package sandbox

@@ -42,7 +42,9 @@ const Forever = -1
 // record.
 type Fault struct {
 	Kind Kind
-	// App and Object narrow the fault down; empty means any.
+	// App and Object narrow the fault down; empty means any. Of a request to a simulation
+	// Object is a part of the path, such as composite, and of a record that is to be
+	// refused the kind of it.
 	App, Object string
 	// Times is how often the fault happens (for Refuse: to how many records);
 	// zero means once, Forever until cleared.
@@ -107,7 +109,11 @@ func (f Fault) Validate() error {
 // Inject adds faults behind those already there; on an error none was added.
 func (s *Server) Inject(faults ...Fault) error {
 	for i, f := range faults {
-		if err := f.Validate(); err != nil {
+		err := f.Validate()
+		if err == nil {
+			err = s.checkRefusal(f)
+		}
+		if err != nil {
 			return fmt.Errorf("inject fault %d: %w", i+1, err)
 		}
 	}
@@ -162,12 +168,17 @@ func (fs *faults) list() []Fault {
 	return slices.Clone(fs.queue)
 }
 
-// next gives the fault that falls on a request.
+// next gives the fault that falls on a request to an app.
 func (fs *faults) next(app, object string) (Fault, bool) {
+	return fs.nextWhere(func(f Fault) bool { return f.about(app, object) })
+}
+
+// nextWhere gives the fault that falls on a request which those are about that about says.
+func (fs *faults) nextWhere(about func(Fault) bool) (Fault, bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for i := range fs.queue {
-		if f := fs.queue[i]; f.Kind != Refuse && f.about(app, object) && fs.happensLocked(f) {
+		if f := fs.queue[i]; f.Kind != Refuse && about(f) && fs.happensLocked(f) {
 			fs.spendLocked(i)
 			return f, true
 		}

@@ -50,10 +50,13 @@ type objectSummary struct {
 }
 
 func (s *Server) getSummary(w http.ResponseWriter, _ *http.Request) {
-	out := make([]appSummary, 0, len(s.apps))
+	out := make([]any, 0, len(s.apps)+len(s.sims)) // of appSummary, then of simSummary
 	for _, name := range s.Apps() {
 		a := s.apps[name]
 		out = append(out, appSummary{App: name, Stats: a.snapshotStats(), Objects: a.summary()})
+	}
+	for _, name := range s.Simulations() {
+		out = append(out, s.sims[name].summary())
 	}
 	writeJSON(w, http.StatusOK, out)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/sandbox/sim"
 )
 
 // The apps that a Server has when Options names none.
@@ -45,6 +46,9 @@ type Options struct {
 	// Schemas are those of objects, by app: a record that its object's does not allow is
 	// refused. Objects without one take anything.
 	Schemas map[string]map[string]*sinks.Schema
+	// Simulations are APIs of somebody else, served below /NAME/. A name is that of no app,
+	// and faults fall on the requests to it as on those of apps.
+	Simulations map[string]sim.Simulation
 	// History bounds how many applied records each app remembers for checkers;
 	// zero remembers none. What no longer fits is counted in Stats.
 	History int
@@ -58,7 +62,8 @@ type Options struct {
 
 // Server is the simulation. It is an http.Handler and safe for concurrent use.
 type Server struct {
-	apps   map[string]*app // never changed after New
+	apps   map[string]*app     // never changed after New
+	sims   map[string]*mounted // nor this
 	faults *faults
 	now    func() time.Time
 	logger *slog.Logger
@@ -88,12 +93,19 @@ func New(o Options) *Server {
 		s.apps[name] = newApp(name, conf, o.History)
 		s.apps[name].schemas = o.Schemas[name]
 	}
+	s.mount(o.Simulations)
 	s.mux = s.routes()
 	return s
 }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if m := s.simulation(r); m != nil {
+		m.ServeHTTP(w, r)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -118,6 +130,9 @@ func (s *Server) Reset() {
 	s.faults.clear(true)
 	for _, a := range s.apps {
 		a.reset()
+	}
+	for _, m := range s.sims {
+		m.reset()
 	}
 }
 

@@ -28,10 +28,37 @@ function objectTable(object) {
   return table;
 }
 
+function rowTable(object) {
+  const table = element("table", undefined, "rows");
+  const head = element("tr");
+  for (const h of ["id", "changed", "fields"]) head.append(element("th", h));
+  table.append(head);
+  for (const o of object.rows) {
+    const row = element("tr");
+    for (const v of [o.id, o.changed, fieldsText(o.fields)]) row.append(element("td", v));
+    table.append(row);
+  }
+  return table;
+}
+
+function showSimulation(main, a) {
+  main.append(element("h2", a.simulation));
+  const calls = Object.keys(a.stats.calls).sort().map((k) => a.stats.calls[k] + " " + k);
+  main.append(element("p", (calls.join(", ") || "no calls") + "; " + a.stats.faults + " faults", "figures"));
+  for (const o of a.objects) {
+    main.append(element("h3", o.object + ": " + o.count));
+    main.append(rowTable(o));
+  }
+}
+
 function show(apps) {
   const main = element("main");
   main.id = "apps";
   for (const a of apps) {
+    if (a.simulation) {
+      showSimulation(main, a);
+      continue;
+    }
     const s = a.stats;
     main.append(element("h2", a.app));
     main.append(element("p", s.requests + " requests, " + s.records + " records, " + s.refused + " refused, " +
