@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/transport"
 )
 
 // objectMark stands for the object's name in the address of its schema.
@@ -30,64 +30,50 @@ func (c *Client) Describe(ctx context.Context, object string) (*sinks.Schema, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.limits.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, describeURL(c.about, object), nil)
+	header := c.header.Clone()
+	header.Del("Content-Type")
+	a, err := c.http.Do(ctx, transport.Request{Method: http.MethodGet, URL: describeURL(c.about, object), Header: header})
 	if err != nil {
-		return nil, &sinks.Misconfigured{Err: errors.New("make request: the address is not valid"), Hint: checkDescribe}
-	}
-	req.Header = c.header.Clone()
-	req.Header.Del("Content-Type")
-	asked := *c
-	asked.host = req.URL.Host // which need not be the one that takes the records
-	return asked.describe(req, object)
-}
-
-const checkDescribe = "check the target's describe"
-
-func (c *Client) describe(req *http.Request, object string) (*sinks.Schema, error) {
-	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.sendError(err)
-	}
-	body, readErr := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err := res.Body.Close(); err != nil && readErr == nil {
-		readErr = err
+		return nil, err
 	}
 	switch {
-	case res.StatusCode == http.StatusNotFound:
-		return nil, unknownObject(object, body)
-	case res.StatusCode < 200 || res.StatusCode > 299:
-		return nil, c.describeError(res)
-	case readErr != nil:
-		return nil, c.unknown("read answer of %s: %w", plain(readErr))
-	case len(body) > maxAnswer:
-		return nil, c.noSchema(fmt.Errorf("it is longer than %d bytes", maxAnswer))
+	case a.Status == http.StatusNotFound:
+		return nil, unknownObject(object, a.Body)
+	case !a.OK():
+		return nil, c.describeError(a)
+	case errors.Is(a.Err, transport.ErrTooLong):
+		return nil, noSchema(a.Host, transport.ErrTooLong)
+	case a.Err != nil:
+		return nil, a.Err
 	}
 	s := &sinks.Schema{}
-	if err := json.Unmarshal(body, s); err != nil {
+	if err := json.Unmarshal(a.Body, s); err != nil {
 		// The decoder's own text may quote the answer.
-		return nil, c.noSchema(errors.New("it is not the JSON that was expected"))
+		return nil, noSchema(a.Host, errors.New("it is not the JSON that was expected"))
 	}
 	if err := s.Validate(); err != nil {
-		return nil, c.noSchema(err)
+		return nil, noSchema(a.Host, err)
 	}
 	return s, nil
 }
 
-func (c *Client) noSchema(err error) error {
-	return &sinks.Misconfigured{Err: fmt.Errorf("read the schema that %s answered: %w", c.host, err),
+const checkDescribe = "check the target's describe"
+
+func noSchema(host string, err error) error {
+	return &sinks.Misconfigured{Err: fmt.Errorf("read the schema that %s answered: %w", host, err),
 		Hint: `the answer has to be {"fields":[{"name":"Name","type":"text"}]}; ` + checkDescribe}
 }
 
 // describeError says what a status means. No record is at stake, so what would be the
 // fault of one is that of the address.
-func (c *Client) describeError(res *http.Response) error {
-	err := c.statusError(res, nil)
+func (c *Client) describeError(a *transport.Answer) error {
+	err := transport.StatusError(a, transport.Saying{}, c.now())
 	var (
 		mis *sinks.Misconfigured
 		rej *sinks.Rejected
 	)
 	switch {
-	case errors.As(err, &mis) && res.StatusCode < 400:
+	case errors.As(err, &mis) && a.Status < 400:
 		return &sinks.Misconfigured{Err: mis.Err, Hint: "set the target's describe to where it redirects to; redirects are not followed"}
 	case errors.As(err, &mis):
 		return &sinks.Misconfigured{Err: mis.Err, Hint: checkDescribe}

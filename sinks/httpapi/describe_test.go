@@ -77,7 +77,7 @@ func TestDescribeErrors(t *testing.T) {
 		"wrong type":   {answer(200, `{"fields":[{"name":"A","length":"`+rowValue+`"}]}`), "misconfigured", "not the JSON"},
 		"no name":      {answer(200, `{"fields":[{"type":"text"}]}`), "misconfigured", "fields[0]: it has no name"},
 		"204":          {answer(204, ""), "misconfigured", ""},
-		"too long":     {answer(200, strings.Repeat(" ", maxAnswer+1)), "misconfigured", "longer than"},
+		"too long":     {answer(200, strings.Repeat(" ", maxAnswer+1)), "misconfigured", "too long"},
 		"cut":          {cut, "unknown 0s", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

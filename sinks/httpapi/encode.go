@@ -3,7 +3,6 @@ package httpapi
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/walbridge/walbridge/sinks"
 )
@@ -73,15 +72,4 @@ func (e *encoder) record(r *sinks.Record) {
 	e.raw(`,"position":"`)
 	e.buf = r.Position.Append(e.buf)
 	e.raw(`"}`)
-}
-
-// word takes a code of the target as it is if it looks like one.
-func word(s string) string {
-	plain := func(c rune) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_-.:", c)
-	}
-	if s == "" || len(s) > 80 || strings.ContainsFunc(s, func(c rune) bool { return !plain(c) }) {
-		return "refused"
-	}
-	return s
 }

@@ -1,37 +1,17 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/walbridge/walbridge/sinks/transport"
 )
 
 // Secret is a text that is shown nowhere.
-type Secret string
-
-const hidden = "(hidden)"
-
-// String hides the text.
-func (Secret) String() string { return hidden }
-
-// GoString hides the text.
-func (Secret) GoString() string { return hidden }
-
-// LogValue hides the text.
-func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
-
-// MarshalJSON hides the text.
-func (Secret) MarshalJSON() ([]byte, error) { return json.Marshal(hidden) }
-
-// MarshalText hides the text.
-func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
-
-// Reveal gives the text itself, for use.
-func (s Secret) Reveal() string { return string(s) }
+type Secret = transport.Secret
 
 // Options say where and how to send.
 type Options struct {
@@ -51,8 +31,10 @@ type Options struct {
 	// IgnoreKeyCase tells that the target takes key values that differ in case only for the
 	// same.
 	IgnoreKeyCase bool
-	// Client sends; a new one if nil. Redirects are never followed.
-	Client *http.Client
+	// Addresses are which addresses may be connected to; all if empty.
+	Addresses transport.Addresses
+	// Transport makes the round trips; one that keeps to Addresses if nil.
+	Transport http.RoundTripper
 }
 
 func (o *Options) defaults() {
@@ -76,6 +58,9 @@ func (o *Options) check() (*url.URL, error) {
 		if d, err := url.Parse(o.Describe); err != nil || d.Scheme != "http" && d.Scheme != "https" || d.Host == "" || !hasObject(o.Describe) {
 			return nil, fmt.Errorf("describe: want http://host/path/%[1]s or https://host/path/%[1]s", objectMark)
 		}
+	}
+	if err := o.Addresses.Validate(); err != nil {
+		return nil, fmt.Errorf("addresses: %w", err)
 	}
 	for name, value := range o.Headers {
 		if name == "" || strings.ContainsAny(name, " :\r\n") {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/transport"
 )
 
 // TellQuota sets who is told what answers say of quotas.
@@ -81,5 +82,5 @@ func whole(s string) (int64, bool) {
 
 // bounded makes a wait of a number of units, no longer than a target may ask for.
 func bounded(n int64, unit time.Duration) time.Duration {
-	return time.Duration(min(max(n, 0), int64(maxRetryAfter/unit))) * unit
+	return time.Duration(min(max(n, 0), int64(transport.MaxRetryAfter/unit))) * unit
 }

@@ -61,19 +61,23 @@ func under(paths ...string) func(string) bool {
 	}
 }
 
-// The two places where the parts come together.
+// The places where the parts come together.
 const (
-	wire = "cmd/walbridge/internal/wire"
-	demo = "cmd/walbridge/internal/demo"
+	wire    = "cmd/walbridge/internal/wire"
+	vendors = "cmd/walbridge/internal/vendors" // the targets
+	demo    = "cmd/walbridge/internal/demo"
 )
 
 // engine is the part of sinks that is the same for all targets.
 var engine = []string{"sinks/queue", "sinks/deliver", "sinks/state", "sinks/deadletter", "sinks/targetkey", "sinks/rate"}
 
+// shared is what targets have in common.
+var shared = []string{"sinks/transport"}
+
 // isTarget tells whether a package belongs to one target: all that is below
-// sinks, but for the engine and the suites for tests.
+// sinks, but for the engine, what targets share and the suites for tests.
 func isTarget(p string) bool {
-	return strings.HasPrefix(p, "sinks/") && !under(engine...)(p) && !isTestSuite(p)
+	return strings.HasPrefix(p, "sinks/") && !under(engine...)(p) && !under(shared...)(p) && !isTestSuite(p)
 }
 
 // targetOf gives the directory of the target a package belongs to.
@@ -139,11 +143,11 @@ var rules = []rule{
 		name:    "targets do not know each other",
 		from:    isTarget,
 		forbids: func(p string, i imported) bool { return i.local && isTarget(i.path) && targetOf(i.path) != targetOf(p) },
-		why:     "each can be read, changed and removed alone; what two of them share belongs to sinks",
+		why:     "each can be read, changed and removed alone; what two of them share belongs to sinks or sinks/transport",
 	},
 	{
 		name:    "targets do not know the engine",
-		from:    isTarget,
+		from:    func(p string) bool { return isTarget(p) || under(shared...)(p) },
 		forbids: func(_ string, i imported) bool { return i.under(engine...) || i.under("mapping") },
 		why:     "a target encodes, sends and reads results; order, retry and state are decided outside of it, by the contract in sinks",
 	},
@@ -154,8 +158,14 @@ var rules = []rule{
 		why:     "the engine must serve a target that is not written yet; it speaks to the contract in sinks",
 	},
 	{
+		name:    "what targets share knows none of them",
+		from:    under(shared...),
+		forbids: func(_ string, i imported) bool { return i.local && isTarget(i.path) },
+		why:     "it serves a target that is not written yet",
+	},
+	{
 		name:    "only wire knows everything",
-		from:    func(p string) bool { return under("cmd")(p) && !under(wire)(p) },
+		from:    func(p string) bool { return under("cmd")(p) && !under(wire, vendors)(p) },
 		forbids: func(_ string, i imported) bool { return knowsDependency(i) },
 		why:     "commands speak to wire and to vocabulary, so that the graph of parts is in one place (sinks/sandbox is free: it serves)",
 	},

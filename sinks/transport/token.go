@@ -1,0 +1,226 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/walbridge/walbridge/sinks"
+)
+
+// Grant says how a token is got (RFC 6749, section 4): with a form that is posted to URL.
+type Grant struct {
+	URL string
+	// Form makes the form; it is called for each try, as an assertion has a time in it. The
+	// error is Misconfigured.
+	Form func(now time.Time) (url.Values, error)
+	// Header is sent along, such as Authorization for a client that identifies itself so.
+	Header http.Header
+	// Dead tells from the target's own word and text that the grant will never be given
+	// again; nil for what RFC 6749 says: invalid_grant, invalid_client, unauthorized_client.
+	Dead func(Saying) bool
+}
+
+// Token is what a request proves itself with.
+type Token struct {
+	Value Secret
+	// Instance is the address that the token is for (instance_url of Salesforce), if told.
+	Instance string
+	// Expires is when it stops to hold, zero if that was not told.
+	Expires time.Time
+}
+
+// tokenTimeout bounds the request for a token; expireEarly is how much sooner than told it is
+// not used any more, as clocks differ and requests take time.
+const (
+	tokenTimeout = 30 * time.Second
+	expireEarly  = time.Minute
+)
+
+// Tokens holds a token and gets another one when it is spent: one request for all who wait
+// (a herd of them trips limits: PostHog PR 72609). It is safe for concurrent use.
+type Tokens struct {
+	client *Client
+	grant  Grant
+	now    func() time.Time
+	flight singleflight.Group
+
+	mu      sync.Mutex
+	token   Token  // guarded by mu; its Value is empty where there is none
+	refresh Secret // guarded by mu: a newer refresh token than the grant's
+}
+
+// NewTokens makes one. It asks for nothing yet. now is time.Now if nil.
+func NewTokens(client *Client, grant Grant, now func() time.Time) *Tokens {
+	if now == nil {
+		now = time.Now
+	}
+	return &Tokens{client: client, grant: grant, now: now}
+}
+
+// Get gives a token that holds, as far as is known. Its errors are Unauthorized (the grant is
+// dead), Throttled, Retryable with a known outcome, as what needs the token was not sent,
+// or Misconfigured.
+func (t *Tokens) Get(ctx context.Context) (Token, error) {
+	if tok, ok := t.held(); ok {
+		return tok, nil
+	}
+	ch := t.flight.DoChan("", func() (any, error) {
+		if tok, ok := t.held(); ok { // got since we looked
+			return tok, nil
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
+		defer cancel()
+		return t.fetch(ctx)
+	})
+	select {
+	case <-ctx.Done():
+		return Token{}, &sinks.Retryable{Err: fmt.Errorf("get a token: %w", ctx.Err())}
+	case r := <-ch:
+		if r.Err != nil {
+			return Token{}, r.Err
+		}
+		return r.Val.(Token), nil
+	}
+}
+
+func (t *Tokens) held() (Token, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ok := t.token.Value != "" && (t.token.Expires.IsZero() || t.now().Before(t.token.Expires))
+	return t.token, ok
+}
+
+// Spent says that a token was refused: the next Get asks for another one. It does nothing if
+// another one was got meanwhile.
+func (t *Tokens) Spent(tok Token) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.token.Value == tok.Value {
+		t.token = Token{}
+	}
+}
+
+// tokenAnswer is that of RFC 6749, with what Salesforce and HubSpot add.
+type tokenAnswer struct {
+	AccessToken  string  `json:"access_token"`
+	InstanceURL  string  `json:"instance_url"`
+	RefreshToken string  `json:"refresh_token"`
+	ExpiresIn    seconds `json:"expires_in"`
+	Error        string  `json:"error"`
+	Description  string  `json:"error_description"`
+	Status       string  `json:"status"` // HubSpot's, such as BAD_HUB
+	Message      string  `json:"message"`
+}
+
+// seconds are a number, or a text of one, as some servers write it.
+type seconds float64
+
+func (s *seconds) UnmarshalJSON(b []byte) error {
+	var n json.Number
+	if err := json.Unmarshal(b, &n); err != nil {
+		return err
+	}
+	f, err := n.Float64()
+	*s = seconds(f)
+	return err
+}
+
+func (t *Tokens) fetch(ctx context.Context) (Token, error) {
+	form, err := t.grant.Form(t.now())
+	if err != nil {
+		return Token{}, err
+	}
+	t.mu.Lock()
+	if t.refresh != "" && form.Has("refresh_token") {
+		form.Set("refresh_token", t.refresh.Reveal())
+	}
+	t.mu.Unlock()
+	h := t.grant.Header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set("Content-Type", "application/x-www-form-urlencoded")
+	h.Set("Accept", "application/json")
+	a, err := t.client.Do(ctx, Request{Method: http.MethodPost, URL: t.grant.URL, Header: h, Body: []byte(form.Encode())})
+	if err == nil && a.Err != nil {
+		err = a.Err
+	}
+	if err != nil {
+		return Token{}, notSent(fmt.Errorf("get a token: %w", err))
+	}
+	var said tokenAnswer
+	parseErr := json.Unmarshal(a.Body, &said)
+	if a.OK() && parseErr == nil && said.AccessToken != "" {
+		tok := Token{Value: Secret(said.AccessToken), Instance: said.InstanceURL}
+		if said.ExpiresIn > 0 {
+			life := time.Duration(float64(said.ExpiresIn) * float64(time.Second))
+			tok.Expires = t.now().Add(life - min(expireEarly, life/10))
+		}
+		t.mu.Lock()
+		t.token = tok
+		if said.RefreshToken != "" {
+			t.refresh = Secret(said.RefreshToken)
+		}
+		t.mu.Unlock()
+		return tok, nil
+	}
+	return Token{}, t.refused(a, said)
+}
+
+// refused says what an answer without a token means.
+func (t *Tokens) refused(a *Answer, said tokenAnswer) error {
+	s := Saying{Code: said.Error, Message: said.Description}
+	if s.Code == "" {
+		s.Code, s.Message = said.Status, said.Message
+	}
+	dead := t.grant.Dead
+	if dead == nil {
+		dead = deadGrant
+	}
+	if dead(s) || a.Status == http.StatusBadRequest && s.Code != "" || a.Status == http.StatusUnauthorized {
+		return &sinks.Unauthorized{Err: &sinks.Answer{Status: a.Status, Code: s.Code, Message: Shorten(s.Message),
+			Err: fmt.Errorf("get a token: %s answered %d %s: %s", a.Host, a.Status, http.StatusText(a.Status), Word(s.Code))}}
+	}
+	if a.OK() {
+		return &sinks.Retryable{Err: fmt.Errorf("get a token: %s answered without one", a.Host)}
+	}
+	return notSent(fmt.Errorf("get a token: %w", StatusError(a, s, t.now())))
+}
+
+func deadGrant(s Saying) bool {
+	return s.Code == "invalid_grant" || s.Code == "invalid_client" || s.Code == "unauthorized_client"
+}
+
+// notSent is an error of a request that comes before another one: the other was not sent, so
+// nothing of it was carried out. A refusal of it is not one of a record either.
+func notSent(err error) error {
+	var (
+		ret *sinks.Retryable
+		rej *sinks.Rejected
+		thr *sinks.Throttled
+		mis *sinks.Misconfigured
+		una *sinks.Unauthorized
+	)
+	switch {
+	case errors.As(err, &ret):
+		// Not with an Answer in it: that one may say that its outcome is not known.
+		return &sinks.Retryable{Err: errors.New(err.Error()), After: ret.After}
+	case errors.As(err, &thr):
+		return &sinks.Throttled{Err: err, After: thr.After}
+	case errors.As(err, &mis):
+		return &sinks.Misconfigured{Err: fmt.Errorf("get a token: %w", mis.Err), Hint: mis.Hint}
+	case errors.As(err, &una):
+		return &sinks.Unauthorized{Err: err}
+	case errors.As(err, &rej):
+		return &sinks.Misconfigured{Err: errors.New(err.Error()), Hint: "check the address and the settings of the target's login"}
+	}
+	return err
+}
