@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -56,6 +57,15 @@ func New(o Options) (*Client, error) {
 	c.http = transport.New(transport.Options{MaxIdle: o.MaxInFlight, Addresses: o.Addresses, MaxAnswer: maxAnswer, Transport: o.Transport})
 	return c, nil
 }
+
+// String names the target without what it holds, which may be secret (I14).
+func (c *Client) String() string { return "http target at " + c.host }
+
+// GoString is the same, for %#v.
+func (c *Client) GoString() string { return c.String() }
+
+// LogValue is the same, for a log.
+func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Limits tells the engine how to cut batches.
 func (c *Client) Limits() sinks.Limits { return c.limits }
