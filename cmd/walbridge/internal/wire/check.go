@@ -206,6 +206,7 @@ func (c *checker) target(ctx context.Context, cfg config.Target) check.Target {
 		return out
 	}
 	defer client.Close()
+	out.Abilities = func(object string) sinks.Abilities { return sinks.AbilitiesOf(client, object) }
 	probe, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if out.Err = client.Probe(probe); out.Err != nil {

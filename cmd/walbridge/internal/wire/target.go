@@ -10,6 +10,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/redislog"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/check"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/vendors"
@@ -54,6 +55,15 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	client, err := vendors.Open(cfg, notes.New(b.log.Client(), notes.Keys{Spaces: keys.Notes(cfg.Name), Space: func(space string) string { return keys.NoteSpace(cfg.Name, space) }}))
 	if err != nil {
 		return nil, err
+	}
+	for _, m := range mappings {
+		if m.Target() != cfg.Name {
+			continue
+		}
+		if err := check.Unfit(m, sinks.AbilitiesOf(client, m.Object())); err != nil {
+			client.Close()
+			return nil, err
+		}
 	}
 	t := &target{
 		name: cfg.Name, kind: cfg.Type, client: client, conditions: newConditions(b.log, cfg.Name, b.logger),
