@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/transport"
 )
 
@@ -33,7 +32,7 @@ type Options struct {
 	// same.
 	IgnoreKeyCase bool
 	// Addresses are which addresses may be connected to; all if empty.
-	Addresses sinks.Addresses
+	Addresses transport.Addresses
 	// Transport makes the round trips; one that keeps to Addresses if nil.
 	Transport http.RoundTripper
 }
