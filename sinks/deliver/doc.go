@@ -18,7 +18,8 @@
 //     target are written (map.go). A session that starts sends nothing until it
 //     has read that far again, unless the queue has become too small for it, and
 //     until the requests sent before have outlived their timeout (I4; read.go).
-//     After an unknown outcome a key waits as long.
+//     After an unknown outcome a key waits as long. What a sweep found is sent as the source
+//     has it, and is noted on its own: what is older is then read at the source too (reach.go).
 //   - A key's first write, and its delete, are noted before they are made, so that
 //     a record whose outcome is not known is neither forgotten nor taken for whole
 //     (I5, I11; map.go). A field that is only written when it changes is sent until the

@@ -47,10 +47,10 @@ type Engine struct {
 	// answeredAt is when the target last said something of single records.
 	answeredAt atomic.Int64
 
-	// mu covers handed: up to where entries were handed to the target, over all
+	// mu covers handed: how far partitions were handed to the target, over all
 	// sessions. The server may forget that; this process does not.
 	mu     sync.Mutex
-	handed [][laneCount]cdc.Position
+	handed []reach
 
 	// hard ends everything at once, unlike the context of Run.
 	hard context.Context
@@ -73,7 +73,7 @@ func newEngine(o Options, l leases) (*Engine, error) {
 	e := &Engine{
 		o: o, logger: o.Logger.With("target", o.Name), leases: l,
 		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, dropped: map[int]deadletter.Totals{}, maxCommit: maxCommit, clockSlack: time.Minute, collectEvery: collectEvery,
-		handed: make([][laneCount]cdc.Position, o.Partitions),
+		handed: make([]reach, o.Partitions),
 	}
 	e.hard, e.kill = context.WithCancelCause(context.Background())
 	for _, m := range o.Mappers {

@@ -36,6 +36,7 @@ type fakeStore struct {
 	bound       int // of the dead letters of a partition, if above zero
 	checkpoints map[cdc.Stream]cdc.Position
 	sent        map[cdc.Stream]cdc.Position
+	swept       [partitions]cdc.Position
 	hold        [partitions]time.Time
 	open        [partitions]bool
 	mirror      *mirror
@@ -160,6 +161,7 @@ func (c *fakeClaim) Release(_ context.Context, clean bool) error {
 			c.s.owner = 0
 			if clean {
 				clear(c.s.sent)
+				c.s.swept = [partitions]cdc.Position{}
 				c.s.hold = [partitions]time.Time{}
 				c.s.open = [partitions]bool{}
 			}
@@ -174,7 +176,7 @@ func (c *fakeClaim) Open(_ context.Context, partition int) (start state.Start, e
 		c.last[partition] = c.s.last[partition]
 		start.Unclean = c.s.open[partition]
 		c.s.open[partition], c.s.unclean = true, start.Unclean
-		start.Hold, start.Dead = c.s.hold[partition], c.s.totals[partition]
+		start.Hold, start.Dead, start.Swept = c.s.hold[partition], c.s.totals[partition], c.s.swept[partition]
 		for _, lane := range cdc.Lanes() {
 			st := cdc.Stream{Lane: lane, Partition: partition}
 			start.Checkpoint[lane], start.Sent[lane] = c.s.checkpoints[st], c.s.sent[st]
@@ -247,6 +249,9 @@ func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) e
 			if c.s.sent[st].Before(pos) {
 				c.s.sent[st] = pos
 			}
+		}
+		if c.s.swept[partition].Before(in.Swept) {
+			c.s.swept[partition] = in.Swept
 		}
 		for _, w := range in.Writes {
 			if k, ok := c.s.known[w.Key]; ok && k.String() != w.Was || !ok && w.Was != "" {

@@ -75,6 +75,8 @@ type item struct {
 	// nothing is known of an answer (I11, see doubt.go): what the state says of what was
 	// delivered is not trusted, and not in known.
 	doubt, unanswered bool
+	// swept is a sweep above the entry; see sweptOver.
+	swept cdc.Change
 	// hash is that of the record; suppressed tells that the target has it already.
 	hash       uint64
 	suppressed bool
@@ -142,7 +144,9 @@ func (j *job) run(ctx context.Context) {
 				it.fate, it.after = again, settingWaits.initial
 				j.s.e.log.wants("read the state of a key of mapping "+j.mapper.Name(), err)
 			}
-			it.row = it.entry.Row
+			if it.row = it.entry.Row; it.swept.Op == cdc.OpSweep && it.known.Seen.Before(it.swept.Since) {
+				it.row = queue.Fold(it.swept) // else the sweep had passed it by
+			}
 			it.change = it.row.Change()
 		}
 		// What needs nothing of the source does not wait for it.

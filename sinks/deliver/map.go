@@ -146,7 +146,7 @@ func (j *job) prepare(ctx context.Context, items []*item) bool {
 	}
 	for partition, members := range byPartition {
 		in := j.intent(partition, members)
-		if len(in.Sent)+len(in.Writes) == 0 {
+		if len(in.Sent)+len(in.Writes) == 0 && in.Swept.IsZero() {
 			continue
 		}
 		err := j.s.claim.Prepare(ctx, partition, in)
@@ -164,7 +164,7 @@ func (j *job) prepare(ctx context.Context, items []*item) bool {
 			j.halt = &fault{what: "write state", err: err, waits: redisWaits}
 			return false
 		}
-		j.s.note(partition, in.Sent)
+		j.s.note(partition, &in)
 	}
 	j.s.e.log.works("write state")
 	return true
@@ -176,13 +176,20 @@ func (j *job) intent(partition int, items []*item) state.Intent {
 	in := state.Intent{Sent: map[string]cdc.Position{}}
 	noted, lanes := j.s.notedOf(partition), cdc.Lanes()
 	for _, it := range items {
-		if it.entry.Deferred && noted == ([laneCount]cdc.Position{}) {
+		if at := it.row.Position(); it.row.Newest().Op == cdc.OpSweep && noted.swept.Before(at) {
+			// The next session reads it again, in whatever lane it is, before it sends anything.
+			in.Swept, noted.swept = at, at
+			for i, lane := range lanes {
+				in.Sent[lane] = j.read[partition][i]
+			}
+		}
+		if it.entry.Deferred && noted.lanes == ([laneCount]cdc.Position{}) {
 			// It has no place in the log any more. That something was sent at all tells the
 			// next session to wait (openDeferred).
 			in.Sent[lanes[queue.Bulk]] = firstSent
 		}
 		for _, t := range it.entry.Tokens {
-			if noted[t.Lane].Before(t.Mark.Position()) {
+			if noted.lanes[t.Lane].Before(t.Mark.Position()) {
 				in.Sent[lanes[t.Lane]] = j.read[partition][t.Lane]
 			}
 		}
@@ -225,33 +232,4 @@ func common(a, b string) string {
 	}
 	have := strings.Split(b, ",")
 	return strings.Join(slices.DeleteFunc(strings.Split(a, ","), func(t string) bool { return !slices.Contains(have, t) }), ",")
-}
-
-func (s *session) notedOf(partition int) [laneCount]cdc.Position {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.noted[partition]
-}
-
-func (s *session) note(partition int, sent map[string]cdc.Position) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	raise(&s.noted[partition], sent)
-	s.e.mu.Lock() // within s.mu
-	defer s.e.mu.Unlock()
-	raise(&s.e.handed[partition], sent)
-}
-
-func raise(have *[laneCount]cdc.Position, to map[string]cdc.Position) {
-	for i, lane := range cdc.Lanes() {
-		if at, ok := to[lane]; ok && have[i].Before(at) {
-			have[i] = at
-		}
-	}
-}
-
-func (e *Engine) handedOf(partition int) [laneCount]cdc.Position {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.handed[partition]
 }

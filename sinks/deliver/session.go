@@ -61,10 +61,10 @@ type session struct {
 	asideFrom time.Time
 	family    family
 
-	// mu covers noted: up to where it is written that entries may be handed to
+	// mu covers noted: up to where it is written that a partition may be handed to
 	// the target.
 	mu    sync.Mutex
-	noted [][laneCount]cdc.Position
+	noted []reach
 }
 
 // event is something that ended, for the loop to act upon.
@@ -86,6 +86,8 @@ type part struct {
 	readFrom     time.Time // not to be read before
 
 	sweeps []*sweep // in the order of their Positions
+	// swept is that of the last of which a session before may have sent rows.
+	swept cdc.Position
 
 	deferred map[queue.Key]*deferred // what is in the retry set
 	// oldestAside is when the first of them was put there, as last looked at.
@@ -109,7 +111,7 @@ func newSession(e *Engine, c claim, claimed time.Time) *session {
 	s := &session{
 		e: e, claim: c, claimed: claimed, limits: e.o.Target.Limits(), faults: e.faults,
 		events: make(chan event, 16), queue: queue.New(e.o.Limits),
-		noted: make([][laneCount]cdc.Position, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, blocked: map[queue.Key]int{}, family: newFamily(), rivals: newFamily(), meanSize: meanSizeFirst,
+		noted: make([]reach, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, blocked: map[queue.Key]int{}, family: newFamily(), rivals: newFamily(), meanSize: meanSizeFirst,
 	}
 	s.queue.Pause(e.pausedUntil)
 	for _, m := range e.o.Mappers {
@@ -253,14 +255,18 @@ func (s *session) open() error {
 		if err := s.openDeferred(p); err != nil {
 			return err
 		}
-		anySent := false
+		handed, anySent := s.e.handedOf(n), false
+		s.noted[n].swept = start.Swept
+		if p.swept = start.Swept; p.swept.Before(handed.swept) {
+			p.swept = handed.swept
+		}
 		for i, lane := range lanes {
 			at, sent := start.Checkpoint[lane], start.Sent[lane]
 			p.marks[i] = queue.NewWatermark(at)
 			p.committed[i] = at
-			s.noted[n][i] = sent
-			if handed := s.e.handedOf(n)[i]; sent.Before(handed) {
-				sent = handed // the server lost what was noted there
+			s.noted[n].lanes[i] = sent
+			if sent.Before(handed.lanes[i]) {
+				sent = handed.lanes[i] // the server lost what was noted there
 			}
 			anySent = anySent || !sent.IsZero()
 			if at.Before(sent) {
@@ -343,52 +349,4 @@ func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
 	s.e.stats.setGauges(s.gauges(s.tellCondition(now)))
 	timer.Reset(next.Sub(now))
 	return s.stopping && !busy
-}
-
-// dispatch sends what is ready, as far as the target may be asked at once.
-func (s *session) dispatch(now time.Time, soon func(time.Time)) {
-	if s.holding {
-		return
-	}
-	if now.Before(s.holdUntil) {
-		soon(s.holdUntil)
-		return
-	}
-	for s.senders < s.limits.MaxInFlight && s.closed() {
-		permit, least, ok := s.admit(now, s.least(), soon)
-		if !ok {
-			return
-		}
-		b, ok := s.queue.Take(now, least)
-		if !ok {
-			s.giveBack(permit)
-			if at, ok := s.queue.Next(now, least); ok {
-				soon(at)
-			}
-			return
-		}
-		s.hired(b.Lane, 1)
-		j := &job{s: s, lane: b.Lane, permit: permit, faults: s.faults, idle: s.e.idle, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
-		for _, e := range b.Entries {
-			s.family.forget(e.Key)
-			s.rivals.forget(e.Key)
-			j.items = append(j.items, &item{entry: e, doubt: s.parts[e.Partition].inDoubt(e), unanswered: s.doubtful[e.Key], keyed: keyed{tries: s.blocked[e.Key]}})
-			if _, ok := j.read[e.Partition]; !ok {
-				j.read[e.Partition] = s.parts[e.Partition].readTo()
-			}
-		}
-		s.probes(j)
-		s.spawn(func() {
-			j.run(s.ctx)
-			s.giveBack(j.permit)
-			s.post(j)
-		})
-	}
-}
-
-func (p *part) readTo() (at [laneCount]cdc.Position) {
-	for i, w := range p.marks {
-		at[i] = w.Read()
-	}
-	return at
 }

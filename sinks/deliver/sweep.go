@@ -200,11 +200,15 @@ func (d *scanDone) apply(s *session, now time.Time) {
 // means tells whether a sweep is for the rows of a mapping.
 func (w *sweep) means(mapping string) bool { return slices.Contains(w.mappings, mapping) }
 
+// of gives a sweep as a change of a row: it takes the row as the source has it, or its delete.
+func (w *sweep) of(k queue.Key) cdc.Change {
+	return cdc.Change{Position: w.change.Position, Op: cdc.OpSweep, Since: w.since, Table: w.change.Table, Key: k.Source, Time: w.change.Time, XID: w.change.XID}
+}
+
 // addSwept puts a row that may be gone into the queue.
 func (s *session) addSwept(now time.Time, p *part, w *sweep, k queue.Key) {
 	w.found++
 	w.work.Use()
-	ch := cdc.Change{Position: w.change.Position, Op: cdc.OpSweep, Table: w.change.Table, Key: k.Source, Time: w.change.Time, XID: w.change.XID}
-	s.queue.Add(now, queue.Arrival{Key: k, Partition: p.n, Change: ch, Lane: queue.Bulk,
+	s.queue.Add(now, queue.Arrival{Key: k, Partition: p.n, Change: w.of(k), Lane: queue.Bulk,
 		Token: queue.Token{Mark: w.work, Lane: queue.Bulk, Size: len(k.Source) + 64}})
 }

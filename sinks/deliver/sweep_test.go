@@ -1,11 +1,16 @@
 package deliver
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
 )
 
 // everywhere appends an entry without a key to every stream.
@@ -198,6 +203,143 @@ func TestManyTruncates(t *testing.T) {
 		}
 		if !w.caughtUp() {
 			t.Error("the truncates hold the checkpoint")
+		}
+	})
+}
+
+// dies ends the engine as a kill -9 would once the target has carried out a change of a row
+// at a Position, before that is written.
+func (w *world) dies(id int, at cdc.Position) {
+	w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		for _, r := range b.Records {
+			if r.Source == keyOf(id) && r.Position == at {
+				w.engine.kill(errKilled)
+			}
+		}
+		return acceptAll(ctx, b)
+	})
+}
+
+// revive waits for what dies, and starts the next engine, for a target that takes all.
+func (w *world) revive(change ...func(*Options)) {
+	<-w.ended
+	w.stop()
+	w.store.steal()
+	w.answers(acceptAll)
+	w.start(change...)
+}
+
+// halting is a log that fails for a while after its first answers.
+type halting struct {
+	*fakeLog
+	until time.Time
+	asked map[int]int
+}
+
+func (h *halting) Read(ctx context.Context, partition int, from map[string]cdc.Position, most int) ([]cdc.Message, error) {
+	h.mu.Lock()
+	h.asked[partition]++
+	halts := h.asked[partition] > 2 && time.Now().Before(h.until)
+	h.mu.Unlock()
+	if halts {
+		return nil, errors.New("no connection")
+	}
+	return h.fakeLog.Read(ctx, partition, from, most)
+}
+
+// A row that a sweep found was sent as the source has it, or deleted, at the sweep's Position,
+// by a session that ended before it could write that. What is older than the sweep does not
+// come after it: neither from the log, which is read again from below, nor from aside.
+func TestCrashWithinSweep(t *testing.T) {
+	ids := samePartition(2)
+	id, other := ids[0], ids[1]
+	crash := func(w *world, lost bool, older func()) {
+		w.put(cdc.LaneUrgent, id, "a=1 b=1 note=1")
+		for range 5 { // the sweep is behind them in that lane only
+			w.put(cdc.LaneUrgent, other, "a=1 b=1 note=1")
+		}
+		w.start(patient)
+		rest(time.Second)
+		w.end() // nothing is left of what was noted
+		w.start(patient)
+		older()
+		w.dies(id, at(w.last+1))
+		if !lost {
+			w.everywhere(cdc.Change{Op: cdc.OpTruncate})
+		} else { // in the other lanes
+			w.last++
+			w.log.append(cdc.LaneUrgent, cdc.Change{Position: at(w.last), Op: cdc.OpTruncate, Table: deals, Time: time.Now(), XID: uint64(w.last)})
+			w.put(cdc.LaneNormal, other, "a=1 b=1 note=1")
+			w.put(cdc.LaneBulk, other, "a=1 b=1 note=1")
+		}
+		<-w.ended
+		w.store.mu.Lock()
+		clear(w.store.checkpoints) // as if they were not written yet
+		w.store.mu.Unlock()
+		w.giveAtMost(1)
+		w.revive(patient, func(o *Options) { o.Reader = &halting{w.log, time.Now().Add(20 * time.Second), map[int]int{}} })
+		rest(time.Minute)
+		if !lost && !w.caughtUp() || w.aside() != 0 { // the other partition waits for what is lost
+			t.Errorf("caught up %v, %d aside", w.caughtUp(), w.aside())
+		}
+	}
+	older := map[string]func(*world){
+		"read again": func(w *world) {
+			w.put(cdc.LaneBulk, id, "a=2 b=1 note=?")
+			rest(time.Second)
+		},
+		"aside": func(w *world) {
+			w.busyWith(10*time.Minute, id)
+			w.put(cdc.LaneBulk, id, "a=2 b=2 note=2")
+			rest(9 * time.Minute) // shorter than a hold before it comes back
+			if w.aside() != 1 {
+				t.Fatalf("%d aside", w.aside())
+			}
+		},
+	}
+	for name, f := range older {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, there, lost %v", name, lost), func(t *testing.T) {
+				run(t, func(w *world) {
+					w.holds(id, fmt.Sprintf(`{"id":%d,"a":9,"b":9,"note":9}`, id))
+					crash(w, lost, func() { f(w) })
+					w.wantHas(id, "Note=9 Sum=9+9")
+				})
+			})
+			t.Run(fmt.Sprintf("%s, gone, lost %v", name, lost), func(t *testing.T) {
+				run(t, func(w *world) {
+					crash(w, lost, func() { f(w) })
+					w.wantHas(id, "nothing")
+				})
+			})
+		}
+	}
+}
+
+// The same where it is the server that lost what was written.
+func TestRolledBackWithinSweep(t *testing.T) {
+	run(t, func(w *world) {
+		w.put(cdc.LaneNormal, 1, "a=1 b=1 note=1")
+		w.start()
+		rest(time.Second)
+		s := w.store
+		s.mu.Lock()
+		known, checkpoints, last, sent, swept := maps.Clone(s.known), maps.Clone(s.checkpoints), s.last, maps.Clone(s.sent), s.swept
+		s.mu.Unlock()
+		w.put(cdc.LaneNormal, 1, "a=2 b=2 note=2")
+		rest(time.Second)
+		w.holds(1, `{"id":1,"a":9,"b":9,"note":9}`)
+		w.everywhere(cdc.Change{Op: cdc.OpTruncate})
+		rest(time.Second)
+		w.wantHas(1, "Note=9 Sum=9+9")
+		s.mu.Lock()
+		s.known, s.checkpoints, s.last, s.sent, s.swept = known, checkpoints, last, sent, swept
+		s.mu.Unlock()
+		w.put(cdc.LaneNormal, 2, "a=1 b=1 note=1")
+		rest(time.Minute)
+		w.wantHas(1, "Note=9 Sum=9+9")
+		if w.lines.count("starts over") == 0 {
+			t.Error("the loss was not seen")
 		}
 	})
 }

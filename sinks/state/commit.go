@@ -26,6 +26,8 @@ type Write struct {
 type Intent struct {
 	// Sent are Positions by lane up to which entries may be handed to the target.
 	Sent map[string]cdc.Position
+	// Swept, if not zero, is that of a sweep of which rows may be.
+	Swept cdc.Position
 	// Writes are of the keys that the target may hold for the first time, or hold
 	// no longer.
 	Writes []Write
@@ -42,9 +44,16 @@ func (c *Claim) Prepare(ctx context.Context, partition int, in Intent) error {
 	if err != nil {
 		return err
 	}
-	w.add(len(in.Sent))
+	marks := make(map[string]cdc.Position, len(in.Sent)+1)
 	for lane, pos := range in.Sent {
-		w.add(sentField(lane), pos.String())
+		marks[sentField(lane)] = pos
+	}
+	if !in.Swept.IsZero() {
+		marks[sweptField] = in.Swept
+	}
+	w.add(len(marks))
+	for field, pos := range marks {
+		w.add(field, pos.String())
 	}
 	w.add(len(in.Writes))
 	for i := range in.Writes {

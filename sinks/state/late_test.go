@@ -101,18 +101,24 @@ func TestUnreadable(t *testing.T) {
 	})
 }
 
-// A stop in order forgets how far entries were handed over; another does not.
+// A stop in order forgets how far entries, and rows that a sweep found, were handed over;
+// another does not. Neither mark goes back.
 func TestCleanRelease(t *testing.T) {
 	onBoth(t, func(b *bench) {
-		sent := Intent{Sent: map[string]cdc.Position{cdc.LaneBulk: at(9, 0)}}
+		sent := Intent{Sent: map[string]cdc.Position{cdc.LaneBulk: at(9, 0)}, Swept: at(7, 0)}
 		for _, clean := range []bool{false, true} {
 			c := b.claim("one")
 			b.must(c.Prepare(b.Context(), 1, sent))
+			b.must(c.Prepare(b.Context(), 1, Intent{Swept: at(6, 9)}))
 			b.must(c.Release(b.Context(), clean))
 			next := b.claim("two")
 			start, err := next.Open(b.Context(), 1)
 			b.must(err)
-			if start.Sent[cdc.LaneBulk].IsZero() != clean || start.Unclean == clean {
+			want := Start{Sent: sent.Sent, Swept: sent.Swept}
+			if clean {
+				want = Start{}
+			}
+			if start.Sent[cdc.LaneBulk] != want.Sent[cdc.LaneBulk] || start.Swept != want.Swept || start.Unclean == clean {
 				b.Fatalf("clean %v: %+v", clean, start)
 			}
 			if start, err = next.Open(b.Context(), 1); err != nil || start.Unclean == clean { // an answer was lost

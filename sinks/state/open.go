@@ -20,6 +20,8 @@ type Start struct {
 	Checkpoint map[string]cdc.Position
 	// Sent is the highest Position that may have been handed to the target.
 	Sent map[string]cdc.Position
+	// Swept is the Position of the last sweep of which rows may have been.
+	Swept cdc.Position
 	// Hold is until when a request of a session before may still be carried out.
 	Hold time.Time
 	// Unclean tells that the owner before did not end in order: the server may even have
@@ -37,6 +39,9 @@ const openField = "\x00open"
 
 // commitField holds the last commit of a partition: lease and number.
 const commitField = "\x00commit"
+
+// sweptField holds Start.Swept.
+const sweptField = "\x00swept"
 
 func sentField(lane string) string { return "\x00sent\x00" + lane }
 
@@ -56,6 +61,11 @@ func (c *Claim) Open(ctx context.Context, partition int) (Start, error) {
 			return start, fmt.Errorf("read hold of partition %d: %w", partition, err)
 		}
 		start.Hold = time.UnixMicro(micros)
+	}
+	if text, ok := marks[sweptField]; ok {
+		if start.Swept, err = cdc.ParsePosition(text); err != nil {
+			return start, fmt.Errorf("read sweep mark of partition %d: %w", partition, err)
+		}
 	}
 	k := c.s.o.Keys
 	if start.Dead, err = deadletter.ReadTotals(ctx, c.s.rdb, k.DeadLetters(c.s.o.Target, partition), k.Parked(c.s.o.Target, partition)); err != nil {

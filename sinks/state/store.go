@@ -147,7 +147,7 @@ func (c *Claim) Release(ctx context.Context, clean bool) error {
 	err := c.each(ctx, "release", func(pipe redis.Pipeliner, p int, key string) *redis.Cmd {
 		args := []any{c.leases[p]}
 		if clean {
-			args = append(args, holdField, openField)
+			args = append(args, holdField, openField, sweptField)
 			for _, lane := range cdc.Lanes() {
 				args = append(args, sentField(lane))
 			}
