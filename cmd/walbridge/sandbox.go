@@ -7,11 +7,15 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/walbridge/walbridge/sinks/sandbox"
+	"github.com/walbridge/walbridge/sinks/sandbox/hubspot"
+	"github.com/walbridge/walbridge/sinks/sandbox/salesforce"
+	"github.com/walbridge/walbridge/sinks/sandbox/sim"
 )
 
 func sandboxCommand() *cobra.Command {
@@ -19,21 +23,33 @@ func sandboxCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Serve simulated targets to try mappings against",
-		Long: `Serve simulated targets: crm, forecast and commission, each at /NAME/batch, and
-a page that shows what they hold. They keep everything in memory.
+		Long: `Serve simulated targets, and a page that shows what they hold. They keep everything
+in memory.
 
-With --schema they describe their objects at /NAME/describe/OBJECT, and refuse
-records as a CRM would: {"crm":{"Account":{"fields":[{"name":"Name","type":"text"}]}}}.
+crm, forecast and commission are plain: each takes batches at /NAME/batch. With --schema
+they describe their objects at /NAME/describe/OBJECT, and refuse records as a CRM would:
+{"crm":{"Account":{"fields":[{"name":"Name","type":"text"}]}}}.
+
+The others are APIs of somebody else, with their rules and limits:
+
+  /salesforce  Salesforce: login with any client id and secret, a JWT for any user, or any
+               refresh token; the API, also composite and bulk, below /services/data
+  /hubspot     HubSpot: any bearer token; the CRM API
 
 Faults are posted to /_faults, such as an outage until it is cleared, and a record that is locked:
 
   curl 127.0.0.1:8650/_faults -d '{"faults":[{"kind":"status","app":"crm","status":503,"times":-1}]}'
-  curl 127.0.0.1:8650/_faults -d '{"faults":[{"kind":"refuse","app":"crm","times":-1,
-    "refusal":{"field":"Name","value":"Acme","code":"LOCKED","retryable":true}}]}'
+  curl 127.0.0.1:8650/_faults -d '{"faults":[{"kind":"refuse","app":"salesforce","object":"Account","times":-1,
+    "refusal":{"field":"Name","value":"Acme","code":"UNABLE_TO_LOCK_ROW","retryable":true}}]}'
   curl 127.0.0.1:8650/_faults -d '{"clear":true}'
 
-The kinds are status (with retry_after), delay, hang, reset, truncate, garbage and refuse.
-What arrived is at /NAME/objects/OBJECT, how much at /_stats.`,
+The kinds are status (with retry_after), delay, hang, reset, truncate, garbage and refuse;
+of a simulated API, object is a part of the path, such as composite.
+Salesforce has more switches: sessions that end, and a daily limit that is nearly spent:
+
+  curl 127.0.0.1:8650/salesforce/_control -d '{"expire_sessions":true,"spend_calls":99000}'
+
+What arrived is at /NAME/objects/OBJECT of the plain ones, how much at /_stats.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			server, err := newSandbox(schema)
@@ -44,7 +60,7 @@ What arrived is at /NAME/objects/OBJECT, how much at /_stats.`,
 			if err != nil {
 				return fmt.Errorf("listen on --listen %s: %w; choose another address", listen, err)
 			}
-			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "sandbox targets: http://%s/crm/batch, …/forecast/batch, …/commission/batch\nwhat they hold:  http://%[1]s/\n", l.Addr()); err != nil {
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s", addresses(server, l.Addr())); err != nil {
 				return err
 			}
 			return serve(cmd.Context(), l, server)
@@ -55,21 +71,42 @@ What arrived is at /NAME/objects/OBJECT, how much at /_stats.`,
 	return c
 }
 
+// simulations are the APIs of somebody else that the sandbox serves.
+func simulations() map[string]sim.Simulation {
+	return map[string]sim.Simulation{
+		"salesforce": salesforce.New(salesforce.Options{}),
+		"hubspot":    hubspot.New(hubspot.Options{}),
+	}
+}
+
+// addresses tells where the targets are.
+func addresses(s *sandbox.Server, at net.Addr) string {
+	var b strings.Builder
+	row := func(name, address string) { fmt.Fprintf(&b, "%-12s http://%s%s\n", name, at, address) }
+	for _, name := range s.Apps() {
+		row(name, "/"+name+"/batch")
+	}
+	for _, name := range s.Simulations() {
+		row(name, "/"+name)
+	}
+	row("page", "/")
+	return b.String()
+}
+
 // newSandbox makes the targets, with the schemas of a file if there is one.
 func newSandbox(schemaFile string) (*sandbox.Server, error) {
-	plain := sandbox.New(sandbox.Options{})
+	o := sandbox.Options{Simulations: simulations()}
 	if schemaFile == "" {
-		return plain, nil
+		return sandbox.New(o), nil
 	}
 	data, err := os.ReadFile(schemaFile)
 	if err != nil {
 		return nil, fmt.Errorf("read --schema: %w; name a file such as docs/examples/salesforce-crm/targets.json", err)
 	}
-	schemas, err := sandbox.ReadSchemas(data, plain.Apps())
-	if err != nil {
+	if o.Schemas, err = sandbox.ReadSchemas(data, sandbox.New(sandbox.Options{}).Apps()); err != nil {
 		return nil, fmt.Errorf("read --schema %s: %w", schemaFile, err)
 	}
-	return sandbox.New(sandbox.Options{Schemas: schemas}), nil
+	return sandbox.New(o), nil
 }
 
 // serve serves until ctx ends.

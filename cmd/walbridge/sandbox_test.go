@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,6 +37,33 @@ func TestSandboxWithSchemas(t *testing.T) {
 		root.SetArgs([]string{"sandbox", "--listen", "127.0.0.1:0", "--schema", path})
 		if err := root.ExecuteContext(t.Context()); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestSandboxServesSimulations(t *testing.T) {
+	s, err := newSandbox("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{
+		"/salesforce/services/data":              http.StatusOK,
+		"/salesforce/services/data/v60.0/limits": http.StatusUnauthorized,
+		"/hubspot/crm/v3/objects/contacts":       http.StatusUnauthorized,
+		"/nothing/crm/v3/objects/contacts":       http.StatusNotFound,
+		"/crm/objects/Account":                   http.StatusOK,
+		"/_stats":                                http.StatusOK,
+	} {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code != want {
+			t.Errorf("%s: status %d, want %d: %s", path, w.Code, want, w.Body)
+		}
+	}
+	told := addresses(s, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8650})
+	for _, want := range []string{"http://127.0.0.1:8650/crm/batch\n", "http://127.0.0.1:8650/salesforce\n", "http://127.0.0.1:8650/hubspot\n", "http://127.0.0.1:8650/\n"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("told\n%s, want %s", told, want)
 		}
 	}
 }

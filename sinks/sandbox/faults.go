@@ -60,7 +60,8 @@ type Fault struct {
 	RetryAfter time.Duration
 	// Delay is waited before the fault, whatever its kind.
 	Delay time.Duration
-	// Refusal is for the kind Refuse.
+	// Refusal is for the kind Refuse; for a Status of a simulation its code and message are
+	// those of the answer, if it is there.
 	Refusal *Refusal
 }
 

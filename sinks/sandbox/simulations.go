@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,10 +79,27 @@ func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case f.After || f.Kind == Truncate:
 		lost := &recorder{header: w.Header().Clone(), status: http.StatusOK}
 		m.served.ServeHTTP(lost, r)
-		f.showAfter(w, r, lost)
+		m.showAfter(w, r, f, lost)
 	default:
-		f.show(w, r, nil)
+		m.show(w, r, f, nil)
 	}
+}
+
+// show gives the faulty answer, a status in the simulation's own form if it has one.
+func (m *mounted) show(w http.ResponseWriter, r *http.Request, f Fault, proper []byte) {
+	own, ok := m.Simulation.(sim.Faulty)
+	if f.Kind != Status || !ok {
+		f.show(w, r, proper)
+		return
+	}
+	if f.RetryAfter > 0 {
+		setRetryAfter(w, f.RetryAfter)
+	}
+	code, message := "", fmt.Sprintf("scripted answer %d", f.Status)
+	if f.Refusal != nil {
+		code, message = f.Refusal.Code, cmp.Or(f.Refusal.Message, message)
+	}
+	own.Fault(w, f.Status, code, message)
 }
 
 // maxFaultBytes bounds the body of a request that a fault falls on.
@@ -94,9 +112,9 @@ func (f Fault) aboutPath(name, path string) bool {
 }
 
 // showAfter gives the faulty answer in place of a proper one.
-func (f Fault) showAfter(w http.ResponseWriter, r *http.Request, proper *recorder) {
+func (m *mounted) showAfter(w http.ResponseWriter, r *http.Request, f Fault, proper *recorder) {
 	if f.Kind != Truncate {
-		f.show(w, r, proper.body.Bytes())
+		m.show(w, r, f, proper.body.Bytes())
 		return
 	}
 	maps.Copy(w.Header(), proper.header)

@@ -22,6 +22,10 @@ type notes struct {
 	refusal func(string, map[string]json.RawMessage) *sim.Refusal
 }
 
+func (n *notes) Fault(w http.ResponseWriter, status int, code, message string) {
+	http.Error(w, code+": "+message, status)
+}
+
 func (n *notes) SetRefusals(f func(string, map[string]json.RawMessage) *sim.Refusal) { n.refusal = f }
 
 func (n *notes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +35,7 @@ func (n *notes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refusal := n.refusal("note", map[string]json.RawMessage{"text": body}); refusal != nil {
-		http.Error(w, refusal.Code, 409)
+		http.Error(w, refusal.Code, http.StatusConflict)
 		return
 	}
 	n.got = append(n.got, r.URL.EscapedPath()+" "+string(body))
@@ -123,8 +127,8 @@ func TestFaultsFallOnSimulations(t *testing.T) {
 		Fault{Kind: Status, App: "notes", Object: "slow", Status: 429, RetryAfter: 2 * time.Second},
 		Fault{Kind: Status, App: "notes", Status: 502, After: true})
 	a := post("/notes/slow/x", "1")
-	if wantStatus(t, a, 429); a.header.Get("Retry-After") != "2" || len(n.got) != 0 {
-		t.Fatalf("headers %v, got %q", a.header, n.got)
+	if wantStatus(t, a, 429); a.header.Get("Retry-After") != "2" || len(n.got) != 0 || a.body != ": scripted answer 429\n" {
+		t.Fatalf("headers %v, body %q, got %q", a.header, a.body, n.got)
 	}
 	a = post("/notes/x", "2")
 	if wantStatus(t, a, 502); len(n.got) != 1 || a.header.Get("X-Kept") != "" {
@@ -138,6 +142,14 @@ func TestFaultsFallOnSimulations(t *testing.T) {
 	}
 	if err := s.Inject(Fault{Kind: Refuse, App: "mute", Refusal: &Refusal{Code: "NO"}}); err == nil || !strings.Contains(err.Error(), "mute") {
 		t.Errorf("a refusal that can never happen: %v", err)
+	}
+	inject(t, s, Fault{Kind: Status, App: "notes", Status: 403, Refusal: &Refusal{Code: "SPENT", Message: "no more"}},
+		Fault{Kind: Status, App: "mute", Status: 403})
+	if a := post("/notes/x", "6"); a.status != 403 || a.body != "SPENT: no more\n" {
+		t.Errorf("an answer with a code: %d %q", a.status, a.body)
+	}
+	if a := post("/mute/x", "6"); a.status != 403 || !strings.Contains(a.body, `"code":"FAULT"`) {
+		t.Errorf("an answer of one without a form of its own: %d %q", a.status, a.body)
 	}
 	inject(t, s, Fault{Kind: Garbage, App: "notes"})
 	if a := post("/notes/x", "6"); a.status != 200 || json.Valid([]byte(a.body)) || len(n.got) != 3 {

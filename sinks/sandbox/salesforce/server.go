@@ -89,6 +89,7 @@ type Server struct {
 var (
 	_ sim.Simulation = (*Server)(nil)
 	_ sim.Refuser    = (*Server)(nil)
+	_ sim.Faulty     = (*Server)(nil)
 )
 
 // New makes a Server. It owns no goroutine and needs no Close.
@@ -174,6 +175,19 @@ func (s *Server) Calls() map[string]int64 {
 // SetRefusals lets the sandbox's faults refuse records.
 func (s *Server) SetRefusals(f func(object string, fields map[string]json.RawMessage) *sim.Refusal) {
 	s.refusals = f
+}
+
+// Fault answers with a status as the API does, by default with the code that it has for it.
+func (s *Server) Fault(w http.ResponseWriter, status int, code, message string) {
+	if code == "" {
+		code = map[int]string{
+			401: "INVALID_SESSION_ID", 403: "REQUEST_LIMIT_EXCEEDED", 404: "NOT_FOUND", 414: "URI_TOO_LONG", 503: "SERVER_UNAVAILABLE",
+		}[status]
+	}
+	if code == "" {
+		code = "UNKNOWN_EXCEPTION"
+	}
+	s.write(w, (&fault{Code: code, Message: message, status: status}).reply())
 }
 
 // ExpireSessions ends all sessions: the next request of each client is answered with 401.

@@ -48,6 +48,14 @@ type Refuser interface {
 	SetRefusals(func(object string, fields map[string]json.RawMessage) *Refusal)
 }
 
+// Faulty is a Simulation with a form of its own for errors, in which it tells of the sandbox's
+// faults of the kind status.
+type Faulty interface {
+	// Fault answers with a status. Code and message may be empty: then they are those that
+	// the API has for it.
+	Fault(w http.ResponseWriter, status int, code, message string)
+}
+
 type prefixKey struct{}
 
 // Mount serves h below /name/.
