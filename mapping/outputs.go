@@ -149,6 +149,9 @@ func (m *Mapping) To() Place { return m.toAt }
 // Deletes tells whether a row that goes does anything to its record.
 func (m *Mapping) Deletes() bool { return m.action != IgnoreDelete }
 
+// Delete is what becomes of the record of a row that goes.
+func (m *Mapping) Delete() Action { return m.action }
+
 // Needed gives the columns without which a change has no record: those of the condition,
 // the key and references, and of fields that are made of several. A field made of one alone
 // is left as it is where that column was not sent (I5).

@@ -57,6 +57,9 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 	if err := l.client.HDel(ctx, l.keys.Conditions(), target).Err(); err != nil {
 		return fmt.Errorf("forget target %s: %w", target, err)
 	}
+	if err := l.forgetNotes(ctx, target); err != nil {
+		return err
+	}
 	// Of the same name may come another target, which begins as a new one does.
 	all, err := l.backfillFields(ctx)
 	if err != nil {
@@ -70,6 +73,24 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 	}
 	if err := l.client.HDel(ctx, l.keys.Backfills(), fields...).Err(); err != nil {
 		return fmt.Errorf("forget target %s: %w", target, err)
+	}
+	return nil
+}
+
+// forgetNotes removes what a target noted for itself, and last where that lies.
+func (l *Log) forgetNotes(ctx context.Context, target string) error {
+	spaces, err := l.client.SMembers(ctx, l.keys.Notes(target)).Result()
+	if err != nil {
+		return fmt.Errorf("forget the notes of target %s: %w", target, err)
+	}
+	var keys []string
+	for _, s := range spaces {
+		keys = append(keys, l.keys.NoteSpace(target, s))
+	}
+	for _, k := range append(keys, l.keys.Notes(target)) {
+		if err := l.client.Unlink(ctx, k).Err(); err != nil {
+			return fmt.Errorf("forget the notes of target %s: %w", target, err)
+		}
 	}
 	return nil
 }

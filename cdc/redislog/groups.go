@@ -263,6 +263,9 @@ func (l *Log) Traces(ctx context.Context, target string) (bool, error) {
 	if n, err := l.client.HExists(ctx, l.keys.Meta(), metaDetached+target).Result(); err != nil || n {
 		return n, wrap(err, "read description of the log")
 	}
+	if n, err := l.client.Exists(ctx, l.keys.Notes(target)).Result(); err != nil || n > 0 {
+		return n > 0, wrap(err, "look for target "+target)
+	}
 	for p := range l.partitions {
 		n, err := l.client.Exists(ctx, l.keys.Fence(target, p), l.keys.State(target, p), l.keys.DeadLetters(target, p), l.keys.Parked(target, p), l.keys.Deferred(target, p), l.keys.TargetKeys(target, p)).Result()
 		if err != nil || n > 0 {

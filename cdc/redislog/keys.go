@@ -48,6 +48,14 @@ func (k Keys) Account(name string) string {
 // Conditions is the hash of how targets are that do not take everything.
 func (k Keys) Conditions() string { return fmt.Sprintf("walbridge:{%s}:conditions", k.Name) }
 
+// Notes is the set of the spaces in which a target has noted something for itself.
+func (k Keys) Notes(target string) string {
+	return fmt.Sprintf("walbridge:{%s}:notes:%s", k.Name, target)
+}
+
+// NoteSpace is the hash of a target's notes of one space.
+func (k Keys) NoteSpace(target, space string) string { return k.Notes(target) + ":" + space }
+
 // Stream is the Redis stream of a lane and partition.
 func (k Keys) Stream(s cdc.Stream) string { return k.of(s.Partition, "log", s.Lane) }
 

@@ -203,5 +203,21 @@ func TestEveryKeyOfAConfigurationHasAPlace(t *testing.T) {
 			}
 		}
 	}
-	check("targets", doc["$defs"].(map[string]any)["target"], ofConfig.inside("targets").inside("crm"))
+	target := doc["$defs"].(map[string]any)["target"].(map[string]any)
+	types, err := filepath.Glob("../../cmd/walbridge/internal/config/schema/*.json")
+	if err != nil || len(types) == 0 {
+		t.Fatalf("no schemas of types of targets (%v)", err)
+	}
+	for _, path := range types {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var own struct{ Properties map[string]any }
+		if err := json.Unmarshal(text, &own); err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(target["properties"].(map[string]any), own.Properties)
+	}
+	check("targets", target, ofConfig.inside("targets").inside("crm"))
 }

@@ -27,7 +27,7 @@ type Client struct {
 	http    *transport.Client
 	now     func() time.Time
 	quota   func(sinks.Quota)
-	allowed transport.Addresses
+	allowed sinks.Addresses
 }
 
 var (

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/transport"
 )
 
@@ -32,7 +33,7 @@ type Options struct {
 	// same.
 	IgnoreKeyCase bool
 	// Addresses are which addresses may be connected to; all if empty.
-	Addresses transport.Addresses
+	Addresses sinks.Addresses
 	// Transport makes the round trips; one that keeps to Addresses if nil.
 	Transport http.RoundTripper
 }

@@ -2,6 +2,7 @@ package sinktest
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -107,10 +108,8 @@ func allChecks() []check {
 // Run holds a target against the contract, one subtest for each check.
 func Run(t *testing.T, s Subject) {
 	t.Helper()
-	for name, why := range s.Skip {
-		if !slices.Contains(Checks(), name) || why == "" {
-			t.Errorf("skip %q (%q): want the name of a check, with a reason", name, why)
-		}
+	if problem := badSkip(s.Skip); problem != "" {
+		t.Error(problem)
 	}
 	for _, c := range allChecks() {
 		t.Run(c.name, func(t *testing.T) {
@@ -120,6 +119,16 @@ func Run(t *testing.T, s Subject) {
 			examine(t, &s, c)
 		})
 	}
+}
+
+// badSkip says what is wrong with Subject.Skip.
+func badSkip(skip map[string]string) string {
+	for name, why := range skip {
+		if !slices.Contains(Checks(), name) || why == "" {
+			return fmt.Sprintf("skip %q (%q): want the name of a check, with a reason", name, why)
+		}
+	}
+	return ""
 }
 
 // examine runs one check, on a server and a target of its own.

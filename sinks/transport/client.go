@@ -24,7 +24,7 @@ type Options struct {
 	// requests at once.
 	MaxIdle int
 	// Addresses are which addresses may be connected to; all if empty.
-	Addresses Addresses
+	Addresses sinks.Addresses
 	// MaxAnswer bounds the body of an answer, in bytes; DefaultMaxAnswer if zero.
 	MaxAnswer int64
 	// Transport makes the round trips; one of the client's own if nil, which keeps to
@@ -50,7 +50,7 @@ func New(o Options) *Client {
 	if rt == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost = o.MaxIdle
-		o.Addresses.guard(t)
+		guard(o.Addresses, t)
 		rt = t
 	}
 	return &Client{max: o.MaxAnswer, http: &http.Client{Transport: rt,

@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+
+	"github.com/walbridge/walbridge/sinks"
 )
 
 // Probe tells whether something listens at the address of a URL. It sends nothing, and
 // through a proxy of the environment it asks nothing.
-func Probe(ctx context.Context, address string, allowed Addresses) error {
+func Probe(ctx context.Context, address string, allowed sinks.Addresses) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return errors.New("probe: the url is not valid")
@@ -27,7 +29,7 @@ func Probe(ctx context.Context, address string, allowed Addresses) error {
 			return nil // whether the target is there, the proxy finds out at the first request
 		}
 	}
-	conn, err := allowed.Dialer().DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	conn, err := Dialer(allowed).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", u.Host, plain(err))
 	}

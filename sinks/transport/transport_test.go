@@ -142,7 +142,7 @@ func TestStatusError(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	for text, allowed := range map[string]Addresses{
+	for text, allowed := range map[string]sinks.Addresses{
 		"8.8.8.8":              {"public"},
 		"2606:4700::1111":      {"public"},
 		"127.0.0.1":            {"private"},
@@ -161,32 +161,32 @@ func TestAddresses(t *testing.T) {
 		"::ffff:93.184.215.14": {"public"},
 	} {
 		a := netip.MustParseAddr(text)
-		other := Addresses{"public"}
+		other := sinks.Addresses{"public"}
 		if allowed[0] == "public" {
-			other = Addresses{"private"}
+			other = sinks.Addresses{"private"}
 		}
-		if !allowed.Allow(a) || other.Allow(a) || !(Addresses{}).Allow(a) {
+		if !allowed.Allow(a) || other.Allow(a) || !(sinks.Addresses{}).Allow(a) {
 			t.Errorf("%s: %v allows it: %v, %v: %v", text, allowed, allowed.Allow(a), other, other.Allow(a))
 		}
 	}
-	if err := (Addresses{"public", "10.0.0.0/33"}).Validate(); err == nil {
+	if err := (sinks.Addresses{"public", "10.0.0.0/33"}).Validate(); err == nil {
 		t.Error("10.0.0.0/33 is an address")
 	}
-	if err := (Addresses{"public", "private", "10.0.0.0/8", "::1"}).Validate(); err != nil {
+	if err := (sinks.Addresses{"public", "private", "10.0.0.0/8", "::1"}).Validate(); err != nil {
 		t.Error(err)
 	}
 	asked := atomic.Int32{}
-	c, url := serve(t, Options{Addresses: Addresses{"public"}}, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	c, url := serve(t, Options{Addresses: sinks.Addresses{"public"}}, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
 	url = strings.Replace(url, "127.0.0.1", "localhost", 1) // what counts is what a name resolves to
 	_, err := c.Do(t.Context(), Request{Method: http.MethodGet, URL: url})
 	var mis *sinks.Misconfigured
 	if !errors.As(err, &mis) || asked.Load() != 0 || sinks.Unknown(err) {
 		t.Errorf("asked %d times, %v", asked.Load(), err)
 	}
-	if err := Probe(t.Context(), url, Addresses{"public"}); err == nil {
+	if err := Probe(t.Context(), url, sinks.Addresses{"public"}); err == nil {
 		t.Error("the probe connects to what is not allowed")
 	}
-	if err := Probe(t.Context(), url, Addresses{"private"}); err != nil {
+	if err := Probe(t.Context(), url, sinks.Addresses{"private"}); err != nil {
 		t.Error(err)
 	}
 }

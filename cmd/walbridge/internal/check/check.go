@@ -60,6 +60,7 @@ func (r *Report) mapping(file *mapping.File, f *Facts) {
 		r.identity(m, nil)
 	}
 	r.marks(m)
+	r.abilities(m, f)
 	checked := r.fields(m, f)
 	if r.Warn+r.Fail == before {
 		r.ok("mapping "+m.Name(), fitting(m, checked))

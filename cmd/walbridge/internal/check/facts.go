@@ -97,6 +97,8 @@ type Target struct {
 	// Err says why it cannot be reached, or what is wrong with its part of the
 	// configuration.
 	Err error
+	// Abilities tells what it can do with an object; nil if that is not known.
+	Abilities func(object string) sinks.Abilities
 	// Describes tells that it can tell its objects.
 	Describes bool
 	Objects   map[string]Object

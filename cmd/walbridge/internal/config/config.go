@@ -3,8 +3,6 @@ package config
 import (
 	"slices"
 	"time"
-
-	"github.com/walbridge/walbridge/sinks"
 )
 
 // Config is the configuration of the process.
@@ -48,47 +46,6 @@ const (
 	OnLossStop = "stop"
 	OnLossGoOn = "go_on"
 )
-
-// Target is an external system.
-type Target struct {
-	Name string
-	Type string // one of TargetTypes
-	URL  Secret
-	// Describe is where the schema of an object is asked for, with ObjectMark in place
-	// of its name; "" if the target does not tell it.
-	Describe Secret
-	// Headers are sent with every request, in the order of the file.
-	Headers []Header
-	// Timeout bounds one request.
-	Timeout time.Duration
-	// MaxBatch is the greatest number of records in a request.
-	MaxBatch int
-	// MaxInFlight is the greatest number of requests under way at once.
-	MaxInFlight int
-	// KeyCase says whether the target takes key values that differ in case only for the
-	// same: KeyCaseExact if it does not.
-	KeyCase string
-	// Rate is how many requests it gets, Retry how often and when a record is tried again,
-	// Errors what its answers mean: the first that fits counts.
-	Rate   Rate
-	Retry  Retry
-	Errors []sinks.Rule
-}
-
-// How a target compares the values of a key field.
-const (
-	KeyCaseExact       = "exact"
-	KeyCaseInsensitive = "insensitive"
-)
-
-// ObjectMark stands for the name of an object in Target.Describe.
-const ObjectMark = "{object}"
-
-// Header is one header of a target's requests.
-type Header struct {
-	Name  string
-	Value Secret
-}
 
 // Delivery bounds the delivery engine.
 type Delivery struct {
@@ -135,9 +92,6 @@ type Log struct {
 	Format string // text, json
 }
 
-// TargetTypes are the types that a target can have.
-func TargetTypes() []string { return []string{"http"} }
-
 // Default gives the configuration that holds where a file says nothing. It has
 // no addresses and is therefore not valid by itself.
 func Default() *Config {
@@ -153,12 +107,6 @@ func Default() *Config {
 	}
 	c.derive()
 	return c
-}
-
-// DefaultTarget gives the limits of a target that says nothing of its own.
-func DefaultTarget() Target {
-	return Target{Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4, KeyCase: KeyCaseExact, Rate: defaultRate(),
-		Retry: Retry{Attempts: 20, Initial: 500 * time.Millisecond, Max: time.Minute}}
 }
 
 // derive fills in what follows from the name.

@@ -35,6 +35,7 @@ const (
 // badFiles has, for each file with one mistake, the whole error text after the
 // file's name.
 var badFiles = map[string]string{
+	"addresses":              `8:16: targets.crm.addresses: "10.0.0.0/33" is no address; write networks such as 10.0.0.0/8, or public, or private`,
 	"rate-account":           `8:21: targets.crm.rate.account: not a valid name "A B"; name the account with lower-case letters, digits, - and _`,
 	"rate-accounts":          `7:54: targets.forecast.rate: account sf has other limits in targets.crm.rate; write the limits of an account once, and only account: with its other targets`,
 	"rate-burst":             `8:19: targets.crm.rate.burst: a burst without per_second; add per_second: the burst is what may go above it`,
@@ -183,10 +184,10 @@ func TestFullFile(t *testing.T) {
 		Mappings: []string{"mappings/*.yaml", "more/dev/*.yaml"},
 		Targets: []Target{
 			{
-				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Describe: "https://crm.example.com/describe/{object}?key=s3cret-token", Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2, KeyCase: KeyCaseInsensitive,
-				Headers: []Header{{"Authorization", "Bearer s3cret-token"}, {"X-Price", "5$"}},
-				Rate:    Rate{Account: "sf", PerSecond: 2.5, Burst: 10, BulkFloor: 10, Daily: 100_000, KeepPercent: 20},
-				Retry:   Retry{Attempts: 7, Initial: time.Second, Max: 5 * time.Minute},
+				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Addresses: sinks.Addresses{"public", "10.0.0.0/8"}, Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2, KeyCase: KeyCaseInsensitive,
+				HTTP:  HTTP{Describe: "https://crm.example.com/describe/{object}?key=s3cret-token", Headers: []Header{{"Authorization", "Bearer s3cret-token"}, {"X-Price", "5$"}}},
+				Rate:  Rate{Account: "sf", PerSecond: 2.5, Burst: 10, BulkFloor: 10, Daily: 100_000, KeepPercent: 20},
+				Retry: Retry{Attempts: 7, Initial: time.Second, Max: 5 * time.Minute},
 				Errors: []sinks.Rule{
 					{Codes: []string{"CANNOT_EXECUTE_FLOW_TRIGGER", "77"}, Message: regexp.MustCompile("(?i)unable_to_lock_row"), Then: sinks.ThenRetry, After: 2 * time.Second},
 					{Statuses: []string{"404", "410"}, Then: sinks.ThenAccept},
@@ -204,7 +205,7 @@ func TestFullFile(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
-	if got.Postgres.URL.Reveal() != want.Postgres.URL.Reveal() || got.Targets[0].Headers[0].Value.Reveal() != "Bearer s3cret-token" {
+	if got.Postgres.URL.Reveal() != want.Postgres.URL.Reveal() || got.Targets[0].HTTP.Headers[0].Value.Reveal() != "Bearer s3cret-token" {
 		t.Error("secrets differ")
 	}
 	if names := got.TargetNames(); !reflect.DeepEqual(names, []string{"crm", "forecast"}) {
@@ -247,8 +248,8 @@ func TestDefaultsHold(t *testing.T) {
 	for _, name := range []string{"minimal.good.yml", "empty-sections.good.yml"} {
 		c, want := load(t, name), Default()
 		want.Postgres.URL, want.Redis.URL, want.Mappings, want.Dir = c.Postgres.URL, "redis://127.0.0.1:6379/0", []string{"mappings/*.yaml"}, "testdata"
-		crm := DefaultTarget()
-		crm.Name, crm.Type, crm.URL = "crm", "http", "https://crm.example.com/batch"
+		crm := DefaultTarget("http")
+		crm.Name, crm.URL = "crm", "https://crm.example.com/batch"
 		want.Targets = []Target{crm}
 		if !reflect.DeepEqual(c, want) {
 			t.Errorf("%s: got\n%+v\nwant\n%+v", name, c, want)
@@ -261,10 +262,10 @@ func TestDefaultsHold(t *testing.T) {
 
 // Targets of one account share the limits that one of them has.
 func TestRateOfAnAccount(t *testing.T) {
-	said, other := DefaultTarget(), DefaultTarget()
+	said, other := DefaultTarget(TypeHTTP), DefaultTarget(TypeHTTP)
 	said.Name, said.Rate.Account, said.Rate.PerSecond = "b", "sf", 7
 	other.Name, other.Rate.Account = "a", "sf"
-	alone := DefaultTarget()
+	alone := DefaultTarget(TypeHTTP)
 	alone.Name = "c"
 	c := &Config{Targets: []Target{other, said, alone}}
 	if r := c.RateOf("sf"); r.PerSecond != 7 || r.Account != "sf" || other.Account() != "sf" {
@@ -304,7 +305,7 @@ func TestMissingFile(t *testing.T) {
 
 func TestSecretHides(t *testing.T) {
 	const s = Secret("s3cret")
-	asJSON, err := json.Marshal(map[string]any{"a": s, "b": Target{URL: s, Headers: []Header{{"X", s}}}})
+	asJSON, err := json.Marshal(map[string]any{"a": s, "b": Target{URL: s, HTTP: HTTP{Headers: []Header{{"X", s}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

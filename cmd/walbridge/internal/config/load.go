@@ -116,48 +116,6 @@ func (l *loader) postgres(n *yamldoc.Node, p *Postgres) {
 	s.Text("on_loss", &p.OnLoss)
 }
 
-func (l *loader) targets(n *yamldoc.Node, c *Config) {
-	if n == nil {
-		return
-	}
-	if n.Kind != yamldoc.Map {
-		l.doc.Fail(n, "want a section of named targets, not "+n.Kind.String(), "", "write crm: {type: http, url: …} below it")
-		return
-	}
-	for i, k := range n.Keys {
-		t := DefaultTarget()
-		t.Name = k.Text
-		s := l.doc.Section(n.Values[i], "type", "url", "describe", "headers", "timeout", "max_batch", "max_in_flight", "key_case", "rate", "retry", "errors")
-		s.Text("type", &t.Type)
-		l.secret(s.Node("url"), &t.URL)
-		l.secret(s.Node("describe"), &t.Describe)
-		l.headers(s.Node("headers"), &t)
-		s.Duration("timeout", &t.Timeout)
-		s.Int("max_batch", &t.MaxBatch)
-		s.Int("max_in_flight", &t.MaxInFlight)
-		s.Text("key_case", &t.KeyCase)
-		l.rate(s.Node("rate"), &t.Rate)
-		l.retry(s.Node("retry"), &t.Retry)
-		l.rules(s.Node("errors"), &t)
-		c.Targets = append(c.Targets, t)
-	}
-}
-
-func (l *loader) headers(n *yamldoc.Node, t *Target) {
-	if n == nil {
-		return
-	}
-	if n.Kind != yamldoc.Map {
-		l.doc.Fail(n, "want headers with their values, not "+n.Kind.String(), "", `write {Authorization: "Bearer ${CRM_TOKEN}"}`)
-		return
-	}
-	for i, k := range n.Keys {
-		h := Header{Name: k.Text}
-		l.secret(n.Values[i], &h.Value)
-		t.Headers = append(t.Headers, h)
-	}
-}
-
 func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
 	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters", "hold", "deferred", "parents")
 	s.Duration("lease", &d.Lease)

@@ -20,7 +20,7 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 	if err := json.Unmarshal(Schema(), &doc); err != nil {
 		t.Fatal(err)
 	}
-	for text, path := range map[string][]string{
+	sections := map[string][]string{
 		"%":                               {},
 		"postgres: {%}":                   {"postgres"},
 		"redis: {%}":                      {"redis"},
@@ -32,20 +32,20 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 		"delivery: {deferred: {%}}":       {"delivery", "deferred"},
 		"delivery: {parents: {%}}":        {"delivery", "parents"},
 		"log: {%}":                        {"log"},
-		"targets: {crm: {%}}":             nil,
 		"targets: {crm: {rate: {%}}}":     {"rate"},
 		"targets: {crm: {retry: {%}}}":    {"retry"},
 		"targets: {crm: {errors: [{%}]}}": {"rule"},
-	} {
+	}
+	for _, name := range TargetTypes() {
+		sections["targets: {crm: {type: "+name+", %}}"] = []string{"target_" + name}
+	}
+	for text, path := range sections {
 		s := doc
-		if def := strings.HasPrefix(text, "targets: "); def && path != nil {
+		if def := strings.HasPrefix(text, "targets: "); def {
 			s, path = doc["$defs"].(map[string]any)[path[0]].(map[string]any), []string{}
 		}
 		for _, key := range path {
 			s = s["properties"].(map[string]any)[key].(map[string]any)
-		}
-		if path == nil {
-			s = doc["$defs"].(map[string]any)["target"].(map[string]any)
 		}
 		_, err := parse("f.yml", []byte(strings.Replace(text, "%", "qqqqqqqq: 1", 1)), os.LookupEnv)
 		if err == nil {
@@ -74,7 +74,7 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 // beyondForm are the bad files whose mistake takes the environment, other files or the
 // whole text to be seen, or is in the inside of a text.
 var beyondForm = []string{
-	"dead-letters-age", "hold", "parents-wait", "env-dollar", "errors-after", "errors-after-range", "errors-message", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
+	"addresses", "dead-letters-age", "hold", "parents-wait", "env-dollar", "errors-after", "errors-after-range", "errors-message", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
 	"postgres-escape", "postgres-scheme", "postgres-words", "rate-accounts", "rate-burst", "rate-keep-all", "redis-both", "redis-cluster-db", "redis-cluster-host",
 	"redis-scheme", "redis-sentinel-scheme", "redis-tls-cert", "redis-tls-plain", "retention-bytes", "retry-initial", "retry-max", "target-describe", "target-describe-scheme", "target-url",
 	"wal-budget-range",

@@ -50,8 +50,8 @@ func (c *Config) Validate() error {
 	if len(c.Targets) == 0 {
 		v.fail("targets", "no target", "", "add one, such as targets: {crm: {type: http, url: https://crm.example.com/batch}}")
 	}
-	for _, t := range c.Targets {
-		t.validate(v)
+	for i := range c.Targets {
+		c.Targets[i].check(v)
 	}
 	c.validateAccounts(v)
 	c.Delivery.validate(v)
@@ -83,45 +83,6 @@ func (p Postgres) validate(v *validator, derived string) {
 	}
 	v.choice("postgres.on_loss", p.OnLoss, []string{OnLossHeal, OnLossStop, OnLossGoOn})
 	v.span("postgres.heartbeat", p.Heartbeat, 100*time.Millisecond, time.Hour)
-}
-
-func (t Target) validate(v *validator) {
-	at := "targets." + t.Name
-	v.form(at, t.Name, targetForm, "name the target with lower-case letters, digits, - and _")
-	v.choice(at+".type", t.Type, TargetTypes())
-	const example = "write an address such as https://crm.example.com/batch"
-	if t.URL == "" {
-		v.fail(at+".url", "no address of the target", "", example)
-	} else {
-		v.address(at+".url", t.URL, []string{"http", "https"}, example)
-	}
-	t.validateDescribe(v, at+".describe")
-	for _, h := range t.Headers {
-		v.form(at+".headers."+h.Name, h.Name, headerForm, "write a header's name, such as Authorization")
-		if strings.ContainsAny(h.Value.Reveal(), "\r\n\x00") {
-			v.fail(at+".headers."+h.Name, "the value has a line break", "", "a header is one line: look at the variable or file it comes from")
-		}
-	}
-	v.span(at+".timeout", t.Timeout, 10*time.Millisecond, 10*time.Minute)
-	v.number(at+".max_batch", int64(t.MaxBatch), 1, 10_000)
-	v.number(at+".max_in_flight", int64(t.MaxInFlight), 1, 1000)
-	v.choice(at+".key_case", t.KeyCase, []string{KeyCaseExact, KeyCaseInsensitive})
-	t.validateLimits(v, at)
-}
-
-// validateDescribe looks for the object's name in what is sent: neither a host nor what
-// follows # could have it.
-func (t Target) validateDescribe(v *validator, at string) {
-	if t.Describe == "" {
-		return
-	}
-	const example = "write an address such as https://crm.example.com/describe/" + ObjectMark
-	before := len(v.errs)
-	v.address(at, t.Describe, []string{"http", "https"}, example)
-	sent, _, _ := strings.Cut(t.Describe.Reveal(), "#")
-	if len(v.errs) == before && !strings.Contains(sent, ObjectMark) {
-		v.fail(at, "the address has no "+ObjectMark, "", example)
-	}
 }
 
 func (d Delivery) validate(v *validator) {

@@ -13,6 +13,7 @@ import (
 	"github.com/walbridge/walbridge/cdc/redislog"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/check"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/vendors"
 	"github.com/walbridge/walbridge/mapping"
 	"github.com/walbridge/walbridge/sinks"
 )
@@ -199,18 +200,19 @@ type describer interface {
 // target asks a target for the objects that are written, or else only whether it is there.
 func (c *checker) target(ctx context.Context, cfg config.Target) check.Target {
 	out := check.Target{Name: cfg.Name, Objects: map[string]check.Object{}}
-	client, err := newClient(cfg)
+	client, err := vendors.Open(cfg, nil)
 	if err != nil {
-		out.Err = &cdc.SetupError{What: "it is not set up", Err: err, Hint: "correct it in the configuration"}
+		out.Err = err
 		return out
 	}
 	defer client.Close()
+	out.Abilities = func(object string) sinks.Abilities { return sinks.AbilitiesOf(client, object) }
 	probe, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if out.Err = client.Probe(probe); out.Err != nil {
 		return out
 	}
-	d, ok := any(client).(describer)
+	d, ok := sinks.As[describer](client)
 	if out.Describes = ok && d.Describes(); !out.Describes {
 		return out
 	}

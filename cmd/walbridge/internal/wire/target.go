@@ -10,13 +10,15 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/redislog"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/check"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/vendors"
 	"github.com/walbridge/walbridge/mapping"
 	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/deliver"
-	"github.com/walbridge/walbridge/sinks/httpapi"
+	"github.com/walbridge/walbridge/sinks/notes"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
 )
@@ -27,7 +29,7 @@ type target struct {
 	engine     *deliver.Engine
 	store      *state.Store
 	reader     *redislog.Reader
-	client     *httpapi.Client
+	client     vendors.Target
 	conditions *conditions
 	detached   atomic.Bool // it waits until the target can be reached, to come back
 }
@@ -49,9 +51,19 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		b.logger.Warn("no mapping leads to the target", "target", cfg.Name)
 		return nil, nil
 	}
-	client, err := newClient(cfg)
+	keys := b.log.Keys()
+	client, err := vendors.Open(cfg, notes.New(b.log.Client(), notes.Keys{Spaces: keys.Notes(cfg.Name), Space: func(space string) string { return keys.NoteSpace(cfg.Name, space) }}))
 	if err != nil {
-		return nil, &cdc.SetupError{What: fmt.Sprintf("targets.%s", cfg.Name), Err: err, Hint: "correct it in the configuration"}
+		return nil, err
+	}
+	for _, m := range mappings {
+		if m.Target() != cfg.Name {
+			continue
+		}
+		if err := check.Unfit(m, sinks.AbilitiesOf(client, m.Object())); err != nil {
+			client.Close()
+			return nil, err
+		}
 	}
 	t := &target{
 		name: cfg.Name, kind: cfg.Type, client: client, conditions: newConditions(b.log, cfg.Name, b.logger),
@@ -64,7 +76,9 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		return nil, errors.Join(err, t.close())
 	}
 	keeper := b.account(cfg)
-	client.TellQuota(keeper.Observe)
+	if q, ok := sinks.As[sinks.QuotaTeller](client); ok {
+		q.TellQuota(keeper.Observe)
+	}
 	lanes := len(cdc.Lanes())
 	t.engine, err = deliver.New(deliver.Options{
 		Name: cfg.Name, Target: sinks.WithRules(client, cfg.Errors), Mappers: mappers, Reader: t.reader, Oldest: b.log.Oldest, State: t.store,
@@ -79,15 +93,6 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		return nil, errors.Join(err, t.close())
 	}
 	return t, nil
-}
-
-func newClient(cfg config.Target) (*httpapi.Client, error) {
-	headers := map[string]httpapi.Secret{}
-	for _, h := range cfg.Headers {
-		headers[h.Name] = httpapi.Secret(h.Value.Reveal())
-	}
-	return httpapi.New(httpapi.Options{URL: cfg.URL.Reveal(), Describe: cfg.Describe.Reveal(), Headers: headers, Timeout: cfg.Timeout,
-		MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight, IgnoreKeyCase: cfg.KeyCase == config.KeyCaseInsensitive})
 }
 
 // floor says of how many batches a lane gets one, of a share in per cent.
