@@ -1,27 +1,27 @@
 package httpapi
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/httpapi/form"
 	"github.com/walbridge/walbridge/sinks/transport"
 )
 
 // maxAnswer bounds the body of an answer.
 const maxAnswer = 16 << 20
 
-// Client is a target that takes JSON over HTTP. It is safe for concurrent use.
+// Client is a target that is spoken to as a form says. It is safe for concurrent use.
 type Client struct {
-	url     string
+	plan    *form.Plan
+	auth    *authority
+	url     string // what the paths of the form are added to
 	host    string
 	about   string // Options.Describe
 	header  http.Header
+	notes   sinks.Notes // nil where nothing is remembered
 	limits  sinks.Limits
 	folds   bool // Options.IgnoreKeyCase
 	http    *transport.Client
@@ -35,26 +35,39 @@ var (
 	_ sinks.Collation   = (*Client)(nil)
 	_ sinks.Describer   = (*Client)(nil)
 	_ sinks.QuotaTeller = (*Client)(nil)
+	_ sinks.Able        = (*Client)(nil)
+	_ sinks.NoteTaker   = (*Client)(nil)
+	_ sinks.Prober      = (*Client)(nil)
 )
 
-// New makes a client. It does not connect.
+// New makes a client. It does not connect. The error is of type form.Problems where it is about
+// the form.
 func New(o Options) (*Client, error) {
 	o.defaults()
+	plan, err := form.Compile(o.Form)
+	if err != nil {
+		return nil, err
+	}
 	u, err := o.check()
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{
-		url: o.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now, folds: o.IgnoreKeyCase, allowed: o.Addresses,
-		limits: sinks.Limits{MaxBatch: o.MaxBatch, MaxInFlight: o.MaxInFlight, Timeout: o.Timeout},
+		plan: plan, url: o.Form.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now, folds: o.IgnoreKeyCase, allowed: o.Addresses,
+		limits: sinks.Limits{MaxBatch: plan.MaxBatch(), MaxInFlight: o.MaxInFlight, Timeout: o.Timeout},
+	}
+	if o.MaxBatch > 0 {
+		c.limits.MaxBatch = min(c.limits.MaxBatch, o.MaxBatch)
 	}
 	c.header.Set("User-Agent", "walbridge")
 	for name, value := range o.Headers {
 		c.header.Set(name, value.Reveal())
 	}
-	c.header.Set("Content-Type", "application/json")
-	c.header.Set("Accept", "application/json")
 	c.http = transport.New(transport.Options{MaxIdle: o.MaxInFlight, Addresses: o.Addresses, MaxAnswer: maxAnswer, Transport: o.Transport})
+	if c.auth, err = newAuthority(o, c.http); err != nil {
+		c.http.Close()
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -73,50 +86,8 @@ func (c *Client) Limits() sinks.Limits { return c.limits }
 // Close gives idle connections back.
 func (c *Client) Close() { c.http.Close() }
 
-// Deliver sends a batch in one request.
-func (c *Client) Deliver(ctx context.Context, b sinks.Batch) ([]sinks.Result, error) {
-	body, err := Encode(b)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.limits.Timeout)
-	defer cancel()
-	a, err := c.http.Do(ctx, transport.Request{Method: http.MethodPost, URL: c.url, Header: c.header, Body: body})
-	if err != nil {
-		return nil, err
-	}
-	c.tellQuota(a.Header)
-	if !a.OK() {
-		return nil, transport.StatusError(a, saying(a.Body), c.now())
-	}
-	if a.Err != nil {
-		return nil, a.Err
-	}
-	return c.results(a.Body, len(b.Records))
-}
+// Abilities tells what the API can do, as the form says.
+func (c *Client) Abilities(string) sinks.Abilities { return c.plan.Abilities() }
 
-type answer struct {
-	Results []result `json:"results"`
-}
-
-// results reads the answer to n records. Records that it says nothing of, or
-// nothing clear, are to be sent again.
-func (c *Client) results(body []byte, n int) ([]sinks.Result, error) {
-	var a answer
-	if err := json.Unmarshal(body, &a); err != nil {
-		// The decoder's own text may quote the answer.
-		return nil, transport.ReadError(c.host, errors.New("it is not the JSON that was expected"))
-	}
-	if len(a.Results) > n {
-		return nil, transport.ReadError(c.host, fmt.Errorf("it has %d results for %d records", len(a.Results), n))
-	}
-	out := make([]sinks.Result, n)
-	for i := range out {
-		if i >= len(a.Results) || a.Results[i].OK == nil {
-			out[i].Err = transport.ReadError(c.host, fmt.Errorf("there is no result for record %d of %d", i+1, n))
-			continue
-		}
-		out[i] = a.Results[i].read()
-	}
-	return out, nil
-}
+// TakeNotes gives it somewhere to keep the ids of records.
+func (c *Client) TakeNotes(n sinks.Notes) { c.notes = n }

@@ -35,7 +35,9 @@ func TestContract(t *testing.T) {
 		Bad:     sinks.Field{Name: "Amount", Value: json.RawMessage(`"private"`)},
 		Carries: func(r *http.Request) bool { return r.Method == http.MethodPost },
 		Lose: func(body []byte) []byte {
-			var a answer
+			var a struct {
+				Results []json.RawMessage `json:"results"`
+			}
 			if err := json.Unmarshal(body, &a); err != nil || len(a.Results) == 0 {
 				return body
 			}

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/httpapi/form"
 	"github.com/walbridge/walbridge/sinks/transport"
 )
 
@@ -19,20 +22,25 @@ const objectMark = "{object}"
 // ErrNoDescribe says that the target has no address for schemas.
 var ErrNoDescribe = errors.New("the target has no address that describes its objects")
 
-// Describes tells whether the target can be asked for schemas.
-func (c *Client) Describes() bool { return c.about != "" }
+// Describes tells whether anything is known of schemas: the target can be asked, or the form
+// says it.
+func (c *Client) Describes() bool { return c.about != "" || len(c.plan.Form().Schema) > 0 }
 
-// Describe asks for the schema of an object. Errors are of the kinds that Deliver has,
-// *sinks.UnknownObject, or ErrNoDescribe.
+// Describe asks for the schema of an object, or gives what the form says of it. Errors are of
+// the kinds that Deliver has, *sinks.UnknownObject, or ErrNoDescribe.
 func (c *Client) Describe(ctx context.Context, object string) (*sinks.Schema, error) {
 	if !c.Describes() {
 		return nil, ErrNoDescribe
 	}
+	if c.about == "" {
+		if s := c.plan.Schema(object); s != nil {
+			return s, nil
+		}
+		return nil, &sinks.UnknownObject{Object: object, Known: slices.Sorted(maps.Keys(c.plan.Form().Schema))}
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.limits.Timeout)
 	defer cancel()
-	header := c.header.Clone()
-	header.Del("Content-Type")
-	a, err := c.http.Do(ctx, transport.Request{Method: http.MethodGet, URL: describeURL(c.about, object), Header: header})
+	a, err := c.do(ctx, &form.Message{Method: http.MethodGet, URL: describeURL(c.about, object), Header: http.Header{"Accept": {"application/json"}}})
 	if err != nil {
 		return nil, err
 	}

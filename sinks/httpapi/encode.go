@@ -1,75 +1,48 @@
 package httpapi
 
 import (
-	"encoding/json"
-	"fmt"
-
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/httpapi/form"
 )
 
-// Encode makes the body of a request. Fields keep their order and values their
-// text, so that a number does not change on the way.
+// Walbridge is the form of APIs that were made for walbridge: all operations in one request,
+// and a result for each record in order. It is what the preset walbridge says.
+func Walbridge() *form.Form {
+	text := func(s string) *form.Tree { return &form.Tree{Kind: form.Text, Text: s} }
+	removed := &form.Tree{Kind: form.Object, Names: []string{"op", "key", "position"},
+		Items: []*form.Tree{text("{op}"), {Kind: form.Object, Names: []string{"{key.name}"}, Items: []*form.Tree{text("{key}")}}, text("{position}")}}
+	return &form.Form{Requests: map[string]*form.Request{form.Batch: {
+		Body: &form.Tree{Kind: form.Object, Names: []string{"object", "records"}, Items: []*form.Tree{text("{object}"), text("{records}")}},
+		Records: map[string]*form.Tree{
+			form.Upsert: {Kind: form.Object, Names: []string{"op", "key", "fields", "position"},
+				Items: []*form.Tree{removed.Items[0], removed.Items[1], text("{fields}"), removed.Items[2]}},
+			form.Delete: removed, form.Archive: removed,
+		},
+		Results: form.Results{List: "results", OK: form.Condition{Path: "ok", Equals: []byte("true")},
+			ID: "id", Status: "status", Code: "code", Message: "message", Retry: "retryable"},
+	}}}
+}
+
+// Encode makes the body of a request of the form Walbridge. Fields keep their order and values
+// their text, so that a number does not change on the way.
 func Encode(b sinks.Batch) ([]byte, error) {
-	e := encoder{buf: make([]byte, 0, 64+256*len(b.Records))}
-	e.raw(`{"object":`)
-	e.text(b.Object)
-	e.raw(`,"records":[`)
-	for i := range b.Records {
-		if i > 0 {
-			e.raw(",")
-		}
-		e.record(&b.Records[i])
-	}
-	e.raw("]}")
-	if e.err != nil {
-		return nil, &sinks.Rejected{Code: "encode", Err: e.err}
-	}
-	return e.buf, nil
-}
-
-type encoder struct {
-	buf []byte
-	err error
-}
-
-func (e *encoder) raw(s string) { e.buf = append(e.buf, s...) }
-
-func (e *encoder) text(s string) {
-	b, err := json.Marshal(s)
+	f := Walbridge()
+	f.URL = "http://localhost" // it goes nowhere
+	p, err := form.Compile(f)
 	if err != nil {
-		e.err = fmt.Errorf("encode text: %w", err)
-		return
+		return nil, err
 	}
-	e.buf = append(e.buf, b...)
+	m, err := p.Call(form.Batch).Build(b.Object, itemsOf(b.Records))
+	if err != nil {
+		return nil, err
+	}
+	return m.Body, nil
 }
 
-func (e *encoder) field(f *sinks.Field) {
-	e.text(f.Name)
-	e.raw(":")
-	if len(f.Value) == 0 {
-		e.err = fmt.Errorf("encode field %s: it has no value", f.Name)
-		return
+func itemsOf(records []sinks.Record) []form.Item {
+	items := make([]form.Item, len(records))
+	for i := range records {
+		items[i].Record = &records[i]
 	}
-	e.buf = append(e.buf, f.Value...)
-}
-
-func (e *encoder) record(r *sinks.Record) {
-	e.raw(`{"op":`)
-	e.text(r.Op.String())
-	e.raw(`,"key":{`)
-	e.field(&r.Key)
-	e.raw("}")
-	if r.Op == sinks.Upsert {
-		e.raw(`,"fields":{`)
-		for i := range r.Fields {
-			if i > 0 {
-				e.raw(",")
-			}
-			e.field(&r.Fields[i])
-		}
-		e.raw("}")
-	}
-	e.raw(`,"position":"`)
-	e.buf = r.Position.Append(e.buf)
-	e.raw(`"}`)
+	return items
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/httpapi/form"
 	"github.com/walbridge/walbridge/sinks/transport"
 )
 
@@ -16,8 +18,14 @@ type Secret = transport.Secret
 
 // Options say where and how to send.
 type Options struct {
-	// URL is http:// or https://. It may hold a secret, so only its host is shown.
+	// URL is http:// or https://: what the paths of the form are added to, or the form's own if
+	// it is empty. It may hold a secret, so only its host is shown.
 	URL string
+	// Form says how the API is spoken to; Walbridge() if nil. It is not changed, and must not
+	// be by others.
+	Form *form.Form
+	// Credentials are the secrets that the form's auth asks for.
+	Credentials Credentials
 	// Describe is where an object's schema is asked for, with {object} in place of its
 	// name; nothing is asked if it is empty. It may hold a secret, as URL.
 	Describe string
@@ -25,7 +33,8 @@ type Options struct {
 	Headers map[string]Secret
 	// Timeout bounds one request; 15 s if zero.
 	Timeout time.Duration
-	// MaxBatch is the greatest number of records of a request; 200 if zero.
+	// MaxBatch is the greatest number of records of a request; as the form says if zero, and
+	// never more.
 	MaxBatch int
 	// MaxInFlight is the greatest number of requests at once; 4 if zero.
 	MaxInFlight int
@@ -42,18 +51,24 @@ func (o *Options) defaults() {
 	if o.Timeout <= 0 {
 		o.Timeout = 15 * time.Second
 	}
-	if o.MaxBatch <= 0 {
-		o.MaxBatch = 200
+	f := Walbridge()
+	if o.Form != nil {
+		given := *o.Form
+		f = &given
 	}
+	if o.URL != "" {
+		f.URL = o.URL
+	}
+	o.Form = f
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = 4
 	}
 }
 
 func (o *Options) check() (*url.URL, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("url: want http://host/path or https://host/path")
+	u, err := url.Parse(o.Form.URL)
+	if err != nil { // Compile has said so
+		return nil, errors.New("url: want http://host/path or https://host/path")
 	}
 	if o.Describe != "" {
 		if d, err := url.Parse(o.Describe); err != nil || d.Scheme != "http" && d.Scheme != "https" || d.Host == "" || !hasObject(o.Describe) {
