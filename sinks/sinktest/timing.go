@@ -26,6 +26,8 @@ var timeChecks = []check{
 		st.breakAfter()
 		st.want("the answer is lost", st.deliver(batch...), unknown)
 		st.fine()
+		st.must("in between", st.upsert(named("000"), "in between"), st.upsert(named("001"), "in between"))
+		batch = st.several(2, "after all")
 		fresh := st.upsert(named("fresh"), "after")
 		st.breakAfter()
 		st.want("the answer is lost, of a first upsert", st.deliver(fresh), unknown)
