@@ -2,8 +2,6 @@ package deliver
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -193,7 +191,7 @@ func (j *job) send(ctx context.Context, items []*item) {
 	}
 	if err := allLater(results, len(items)); err != nil {
 		for i, it := range items {
-			if i >= len(results) || unknown(results[i].Err) {
+			if unknown(resultOf(results, i).Err) {
 				it.hold = hold
 			}
 		}
@@ -201,46 +199,17 @@ func (j *job) send(ctx context.Context, items []*item) {
 		return
 	}
 	now := time.Now()
-	j.answered, j.asked = true, true
-	j.s.e.answeredAt.Store(now.UnixNano())
+	if !allKeptBack(results, len(items)) {
+		j.answered, j.asked = true, true
+		j.s.e.answeredAt.Store(now.UnixNano())
+	}
 	for i, it := range items {
-		r := sinks.Result{Err: errMissing}
-		if i < len(results) {
-			r = results[i]
-		}
+		r := resultOf(results, i)
 		if r.Err != nil && unknown(r.Err) {
 			it.hold = hold
 		}
 		j.judge(now, it, r)
 	}
-}
-
-// outage is from how many records on a batch of which all are to be tried later
-// says that it is the target, not they.
-const outage = 5
-
-// allLater gives the error of a batch whose records are all to be tried later: a
-// target that answers so is in trouble, and none of them is to blame.
-func allLater(results []sinks.Result, n int) error {
-	if n < outage {
-		return nil
-	}
-	later := &sinks.Retryable{Err: errMissing}
-	for i := range n {
-		r := sinks.Result{Err: errMissing}
-		if i < len(results) {
-			r = results[i]
-		}
-		var ret *sinks.Retryable
-		if !errors.As(r.Err, &ret) {
-			return nil
-		}
-		if i == 0 {
-			later.Err = fmt.Errorf("every record of a batch is to be tried later: %w", ret.Err)
-		}
-		later.After, later.Unknown = max(later.After, ret.After), later.Unknown || ret.Unknown
-	}
-	return later
 }
 
 func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
@@ -252,7 +221,7 @@ func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
 	defer cancel()
 	j.s.e.stats.requests.Add(1)
 	rs, err := j.s.e.o.Target.Deliver(ctx, b)
-	j.told(rs, err)
+	j.told(rs, err, len(items))
 	return rs, err
 }
 

@@ -48,6 +48,9 @@ func haltOf(err error) *fault {
 	return &fault{err: err, waits: targetWaits}
 }
 
+// keptBackWait is how long a record waits at least that a job keeps back.
+const keptBackWait = time.Second
+
 // judge decides the fate of an item by the target's own result for it.
 func (j *job) judge(now time.Time, it *item, r sinks.Result) {
 	var (
@@ -57,9 +60,12 @@ func (j *job) judge(now time.Time, it *item, r sinks.Result) {
 		mis *sinks.Misconfigured
 		pau *sinks.Paused
 	)
+	after, kept := keptBack(r.Err)
 	switch {
 	case r.Err == nil:
 		j.accept(now, it)
+	case kept:
+		it.fate, it.after = again, max(after, keptBackWait)
 	case errors.As(r.Err, &thr):
 		it.fate = again
 		j.stop(haltOf(r.Err))

@@ -79,9 +79,10 @@ func (j *job) permitted(ctx context.Context) bool {
 	return true
 }
 
-// told tells the keeper what came of a request.
-func (j *job) told(rs []sinks.Result, err error) {
-	if j.permit == nil {
+// told tells the keeper what came of a request for some records. If nothing was sent, the
+// permit is left.
+func (j *job) told(rs []sinks.Result, err error, n int) {
+	if j.permit == nil || err == nil && allKeptBack(rs, n) {
 		return
 	}
 	var thr *sinks.Throttled
