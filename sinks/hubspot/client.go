@@ -17,7 +17,7 @@ type Client struct {
 	associations []Association
 	folds        bool // Options.IgnoreKeyCase
 	http         *transport.Client
-	allowed      transport.Addresses
+	allowed      sinks.Addresses
 	now          func() time.Time
 	notes        sinks.Notes // nil if nobody gave any
 	quota        func(sinks.Quota)
@@ -52,6 +52,12 @@ func New(o Options) (*Client, error) {
 	}
 	return c, nil
 }
+
+// String names the target by its address. All else stays hidden (I14): notes have keys of rows.
+func (c *Client) String() string { return "HubSpot at " + c.paths.root }
+
+// GoString names it too.
+func (c *Client) GoString() string { return c.String() }
 
 // Limits tells the engine how to cut batches.
 func (c *Client) Limits() sinks.Limits { return c.limits }

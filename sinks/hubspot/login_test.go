@@ -131,7 +131,7 @@ func TestOptions(t *testing.T) {
 		"login: want":                    {Login: Login{ClientID: "x", RefreshToken: secret}},
 		"version: want a date":           {Token: secret, Version: "v4"},
 		"max_batch: HubSpot":             {Token: secret, MaxBatch: 101},
-		"addresses: ":                    {Token: secret, Addresses: transport.Addresses{"nowhere"}},
+		"addresses: ":                    {Token: secret, Addresses: sinks.Addresses{"nowhere"}},
 		"associations[0]: want from":     association(Association{From: "deals"}),
 		"associations[1]: deal has":      association(Association{From: "deals", To: "companies"}, Association{From: "deal", To: "companies", Type: 5}),
 		"associations[0].type: want":     association(Association{From: "deals", To: "companies", Type: -1}),

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/transport"
 )
 
@@ -76,7 +77,7 @@ type Options struct {
 	// only. The email of a contact always does.
 	IgnoreKeyCase bool
 	// Addresses are which addresses may be connected to; all if empty.
-	Addresses transport.Addresses
+	Addresses sinks.Addresses
 	// Transport makes the round trips; one that keeps to Addresses if nil.
 	Transport http.RoundTripper
 	// Now gives the time; time.Now if nil.
