@@ -59,6 +59,11 @@ func (k Keys) NoteSpace(target, space string) string { return k.Notes(target) + 
 // Stream is the Redis stream of a lane and partition.
 func (k Keys) Stream(s cdc.Stream) string { return k.of(s.Partition, "log", s.Lane) }
 
+// Trimmed is the hash of the Positions, by lane, up to which a partition was trimmed.
+func (k Keys) Trimmed(partition int) string {
+	return fmt.Sprintf("walbridge:{%s:%d}:trimmed", k.Name, partition)
+}
+
 // State is the hash of what is kept of a target's partition as a whole: its layout,
 // the marks of its owner, and the numbers that stand for names in the buckets.
 func (k Keys) State(target string, partition int) string { return k.of(partition, "state", target) }

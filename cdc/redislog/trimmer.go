@@ -209,8 +209,8 @@ func (t *Trimmer) still(s *Survey) map[string]time.Duration {
 
 // cutScript takes entries from a stream that every group has read.
 //
-// KEYS: the stream. ARGV: the last Position that may go, the one after it, how many
-// may go, 0 for all.
+// KEYS: the stream, and the hash of how far the partition was trimmed. ARGV: the last
+// Position that may go, the one after it, how many may go, 0 for all, and the lane.
 // Output: how many went; negative if some group has not read that far.
 //
 // Whole nodes go first, a bounded number of entries at a time; what then is left lies
@@ -230,14 +230,32 @@ for _, g in ipairs(groups) do
     if g[i] == 'last-delivered-id' and below(g[i + 1], ARGV[1]) then return -1 end
   end
 end
-local most = tonumber(ARGV[3])
-local n = redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[2], 'LIMIT', most == 0 and 20000 or most)
-if n > 0 then return n end
-if most == 0 then return redis.call('XTRIM', KEYS[1], 'MINID', ARGV[2]) end
-local few = math.min(most, 100)
-local e = redis.call('XRANGE', KEYS[1], '-', ARGV[1], 'COUNT', few + 1)
-if #e <= few then return redis.call('XTRIM', KEYS[1], 'MINID', ARGV[2]) end
-return redis.call('XTRIM', KEYS[1], 'MINID', e[#e][1])`)
+local function trim()
+  local most = tonumber(ARGV[3])
+  local n = redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[2], 'LIMIT', most == 0 and 20000 or most)
+  if n > 0 then return n end
+  if most == 0 then return redis.call('XTRIM', KEYS[1], 'MINID', ARGV[2]) end
+  local few = math.min(most, 100)
+  local e = redis.call('XRANGE', KEYS[1], '-', ARGV[1], 'COUNT', few + 1)
+  if #e <= few then return redis.call('XTRIM', KEYS[1], 'MINID', ARGV[2]) end
+  return redis.call('XTRIM', KEYS[1], 'MINID', e[#e][1])
+end
+local n = trim()
+if n > 0 then
+  local bound, sign = ARGV[1], '='
+  local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+  if first then
+    if below(first[1], bound) then bound, sign = first[1], '<' end
+  else
+    local info = redis.call('XINFO', 'STREAM', KEYS[1])
+    for i = 1, #info, 2 do
+      if info[i] == 'last-generated-id' and below(info[i + 1], bound) then bound = info[i + 1] end
+    end
+  end
+  local have = redis.call('HGET', KEYS[2], ARGV[4])
+  if not have or below(string.sub(have, 2), bound) then redis.call('HSET', KEYS[2], ARGV[4], sign .. bound) end
+end
+return n`)
 
 // cut carries out cuts and counts what went.
 func (t *Trimmer) cut(ctx context.Context, cuts []cut) (total int64, err error) {
@@ -258,7 +276,8 @@ func (t *Trimmer) cutOnce(ctx context.Context, cuts []cut) (total int64, left []
 	pipe := t.log.client.Pipeline()
 	answers := make([]*redis.Cmd, len(cuts))
 	for i, c := range cuts {
-		answers[i] = cutScript.Eval(ctx, pipe, []string{t.log.keys.Stream(c.stream)}, c.upTo.String(), c.upTo.Next().String(), c.most)
+		answers[i] = cutScript.Eval(ctx, pipe, []string{t.log.keys.Stream(c.stream), t.log.keys.Trimmed(c.stream.Partition)},
+			c.upTo.String(), c.upTo.Next().String(), c.most, c.stream.Lane)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return 0, nil, fmt.Errorf("trim the log: %w", err)
