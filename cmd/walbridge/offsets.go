@@ -69,7 +69,7 @@ change again, or a backfill reads them.`,
 				return &usageError{errors.New("say which and where: walbridge offsets set --target NAME --to PLACE; walbridge offsets shows them")}
 			}
 			return withConfig(cmd.Context(), *file, func(ctx context.Context, cfg *config.Config) error {
-				m, err := wire.SetOffsets(ctx, cfg, slog.New(slog.DiscardHandler), *target, to, force)
+				m, err := wire.SetOffsets(ctx, cfg, slog.New(slog.DiscardHandler), wire.OffsetRequest{Target: *target, To: to, Force: force})
 				if err != nil {
 					return err
 				}

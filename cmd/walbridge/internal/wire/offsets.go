@@ -158,30 +158,36 @@ type OffsetMove struct {
 	Done bool `json:"done"`
 }
 
+// OffsetRequest says which target is to go on where.
+type OffsetRequest struct {
+	Target, To string
+	// Force also skips entries.
+	Force bool
+}
+
 // SetOffsets moves the place of a target in the log. The target must not be delivered to:
 // its leases are taken for the moment, so that an owner which only seems to be dead can
-// write nothing any more. Without force nothing is done that skips entries, and without
-// commit nothing at all.
-func SetOffsets(ctx context.Context, cfg *config.Config, logger *slog.Logger, target, to string, force bool) (m OffsetMove, err error) {
-	place, err := redislog.ParsePlace(to)
+// write nothing any more. Without Force nothing is done that skips entries.
+func SetOffsets(ctx context.Context, cfg *config.Config, logger *slog.Logger, r OffsetRequest) (m OffsetMove, err error) {
+	place, err := redislog.ParsePlace(r.To)
 	if err != nil {
 		return m, err
 	}
-	m = OffsetMove{Target: target, To: to}
+	m = OffsetMove{Target: r.Target, To: r.To}
 	err = withLog(ctx, cfg, logger, func(l *redislog.Log) error {
 		names, states, err := readersOf(ctx, cfg, l)
 		if err != nil {
 			return err
 		}
-		switch states[target] {
+		switch states[r.Target] {
 		case "":
-			return noReader(target, names)
+			return noReader(r.Target, names)
 		case ReaderReplay:
-			return &cdc.SetupError{What: target + " is a replay, whose offsets are its progress", Hint: "walbridge replay list shows it"}
+			return &cdc.SetupError{What: r.Target + " is a replay, whose offsets are its progress", Hint: "walbridge replay list shows it"}
 		case TargetDetached:
-			return &cdc.SetupError{What: fmt.Sprintf("target %s is detached and has no place in the log", target), Hint: "it comes back by a backfill of its tables, once it can be reached and is delivered to"}
+			return &cdc.SetupError{What: fmt.Sprintf("target %s is detached and has no place in the log", r.Target), Hint: "it comes back by a backfill of its tables, once it can be reached and is delivered to"}
 		}
-		return m.move(ctx, cfg, l, place, force)
+		return m.move(ctx, cfg, l, place, r.Force)
 	})
 	return m, err
 }
