@@ -104,7 +104,9 @@ func composite(parts ...any) string {
 }
 
 // yes and no are what a collection says of one record.
-func yes(id string) string { return fmt.Sprintf(`{"id":%q,"success":true,"errors":[],"created":true}`, id) }
+func yes(id string) string {
+	return fmt.Sprintf(`{"id":%q,"success":true,"errors":[],"created":true}`, id)
+}
 
 func no(code string) string {
 	return fmt.Sprintf(`{"success":false,"errors":[{"statusCode":%q,"message":"m","fields":[]}],"created":false}`, code)

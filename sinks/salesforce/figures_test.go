@@ -1,0 +1,154 @@
+package salesforce_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/salesforce"
+	sandbox "github.com/walbridge/walbridge/sinks/sandbox/salesforce"
+	"github.com/walbridge/walbridge/sinks/sinktest"
+)
+
+const many = 100_000
+
+// A hundred thousand upserts take no more than 110 calls of the day's limit.
+func TestCallsOfManyUpserts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("100,000 records")
+	}
+	s := sandbox.New(sandbox.Options{})
+	c := process(t, &pipe{org: s, notes: sinktest.NewNotes()}, nil)
+	for i := 0; i < many; i += 1000 {
+		b := state(1, numbers(i, i+1000))
+		b.Bulk = false
+		rs, err := c.Deliver(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j := range rs {
+			if rs[j].Err != nil {
+				t.Fatal(rs[j].Err)
+			}
+		}
+	}
+	if n, calls := s.Count("Account"), s.Calls()["api"]; n != many || calls > 110 {
+		t.Errorf("%d records in %d calls", n, calls)
+	}
+}
+
+// By a job it is one job, and a call for each look at it.
+func TestManyUpsertsInOneJob(t *testing.T) {
+	if testing.Short() {
+		t.Skip("100,000 records")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := sandbox.New(sandbox.Options{BulkTime: 2 * time.Minute})
+		p := &pipe{org: s, notes: sinktest.NewNotes()}
+		rs, err := process(t, p, nil).Deliver(t.Context(), state(1, numbers(0, many)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range rs {
+			if rs[i].Err != nil || rs[i].RemoteID == "" {
+				t.Fatalf("record %d: %+v", i, rs[i])
+			}
+		}
+		if n, jobs, calls := s.Count("Account"), p.count("POST", "/ingest"), s.Calls()["api"]; n != many || jobs != 1 || calls > 20 {
+			t.Errorf("%d records in %d jobs and %d calls", n, jobs, calls)
+		}
+	})
+}
+
+// Requests with children of one parent do not overlap: the org locks the parent, and would
+// refuse them (UNABLE_TO_LOCK_ROW). Others do overlap.
+func TestChildrenOfOneParent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sandbox.New(sandbox.Options{WriteTime: time.Second})
+		c := process(t, &pipe{org: s, notes: sinktest.NewNotes()}, nil)
+		parents := state(1, numbers(0, 20))
+		parents.Bulk = false
+		if _, err := c.Deliver(t.Context(), parents); err != nil {
+			t.Fatal(err)
+		}
+		child := func(n, parent int) sinks.Record {
+			key := fmt.Sprintf(`"key-%d"`, parent)
+			r := rec(fmt.Sprintf(`"child-%d"`, n), field("Name", `"n"`), field("ParentId", key))
+			r.Parents = []sinks.Parent{{Field: "ParentId", Mapping: "accounts", Key: field("Account_Ext__c", key)}}
+			return r
+		}
+		run := func(of func(n int) (parent int)) time.Duration {
+			var wg sync.WaitGroup
+			start := time.Now()
+			for n := range 8 {
+				wg.Go(func() {
+					rs, err := c.Deliver(t.Context(), batch(child(2*n, of(n)), child(2*n+1, 10+of(n))))
+					if err != nil || rs[0].Err != nil || rs[1].Err != nil {
+						t.Errorf("%d: %+v, %v", n, rs, err)
+					}
+				})
+			}
+			wg.Wait()
+			return time.Since(start)
+		}
+		if took := run(func(int) int { return 1 }); took != 8*time.Second {
+			t.Errorf("8 requests with children of one parent took %v", took)
+		}
+		if took := run(func(n int) int { return n }); took != time.Second {
+			t.Errorf("8 requests with children of 8 parents took %v", took)
+		}
+		if took := run(func(n int) int { return n / 2 }); took != 2*time.Second {
+			t.Errorf("8 requests with children of 4 parents took %v", took)
+		}
+	})
+}
+
+// Many requests with several parents each, in any order, and some that give up: all end.
+func TestParentsInAnyOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sandbox.New(sandbox.Options{WriteTime: 100 * time.Millisecond})
+		c := process(t, &pipe{org: s, notes: sinktest.NewNotes()}, func(o *salesforce.Options) { o.Timeout = time.Minute })
+		parents := state(1, numbers(0, 6))
+		parents.Bulk = false
+		if _, err := c.Deliver(t.Context(), parents); err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(1, 2))
+		var wg sync.WaitGroup
+		for n := range 200 {
+			var b []sinks.Record
+			for i := range 3 {
+				key := fmt.Sprintf(`"key-%d"`, r.IntN(6))
+				x := rec(fmt.Sprintf(`"c-%d-%d"`, n, i), field("Name", `"n"`), field("ParentId", key))
+				x.Parents = []sinks.Parent{{Field: "ParentId", Mapping: "accounts", Key: field("Account_Ext__c", key)}}
+				b = append(b, x)
+			}
+			wg.Go(func() {
+				ctx := t.Context()
+				if n%5 == 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, time.Duration(n)*10*time.Millisecond)
+					defer cancel()
+				}
+				rs, err := c.Deliver(ctx, batch(b...))
+				if ctx.Err() != nil {
+					return // it gave up
+				}
+				for i := range rs {
+					if rs[i].Err != nil {
+						t.Errorf("%d: %v", n, rs[i].Err)
+					}
+				}
+				if err != nil {
+					t.Errorf("%d: %v", n, err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
