@@ -162,7 +162,10 @@ func halted(id, message string) *subresponse {
 // that mean anything to records: those must be its own.
 func (c *call) subrequest(sub *subrequest, done map[string]*subresponse) *subresponse {
 	address, missing := fill(sub.URL, done, url.PathEscape)
-	body, missingBody := fill(string(sub.Body), done, func(text string) string { return strings.Trim(string(quote(text)), `"`) })
+	body, missingBody := fill(string(sub.Body), done, func(text string) string {
+		quoted := quote(text)
+		return string(quoted[1 : len(quoted)-1])
+	})
 	if missing == "" {
 		missing = missingBody
 	}

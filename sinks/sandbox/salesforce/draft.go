@@ -148,7 +148,7 @@ func tooMany(f *Field, found []*record) *fault {
 	for i, r := range found {
 		ids[i] = r.id
 	}
-	return refuse("DUPLICATE_EXTERNAL_ID", fmt.Sprintf("%s: more than one record found for external id field: [%s]", f.Name, strings.Join(ids, ", ")))
+	return refuse("DUPLICATE_EXTERNAL_ID", fmt.Sprintf("%s: more than one record found for external id field: [%s]", f.label(), strings.Join(ids, ", ")))
 }
 
 // keyOf takes the key of an upsert out of the values: it finds the record, and is a value of

@@ -2,12 +2,12 @@ package salesforce
 
 import "strings"
 
-// idLetters are the digits of an id, in order.
-const idLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+// idLetters are the digits of an id, in order: ids made later are greater texts.
+const idLetters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // makeID gives the n-th id of a prefix, in its form of 18 characters.
 func makeID(prefix string, n int64) string {
-	b := []byte(prefix + "5g000000AAAA")
+	b := []byte(prefix + "5g0000000000")
 	for i := len(b) - 1; i >= len(prefix)+2 && n > 0; i-- {
 		b[i] = idLetters[n%int64(len(idLetters))]
 		n /= int64(len(idLetters))

@@ -194,7 +194,7 @@ func (c *call) changeJob(j *job) reply {
 	case in.State == stateUploaded && j.state == stateOpen:
 		j.close(c.s.o.Now())
 		if !j.uploaded {
-			j.fail("ClientInputError : there is no content")
+			j.fail("ClientInputError : Unable to find any data to create batch")
 		}
 	case in.State == stateAborted && !j.ended():
 		if j.state == stateUploaded || j.state == stateOpen && j.uploaded {

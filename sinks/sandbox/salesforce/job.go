@@ -260,7 +260,9 @@ func (j *job) failures() []byte {
 // unprocessed are the rows that were not worked on.
 func (j *job) unprocessed() []byte {
 	var b bytes.Buffer
-	j.line(&b, j.header)
+	if j.header != nil {
+		j.line(&b, j.header)
+	}
 	for _, row := range j.rows[len(j.outcomes):] {
 		j.line(&b, row)
 	}

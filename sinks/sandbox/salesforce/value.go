@@ -25,22 +25,18 @@ func normalise(f *Field, raw json.RawMessage) (json.RawMessage, *fault) {
 	}
 	var text string
 	isText := json.Unmarshal(raw, &text) == nil
-	text = strings.TrimSpace(text)
+	if text = strings.TrimSpace(text); !isText {
+		text = string(raw)
+	}
 	switch f.Type {
 	case sinks.FieldNumber, sinks.FieldInteger:
-		if isText {
-			raw = json.RawMessage(text)
-		}
-		if n, ok := readNumber(string(raw)); ok {
+		if n, ok := readNumber(text); ok {
 			return json.RawMessage(rounded(f, n)), nil
 		}
 		return nil, wrongType(f, raw, "double")
 	case sinks.FieldBoolean:
-		if isText {
-			raw = json.RawMessage(strings.ToLower(text))
-		}
-		if string(raw) == "true" || string(raw) == "false" {
-			return raw, nil
+		if text = strings.ToLower(text); text == "true" || text == "false" {
+			return json.RawMessage(text), nil
 		}
 		return nil, wrongType(f, raw, "boolean")
 	}

@@ -49,7 +49,7 @@ func (s *store) writeAll(w *writing, drafts []*draft) []outcome {
 		case d.bad != nil:
 			out[i].bad = d.bad
 		case twice[i]:
-			out[i].bad = refuse("DUPLICATE_EXTERNAL_ID", "Duplicate external id specified: "+plain(d.values[w.key.Name]), w.key.Name)
+			out[i].bad = refuse("DUPLICATE_VALUE", "Duplicate external id specified: "+plain(d.values[w.key.Name]), w.key.Name)
 		default:
 			out[i] = s.write(w, d)
 		}
