@@ -56,8 +56,8 @@ func New(o Options) (*Client, error) {
 		plan: plan, url: o.Form.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now, folds: o.IgnoreKeyCase, allowed: o.Addresses,
 		limits: sinks.Limits{MaxBatch: plan.MaxBatch(), MaxInFlight: o.MaxInFlight, Timeout: o.Timeout},
 	}
-	if o.MaxBatch > 0 {
-		c.limits.MaxBatch = min(c.limits.MaxBatch, o.MaxBatch)
+	if o.MaxBatch > 0 && (o.MaxBatch < c.limits.MaxBatch || c.limits.MaxBatch > 1 && o.Form.MaxBatch == 0) {
+		c.limits.MaxBatch = o.MaxBatch
 	}
 	c.header.Set("User-Agent", "walbridge")
 	for name, value := range o.Headers {

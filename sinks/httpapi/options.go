@@ -33,8 +33,8 @@ type Options struct {
 	Headers map[string]Secret
 	// Timeout bounds one request; 15 s if zero.
 	Timeout time.Duration
-	// MaxBatch is the greatest number of records of a request; as the form says if zero, and
-	// never more.
+	// MaxBatch is the greatest number of records of a request; zero, or more than a form says,
+	// is what the form says.
 	MaxBatch int
 	// MaxInFlight is the greatest number of requests at once; 4 if zero.
 	MaxInFlight int

@@ -117,25 +117,30 @@ func (s *scope) address(c *Call) (string, error) {
 		sep = "&"
 	}
 	for _, q := range c.query {
+		name, err := s.string(q.name)
+		if err != nil {
+			return "", err
+		}
 		text, err := s.string(q.value)
 		if err != nil {
 			return "", err
 		}
-		b.WriteString(sep + url.QueryEscape(q.name) + "=" + url.QueryEscape(text))
+		b.WriteString(sep + url.QueryEscape(name) + "=" + url.QueryEscape(text))
 		sep = "&"
 	}
 	return b.String(), nil
 }
 
 func (s *scope) header(h http.Header, p pair) error {
+	name := p.name[0].text // it has no placeholders
 	text, err := s.string(p.value)
 	if err != nil {
-		return fmt.Errorf("header %s: %w", p.name, err)
+		return fmt.Errorf("header %s: %w", name, err)
 	}
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		return fmt.Errorf("header %s: a value has a line break or another control character", p.name)
+		return fmt.Errorf("header %s: a value has a line break or another control character", name)
 	}
-	h.Set(p.name, text)
+	h.Set(name, text)
 	return nil
 }
 

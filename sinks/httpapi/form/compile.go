@@ -48,10 +48,7 @@ type Call struct {
 	signs   bool // its message id is used
 }
 
-type pair struct {
-	name  string
-	value template
-}
+type pair struct{ name, value template }
 
 // compiler collects mistakes.
 type compiler struct {
@@ -161,7 +158,7 @@ func (c *compiler) request(name string, r *Request) *Call {
 // uses tells whether a request has a placeholder anywhere.
 func (c *Call) uses(marks ...mark) bool {
 	inPairs := func(ps []pair) bool {
-		return slices.ContainsFunc(ps, func(p pair) bool { return p.value.has(marks...) })
+		return slices.ContainsFunc(ps, func(p pair) bool { return p.name.has(marks...) || p.value.has(marks...) })
 	}
 	for _, n := range c.records {
 		if n.uses(marks...) {
@@ -249,12 +246,18 @@ func (c *compiler) template(at, text string, allowed []mark) template {
 	return t
 }
 
+// pairs reads headers or a query; only the names of a query may have placeholders.
 func (c *compiler) pairs(at string, ps []Pair, allowed []mark) (out []pair) {
+	isQuery := strings.HasSuffix(at, ".query")
 	for _, p := range ps {
-		if p.Name == "" || strings.ContainsAny(p.Name, " :\r\n") && !strings.HasSuffix(at, "query") {
+		name := template{{text: p.Name}}
+		if isQuery {
+			name = c.template(at+"."+p.Name, p.Name, allowed)
+		}
+		if p.Name == "" || !isQuery && strings.ContainsAny(p.Name, " :\r\n") {
 			c.fail(at+"."+p.Name, "not a name", p.Name, "")
 		}
-		out = append(out, pair{p.Name, c.template(at+"."+p.Name, p.Value, allowed)})
+		out = append(out, pair{name, c.template(at+"."+p.Name, p.Value, allowed)})
 	}
 	return out
 }

@@ -114,7 +114,8 @@ type Results struct {
 	// Success is a condition of the whole answer.
 	Success Condition
 	// List is the path to a list with a result for each record: in their order, or, where
-	// Match is a path within a result, the one whose value there is the record's key.
+	// Match is a path within a result, the one whose value there is the record's key. Match
+	// may be {key.name}, for the member with the name of the key field.
 	List, Match string
 	// Keys are paths to lists of the keys that were taken.
 	Keys []string

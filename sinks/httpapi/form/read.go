@@ -43,8 +43,8 @@ func (c *Call) Found(a *transport.Answer, key sinks.Field, same func(sinks.Field
 		return nil, err
 	}
 	for _, item := range items {
-		if c.results.match != nil { // a search may find more than was asked for
-			v := c.results.match.get(item)
+		if c.results.match.given() { // a search may find more than was asked for
+			v := c.results.match.key(key.Name, item)
 			if v == nil || same(sinks.Field{Name: key.Name, Value: v}) != same(key) {
 				continue
 			}
@@ -74,8 +74,8 @@ func (c *Call) Held(a *transport.Answer, key string, fields []string) (out []sin
 			return nil, transport.ReadError(a.Host, errNotJSON)
 		}
 		h := sinks.Held{Key: all[key], RemoteID: c.results.id.text(item), Fields: map[string]json.RawMessage{}}
-		if c.results.match != nil {
-			h.Key = c.results.match.get(item)
+		if c.results.match.given() {
+			h.Key = c.results.match.key(key, item)
 		}
 		if h.Key == nil {
 			return nil, transport.ReadError(a.Host, errors.New("a record has no key"))

@@ -19,7 +19,8 @@ type paths struct{ code, message path }
 type results struct {
 	statuses                         []int
 	success, ok                      condition
-	list, match                      path
+	list                             path
+	match                            matchPath
 	keys                             []path
 	absent                           []sinks.Op
 	id, code, message, retry, status path
@@ -39,6 +40,29 @@ func (c *compiler) path(at, text string) path {
 	return p
 }
 
+// matchPath leads to the key within a result.
+type matchPath struct {
+	path
+	byName bool // it is the member with the name of the key field
+}
+
+func (c *compiler) match(at, text string) matchPath {
+	if text == "{"+string(markKeyName)+"}" {
+		return matchPath{byName: true}
+	}
+	return matchPath{path: c.path(at, text)}
+}
+
+func (m matchPath) given() bool { return m.byName || m.path != nil }
+
+// key gives the key of a result; nil if it has none.
+func (m matchPath) key(name string, item json.RawMessage) json.RawMessage {
+	if m.byName {
+		return path{{name: name}}.get(item)
+	}
+	return m.get(item)
+}
+
 func (c *compiler) condition(at string, from Condition) condition {
 	return condition{c.path(at+".path", from.Path), from.Equals}
 }
@@ -46,7 +70,7 @@ func (c *compiler) condition(at string, from Condition) condition {
 func (c *compiler) results(at string, r *Request, call *Call) {
 	from := &r.Results
 	call.results = results{statuses: from.Statuses, success: c.condition(at+".success", from.Success), ok: c.condition(at+".ok", from.OK),
-		list: c.path(at+".list", from.List), match: c.path(at+".match", from.Match), id: c.path(at+".id", from.ID), code: c.path(at+".code", from.Code),
+		list: c.path(at+".list", from.List), match: c.match(at+".match", from.Match), id: c.path(at+".id", from.ID), code: c.path(at+".code", from.Code),
 		message: c.path(at+".message", from.Message), retry: c.path(at+".retry", from.Retry), status: c.path(at+".status", from.Status), fields: c.path(at+".fields", from.Fields)}
 	for i, text := range from.Keys {
 		call.results.keys = append(call.results.keys, c.path(fmt.Sprintf("%s.keys[%d]", at, i), text))
@@ -140,18 +164,19 @@ func (c *Call) byList(a *transport.Answer, items []Item, out []sinks.Result, sam
 	if !ok {
 		return transport.ReadError(a.Host, errNotJSON)
 	}
-	if c.results.match == nil && len(list) > len(items) {
+	match, name := c.results.match, items[0].Record.Key.Name
+	if !match.given() && len(list) > len(items) {
 		return transport.ReadError(a.Host, fmt.Errorf("it has %d results for %d records", len(list), len(items)))
 	}
 	of := map[string]json.RawMessage{}
 	for _, item := range list {
-		if v := c.results.match.get(item); c.results.match != nil && v != nil {
-			of[same(sinks.Field{Name: items[0].Record.Key.Name, Value: v})] = item
+		if v := match.key(name, item); v != nil {
+			of[same(sinks.Field{Name: name, Value: v})] = item
 		}
 	}
 	for i := range out {
 		var item json.RawMessage
-		if c.results.match != nil {
+		if match.given() {
 			item = of[same(items[i].Record.Key)]
 		} else if i < len(list) {
 			item = list[i]

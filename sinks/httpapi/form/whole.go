@@ -25,8 +25,8 @@ func (c *compiler) whole() {
 			c.fail("requests."+name, "{id} is not known before a record is made", "", "use {key}")
 		}
 	}
-	for name, call := range p.calls {
-		if call.Many && call.UsesID {
+	for _, name := range Names() {
+		if call := p.calls[name]; call != nil && call.Many && call.UsesID {
 			c.fail("requests."+name, "a request for several records cannot use {id}", "", "use {key}, or send one record in a request")
 		}
 	}

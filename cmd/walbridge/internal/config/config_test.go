@@ -194,7 +194,7 @@ func TestFullFile(t *testing.T) {
 					{Statuses: []string{"5xx"}, Then: sinks.ThenThrottle},
 				},
 			},
-			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxBatch: 200, MaxInFlight: 4, KeyCase: KeyCaseExact, Rate: Rate{BulkFloor: 5},
+			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxInFlight: 4, KeyCase: KeyCaseExact, Rate: Rate{BulkFloor: 5},
 				Retry: Retry{Attempts: 20, Initial: 500 * time.Millisecond, Max: time.Minute}},
 		},
 		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Floor: 5, Shutdown: 5 * time.Second, DeadLetters: DeadLetters{Count: 700, Age: 48 * time.Hour}, Hold: 30 * time.Second, Deferred: Deferred{Count: 500}, Parents: Parents{Wait: 5 * time.Second}},

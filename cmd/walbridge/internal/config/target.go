@@ -16,7 +16,7 @@ type Target struct {
 	Addresses sinks.Addresses
 	// Timeout bounds one request.
 	Timeout time.Duration
-	// MaxBatch is the greatest number of records in a request.
+	// MaxBatch is the greatest number of records in a request; zero for what the type says.
 	MaxBatch int
 	// MaxInFlight is the greatest number of requests under way at once.
 	MaxInFlight int
@@ -124,6 +124,9 @@ func (l *loader) target(name string, n *yamldoc.Node) Target {
 	s.Texts("addresses", (*[]string)(&t.Addresses))
 	s.Duration("timeout", &t.Timeout)
 	s.Int("max_batch", &t.MaxBatch)
+	if n := s.Node("max_batch"); n != nil && t.MaxBatch == 0 && !l.doc.Failed(n.Path) {
+		l.doc.Fail(n, "out of range", n.Shown(), "write a number from 1 to 10000")
+	}
 	s.Int("max_in_flight", &t.MaxInFlight)
 	s.Text("key_case", &t.KeyCase)
 	l.rate(s.Node("rate"), &t.Rate)
@@ -146,7 +149,9 @@ func (t *Target) check(v *validator) {
 		v.fail(at+".addresses", err.Error(), "", "write networks such as 10.0.0.0/8, or public, or private")
 	}
 	v.span(at+".timeout", t.Timeout, 10*time.Millisecond, 10*time.Minute)
-	v.number(at+".max_batch", int64(t.MaxBatch), 1, 10_000)
+	if t.MaxBatch != 0 { // the loader tells of one that is written
+		v.number(at+".max_batch", int64(t.MaxBatch), 1, 10_000)
+	}
 	v.number(at+".max_in_flight", int64(t.MaxInFlight), 1, 1000)
 	v.choice(at+".key_case", t.KeyCase, []string{KeyCaseExact, KeyCaseInsensitive})
 	t.validateLimits(v, at)
