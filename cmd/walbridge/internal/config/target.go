@@ -30,7 +30,8 @@ type Target struct {
 	Errors []sinks.Rule
 
 	// What belongs to one type only:
-	HTTP HTTP
+	HTTP    HTTP
+	HubSpot HubSpot
 }
 
 // How a target compares the values of a key field.
@@ -53,7 +54,7 @@ type kind struct {
 }
 
 // kinds are the types of targets, in the order in which they are told.
-var kinds = []kind{httpKind}
+var kinds = []kind{httpKind, hubSpotKind}
 
 // kindOf gives a type by its name; nil if there is none.
 func kindOf(name string) *kind {
