@@ -126,7 +126,7 @@ var badFiles = map[string]string{
 	"target-describe-scheme": `5:63: targets.crm.describe: the address does not begin with http:// or https://; write an address such as https://crm.example.com/describe/{object}`,
 	"target-list":            `4:10: targets: want a section of named targets, not a list; write crm: {type: http, url: …} below it`,
 	"target-name":            `5:11: targets.CRM EU: not a valid name "CRM EU"; name the target with lower-case letters, digits, - and _`,
-	"target-no-type":         `5:8: targets.crm.type: missing; write one of http, hubspot`,
+	"target-no-type":         `5:8: targets.crm.type: missing; write one of ` + strings.Join(TargetTypes(), ", "),
 	"target-type":            `5:15: targets.crm.type: unknown value "htpp"; did you mean http?`,
 	"target-url":             `5:26: targets.crm.url: the address does not begin with http:// or https://; write an address such as https://crm.example.com/batch`,
 	"unknown-key":            `6:1: delivry: unknown key "delivry"; did you mean delivery?`,

@@ -30,8 +30,9 @@ type Target struct {
 	Errors []sinks.Rule
 
 	// What belongs to one type only:
-	HTTP    HTTP
-	HubSpot HubSpot
+	HTTP       HTTP
+	HubSpot    HubSpot
+	Salesforce Salesforce
 }
 
 // How a target compares the values of a key field.
@@ -54,7 +55,7 @@ type kind struct {
 }
 
 // kinds are the types of targets, in the order in which they are told.
-var kinds = []kind{httpKind, hubSpotKind}
+var kinds = []kind{httpKind, hubSpotKind, salesforceKind}
 
 // kindOf gives a type by its name; nil if there is none.
 func kindOf(name string) *kind {

@@ -18,8 +18,9 @@ type Target interface {
 
 // openers has, for each type, what opens a target of it. It does not connect.
 var openers = map[string]func(config.Target) (Target, error){
-	config.TypeHTTP:    openHTTP,
-	config.TypeHubSpot: openHubSpot,
+	config.TypeHTTP:       openHTTP,
+	config.TypeHubSpot:    openHubSpot,
+	config.TypeSalesforce: openSalesforce,
 }
 
 // Open opens a target, with somewhere to keep its notes; nil where it is only looked at. It

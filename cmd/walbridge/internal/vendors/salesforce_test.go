@@ -1,0 +1,44 @@
+package vendors
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
+	"github.com/walbridge/walbridge/sinks"
+)
+
+// The settings of a Salesforce target come to it, and a key that is none is named without
+// being shown.
+func TestOpenSalesforce(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	cfg := config.DefaultTarget(config.TypeSalesforce)
+	cfg.Name, cfg.URL = "crm", "https://acme.my.salesforce.com"
+	cfg.Salesforce.Login = config.SalesforceLogin{Grant: config.SalesforceJWT, ClientID: "app", Username: "u", PrivateKey: config.Secret(text)}
+	opened, err := Open(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	if l := opened.Limits(); l.MaxBatch != 1000 || l.Timeout != cfg.Timeout || l.Bulk.From != 2000 || l.Bulk.MaxBatch != 100_000 || l.Bulk.Timeout != cfg.Salesforce.Bulk.Timeout {
+		t.Errorf("limits %+v", l)
+	}
+	if c, ok := sinks.As[sinks.Collation](opened); !ok || !c.Folds() {
+		t.Error("external ids compare without case, unless key_case says exact")
+	}
+	cfg.Salesforce.Login.PrivateKey = "s3cret"
+	var setup *cdc.SetupError
+	if _, err := Open(cfg, nil); !errors.As(err, &setup) || !strings.Contains(err.Error(), "login.private_key") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("a key that is none: %v", err)
+	}
+}
