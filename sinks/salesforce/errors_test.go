@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,29 @@ func TestJobSaying(t *testing.T) {
 	} {
 		if got := jobSaying(in); got != want {
 			t.Errorf("%q: %+v", in, got)
+		}
+	}
+}
+
+// The page of the target has every code that is treated in a way of its own, in the row of
+// what it becomes.
+func TestCodesOfThePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/targets/salesforce.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[class]string{
+		retry: "| the record is tried again", smaller: "| likewise, with fewer", throttle: "| the target rests for seconds", closed: "| the target rests for a minute",
+		parent: "| the record waits for its parent", config: "| the mapping stops, with what", access: "| the mapping stops if all",
+	}
+	for code, c := range codes {
+		for _, line := range strings.Split(string(page), "\n") {
+			if strings.HasPrefix(line, rows[c]) && !strings.Contains(line, "`"+code+"`") {
+				t.Errorf("the page does not have %s in its row %q", code, rows[c])
+			}
+		}
+		if !strings.Contains(string(page), "\n"+rows[c]) {
+			t.Errorf("the page has no row %q", rows[c])
 		}
 	}
 }

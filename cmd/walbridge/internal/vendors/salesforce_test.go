@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -41,4 +43,39 @@ func TestOpenSalesforce(t *testing.T) {
 	if _, err := Open(cfg, nil); !errors.As(err, &setup) || !strings.Contains(err.Error(), "login.private_key") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("a key that is none: %v", err)
 	}
+}
+
+// The configuration that the page shows is one that opens.
+func TestConfigurationOfTheSalesforcePage(t *testing.T) {
+	page, err := os.ReadFile("../../../../docs/targets/salesforce.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(page), "## Configuration\n\n```yaml\n")
+	text, _, ended := strings.Cut(text, "```")
+	dir := t.TempDir()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil || !found || !ended {
+		t.Fatal(found, ended, err)
+	}
+	for name, content := range map[string][]byte{
+		"walbridge.yaml": []byte(text),
+		"salesforce.pem": pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := config.Load(filepath.Join(dir, "walbridge.yaml"), func(name string) (string, bool) {
+		v, ok := map[string]string{"DATABASE_URL": "postgres://db/sales", "REDIS_URL": "redis://redis", "SALESFORCE_CLIENT_ID": "app-1"}[name]
+		return v, ok
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := Open(cfg.Targets[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened.Close()
 }
