@@ -18,6 +18,9 @@ import (
 	"github.com/walbridge/walbridge/sinks/sandbox/sim"
 )
 
+// controlPath is where a person switches.
+const controlPath = "/_control"
+
 // maxBody is the most bytes of a request.
 const maxBody = 16 << 20
 
@@ -86,8 +89,7 @@ func (s *Server) resetLocked() {
 		sh.refuse = s.refusal(sh.Name)
 		s.sheets = append(s.sheets, sh)
 	}
-	s.second = sim.Window{Max: s.options.Limits.PerSecond, Per: time.Second}
-	s.hour = sim.Window{Max: s.options.Limits.PerHour, Per: time.Hour}
+	s.limitLocked()
 	s.slow, s.slowDone = 0, false
 	s.calls = make(map[string]int64)
 }
@@ -102,7 +104,7 @@ func (s *Server) Slow(calls int, carriedOut bool) {
 
 // ServeHTTP answers one request. A path without its last slash is none of them.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !strings.HasSuffix(r.URL.Path, "/") {
+	if !strings.HasSuffix(r.URL.Path, "/") && r.URL.Path != controlPath {
 		s.unknown(w, r)
 		return
 	}
@@ -151,6 +153,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET "+sheets+"{sheet}/records/{unique}/{$}", s.serve("read", false, readRecord))
 	mux.HandleFunc("PUT "+sheets+"{sheet}/records/{unique}/{$}", s.serve("update", true, updateRecord))
 	mux.HandleFunc("DELETE "+sheets+"{sheet}/records/{unique}/{$}", s.serve("delete", true, deleteRecord))
+	mux.HandleFunc("POST "+controlPath, s.serveControl)
 	mux.HandleFunc("/", s.unknown)
 	return mux
 }

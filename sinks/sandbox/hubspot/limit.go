@@ -31,9 +31,7 @@ type throttle struct{ policy, message string }
 
 // take counts a call, or says which limit it is above.
 func (l *limiter) take(now time.Time, search bool) *throttle {
-	if day := now.In(l.zone).Format(time.DateOnly); day != l.day {
-		l.day, l.today = day, 0
-	}
+	l.spend(now, 0)
 	if l.limits.Daily > 0 && l.today >= l.limits.Daily {
 		return &throttle{"DAILY", "You have reached your daily limit."}
 	}
@@ -53,6 +51,14 @@ func (l *limiter) take(now time.Time, search bool) *throttle {
 	}
 	l.today++
 	return nil
+}
+
+// spend counts calls for the day that it is.
+func (l *limiter) spend(now time.Time, calls int) {
+	if day := now.In(l.zone).Format(time.DateOnly); day != l.day {
+		l.day, l.today = day, 0
+	}
+	l.today += calls
 }
 
 // headers tell of the limits as they are; those of a day are not told to a public app.

@@ -48,7 +48,8 @@ type Options struct {
 	Types    []ObjectType // nil is DefaultTypes
 	Labels   []Label      // of associations, beside HubSpot's own
 	Owners   []Owner      // nil is two made up
-	// Apps and OAuth say which tokens are taken. Without either any is.
+	// Apps and OAuth say which tokens are taken. Without either any is, and so are any
+	// credentials of a public app.
 	Apps   []App
 	OAuth  *OAuth
 	Limits Limits
@@ -85,7 +86,7 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OAuth != nil && o.OAuth.Lifetime == 0 {
 		clone := *o.OAuth
-		clone.Lifetime = 30 * time.Minute
+		clone.Lifetime = lifetime
 		o.OAuth = &clone
 	}
 	return o

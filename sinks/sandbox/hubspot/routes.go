@@ -85,6 +85,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /crm/v3/owners/{$}", s.serve(owners, listOwners))
 	mux.HandleFunc("POST /oauth/v1/token", s.token)
 	mux.HandleFunc("POST /oauth/{version}/token", s.onDate(s.token))
+	mux.HandleFunc("POST /_control", s.serveControl)
 	mux.HandleFunc("/", s.notFound)
 	return mux
 }

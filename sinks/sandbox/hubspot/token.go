@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// lifetime is how long an access token is good for, if nobody says otherwise.
+const lifetime = 30 * time.Minute
+
 // tokens are the access tokens of the public app: when each ends.
 type tokens struct{ issued map[string]time.Time }
 
@@ -34,21 +37,26 @@ func (s *Server) whoLocked(c *call) (caller, *fault) {
 			return caller{scopes: app.Scopes}, nil
 		}
 	}
-	if o := s.options.OAuth; o != nil {
-		if ends, ok := s.tokens.issued[token]; ok {
-			if !c.now.Before(ends) {
-				return caller{}, &fault{status: http.StatusUnauthorized, category: "EXPIRED_AUTHENTICATION",
-					message: fmt.Sprintf("The OAuth token used to make this call expired %d second(s) ago.", int(c.now.Sub(ends)/time.Second))}
-			}
-			return caller{scopes: o.Scopes, public: true}, nil
+	if ends, ok := s.tokens.issued[token]; ok {
+		if !c.now.Before(ends) {
+			return caller{}, &fault{status: http.StatusUnauthorized, category: "EXPIRED_AUTHENTICATION",
+				message: fmt.Sprintf("The OAuth token used to make this call expired %d second(s) ago.", int(c.now.Sub(ends)/time.Second))}
 		}
+		who := caller{public: true}
+		if s.options.OAuth != nil {
+			who.scopes = s.options.OAuth.Scopes
+		}
+		return who, nil
 	}
-	if s.options.Apps == nil && s.options.OAuth == nil {
+	if s.open() {
 		return caller{}, nil
 	}
 	return caller{}, &fault{status: http.StatusUnauthorized, category: "INVALID_AUTHENTICATION",
 		message: "The access token is not known, or is of another account."}
 }
+
+// open tells that any app may call, with any token.
+func (s *Server) open() bool { return s.options.Apps == nil && s.options.OAuth == nil }
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
@@ -82,11 +90,14 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) grantLocked(r *http.Request, readErr error) (any, int) {
 	o := s.options.OAuth
+	form := func(name string) string { return r.PostForm.Get(name) }
+	if s.open() && form("client_id") != "" && form("client_secret") != "" && form("refresh_token") != "" {
+		o = &OAuth{ClientID: form("client_id"), ClientSecret: form("client_secret"), RefreshToken: form("refresh_token"), Lifetime: lifetime}
+	}
 	refuse := func(status int, code, message string) (any, int) {
 		s.calls["refused"]++
 		return grantError{Status: code, Message: message, CorrelationID: s.correlationLocked()}, status
 	}
-	form := func(name string) string { return r.PostForm.Get(name) }
 	switch {
 	case readErr != nil:
 		return refuse(http.StatusBadRequest, "BAD_REQUEST", "the form cannot be read")

@@ -99,8 +99,24 @@ func TestOAuthRefusals(t *testing.T) {
 		t.Errorf("%d %v", status, a)
 	}
 	d.want(d.ask("GET", deals, ""), 401) // its access tokens have ended too
-	without := newDesk(t, Options{})
+	without := newDesk(t, Options{Apps: []App{{Token: "private"}}})
 	if status, a := without.refresh("/oauth/v1/token"); status != 400 || a["status"] != "BAD_CLIENT_ID" {
 		t.Errorf("without a public app: %d %v", status, a)
+	}
+}
+
+// An account that takes any token takes any credentials too, and ends what it gave for them.
+func TestOAuthOfAnybody(t *testing.T) {
+	d := newDesk(t, Options{})
+	status, a := d.refresh("/oauth/v1/token")
+	if status != 200 || a["refresh_token"] != "rt" {
+		t.Fatalf("%d %v", status, a)
+	}
+	d.token, _ = a["access_token"].(string)
+	d.want(d.ask("GET", deals, ""), 200)
+	d.now = d.now.Add(lifetime)
+	d.want(d.ask("GET", deals, ""), 401)
+	if status, a := d.refresh("/oauth/v1/token", "client_id", ""); status != 400 || a["status"] != "BAD_CLIENT_ID" {
+		t.Errorf("without a client id: %d %v", status, a)
 	}
 }

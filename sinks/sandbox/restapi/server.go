@@ -71,7 +71,8 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Reset forgets all records, events, access tokens and counts; hooks that were gone are back.
+// Reset forgets all records, events, access tokens and counts, and the rules and hooks that
+// were switched; hooks that were gone are back.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,6 +99,10 @@ func (s *Server) resetLocked() {
 func (s *Server) Remove(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.removeLocked(name)
+}
+
+func (s *Server) removeLocked(name string) {
 	if h := s.hook(name); h != nil {
 		h.gone = true
 	}
@@ -155,6 +160,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("DELETE /{collection}/{id}", s.serve("delete", true, remove))
 	// Tokens and webhooks have an authentication of their own.
 	mux.HandleFunc("POST /oauth/token", s.serve("token", false, token))
+	mux.HandleFunc("POST /_control", s.serveControl)
 	unknown := s.serve("unknown_path", true, func(*Server, *call) reply { return notFound })
 	mux.HandleFunc("POST /{collection}/{name}", byName(s.serve("hook", false, receive), s.serve("bulk", true, bulk), unknown))
 	mux.HandleFunc("/", unknown)
