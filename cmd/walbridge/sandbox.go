@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/walbridge/walbridge/sinks/sandbox"
+	"github.com/walbridge/walbridge/sinks/sandbox/captivateiq"
 	"github.com/walbridge/walbridge/sinks/sandbox/hubspot"
+	"github.com/walbridge/walbridge/sinks/sandbox/restapi"
 	"github.com/walbridge/walbridge/sinks/sandbox/salesforce"
 	"github.com/walbridge/walbridge/sinks/sandbox/sim"
 )
@@ -32,9 +34,13 @@ they describe their objects at /NAME/describe/OBJECT, and refuse records as a CR
 
 The others are APIs of somebody else, with their rules and limits:
 
-  /salesforce  Salesforce: login with any client id and secret, a JWT for any user, or any
-               refresh token; the API, also composite and bulk, below /services/data
-  /hubspot     HubSpot: any bearer token; the CRM API
+  /salesforce   Salesforce: login with any client id and secret, a JWT for any user, or any
+                refresh token; the API, also composite and bulk, below /services/data
+  /hubspot      HubSpot: any bearer token or refresh token; the CRM API with the limits of a
+                private app
+  /captivateiq  CaptivateIQ: any token; data worksheets, with the limits of the standard plan
+                and its firewall
+  /rest         an API without upsert: records below /COLLECTION, webhooks to /hooks/NAME
 
 Faults are posted to /_faults, such as an outage until it is cleared, and a record that is locked:
 
@@ -45,9 +51,13 @@ Faults are posted to /_faults, such as an outage until it is cleared, and a reco
 
 The kinds are status (with retry_after), delay, hang, reset, truncate, garbage and refuse;
 of a simulated API, object is a part of the path, such as composite.
-Salesforce has more switches: sessions that end, and a daily limit that is nearly spent:
+They have more switches, such as sessions that end, a daily limit that is nearly spent, a lock
+of writes, answers of 502, a unique field, and the key that webhooks are to be signed with:
 
   curl 127.0.0.1:8650/salesforce/_control -d '{"expire_sessions":true,"spend_calls":99000}'
+  curl 127.0.0.1:8650/hubspot/_control -d '{"lock":1}'
+  curl 127.0.0.1:8650/captivateiq/_control -d '{"slow":1,"carried_out":true}'
+  curl 127.0.0.1:8650/rest/_control -d '{"rules":{"deals":{"unique":["reference"]}},"hooks":{"won":["whsec_…"]}}'
 
 What arrived is at /NAME/objects/OBJECT of the plain ones, how much at /_stats.`,
 		Args: noArgs,
@@ -72,11 +82,17 @@ What arrived is at /NAME/objects/OBJECT of the plain ones, how much at /_stats.`
 }
 
 // simulations are the APIs of somebody else that the sandbox serves.
-func simulations() map[string]sim.Simulation {
-	return map[string]sim.Simulation{
-		"salesforce": salesforce.New(salesforce.Options{}),
-		"hubspot":    hubspot.New(hubspot.Options{}),
+func simulations() (map[string]sim.Simulation, error) {
+	rest, err := restapi.New(restapi.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("simulate an API: %w", err)
 	}
+	return map[string]sim.Simulation{
+		"salesforce":  salesforce.New(salesforce.Options{}),
+		"hubspot":     hubspot.New(hubspot.Options{Limits: hubspot.DefaultLimits()}),
+		"captivateiq": captivateiq.New(captivateiq.Options{Limits: captivateiq.StandardLimits(), Firewall: true}),
+		"rest":        rest,
+	}, nil
 }
 
 // addresses tells where the targets are.
@@ -95,7 +111,11 @@ func addresses(s *sandbox.Server, at net.Addr) string {
 
 // newSandbox makes the targets, with the schemas of a file if there is one.
 func newSandbox(schemaFile string) (*sandbox.Server, error) {
-	o := sandbox.Options{Simulations: simulations()}
+	simulated, err := simulations()
+	if err != nil {
+		return nil, err
+	}
+	o := sandbox.Options{Simulations: simulated}
 	if schemaFile == "" {
 		return sandbox.New(o), nil
 	}

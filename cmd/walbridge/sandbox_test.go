@@ -50,6 +50,8 @@ func TestSandboxServesSimulations(t *testing.T) {
 		"/salesforce/services/data":              http.StatusOK,
 		"/salesforce/services/data/v60.0/limits": http.StatusUnauthorized,
 		"/hubspot/crm/v3/objects/contacts":       http.StatusUnauthorized,
+		"/captivateiq/ciq/v1/data-worksheets/":   http.StatusUnauthorized,
+		"/rest/deals":                            http.StatusOK,
 		"/nothing/crm/v3/objects/contacts":       http.StatusNotFound,
 		"/crm/objects/Account":                   http.StatusOK,
 		"/_stats":                                http.StatusOK,
@@ -61,7 +63,7 @@ func TestSandboxServesSimulations(t *testing.T) {
 		}
 	}
 	told := addresses(s, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8650})
-	for _, want := range []string{"http://127.0.0.1:8650/crm/batch\n", "http://127.0.0.1:8650/salesforce\n", "http://127.0.0.1:8650/hubspot\n", "http://127.0.0.1:8650/\n"} {
+	for _, want := range []string{"http://127.0.0.1:8650/crm/batch\n", "http://127.0.0.1:8650/salesforce\n", "http://127.0.0.1:8650/hubspot\n", "http://127.0.0.1:8650/captivateiq\n", "http://127.0.0.1:8650/rest\n", "http://127.0.0.1:8650/\n"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("told\n%s, want %s", told, want)
 		}
