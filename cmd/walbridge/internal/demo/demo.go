@@ -172,7 +172,7 @@ func (d *demo) reconcile(ctx context.Context) error {
 	} else if err := d.say("Drained in %s.\n\n", time.Since(began).Round(time.Millisecond)); err != nil {
 		return err
 	}
-	report, err := sales.Reconcile(ctx, d.stage.conn, d.stage.sandbox.Fields)
+	report, err := sales.Reconcile(ctx, d.stage.conn, d.stage.fields)
 	if err != nil {
 		return fmt.Errorf("compare source and targets: %w", err)
 	}
@@ -227,7 +227,7 @@ redis:
 listen: %q
 mappings: [mappings/*.yaml]
 targets:
-  crm: {type: http, url: "%[3]s/crm/batch"}
+  crm: {type: salesforce, url: "%[3]s/salesforce", login: {grant: client_credentials, client_id: demo, client_secret: demo}}
   forecast: {type: http, url: "%[3]s/forecast/batch"}
   commission: {type: http, url: "%[3]s/commission/batch"}
 `

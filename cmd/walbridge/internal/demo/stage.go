@@ -15,6 +15,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/walbridge/walbridge/sinks/sandbox"
+	"github.com/walbridge/walbridge/sinks/sandbox/salesforce"
+	"github.com/walbridge/walbridge/sinks/sandbox/sim"
 	"github.com/walbridge/walbridge/test/servers"
 )
 
@@ -25,6 +27,7 @@ type stage struct {
 	redisURL    string
 	targets     string // base URL of the sandbox
 	sandbox     *sandbox.Server
+	org         *salesforce.Server // the CRM, served by the sandbox
 	conn        *pgx.Conn
 	lines       []string // what was started, for people
 
@@ -186,7 +189,8 @@ func (s *stage) serveTargets() error {
 	if err != nil {
 		return fmt.Errorf("listen for sandbox targets: %w", err)
 	}
-	s.sandbox = sandbox.New(sandbox.Options{History: 1 << 20})
+	s.org = salesforce.New(salesforce.Options{Objects: org()})
+	s.sandbox = sandbox.New(sandbox.Options{History: 1 << 20, Simulations: map[string]sim.Simulation{"salesforce": s.org}})
 	srv := &http.Server{Handler: s.sandbox, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
@@ -198,6 +202,6 @@ func (s *stage) serveTargets() error {
 		return err
 	})
 	s.targets = "http://" + l.Addr().String()
-	s.started("targets", s.targets+"/  a CRM, a forecast table, a commission API")
+	s.started("targets", s.targets+"/  a Salesforce org, a forecast table, a commission API")
 	return nil
 }

@@ -53,37 +53,45 @@ func readMappings(t *testing.T) map[string]file {
 	return out
 }
 
-// compile makes a plan of a mapping file, against the database's own columns.
-func compile(t *testing.T, conn *pgx.Conn, path string) *mapping.Mapping {
+// compile makes plans of the mapping files, by name, against the database's own columns.
+func compile(t *testing.T, conn *pgx.Conn) map[string]*mapping.Mapping {
 	t.Helper()
 	fsys, err := Mappings()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := fs.ReadFile(fsys, path)
+	var parsed []*mapping.File
+	catalog := &mapping.MemoryCatalog{TableColumns: map[cdc.Table][]mapping.Column{}}
+	for _, f := range readMappings(t) {
+		text, err := fs.ReadFile(fsys, f.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := mapping.Parse(f.path, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed = append(parsed, p)
+		rows, err := conn.Query(t.Context(), `select attname::text, format_type(atttypid, atttypmod), attnum = 1 from pg_attribute
+			where attrelid = to_regclass($1) and attnum > 0 and not attisdropped order by attnum`, p.From.SQL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if catalog.TableColumns[p.From], err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c mapping.Column, err error) {
+			return c, row.Scan(&c.Name, &c.Type, &c.Key)
+		}); err != nil {
+			t.Fatalf("%s: columns of %s: %v", f.path, p.From, err)
+		}
+	}
+	list, err := mapping.CompileAll(parsed, catalog)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := mapping.Parse(path, text)
-	if err != nil {
-		t.Fatal(err)
+	out := map[string]*mapping.Mapping{}
+	for _, m := range list {
+		out[m.Name()] = m
 	}
-	rows, err := conn.Query(t.Context(), `select attname::text, format_type(atttypid, atttypmod), attnum = 1 from pg_attribute
-		where attrelid = to_regclass($1) and attnum > 0 and not attisdropped order by attnum`, f.From.SQL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cols, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c mapping.Column, err error) {
-		return c, row.Scan(&c.Name, &c.Type, &c.Key)
-	})
-	if err != nil {
-		t.Fatalf("%s: columns of %s: %v", path, f.From, err)
-	}
-	m, err := mapping.Compile(f, &mapping.MemoryCatalog{TableColumns: map[cdc.Table][]mapping.Column{f.From: cols}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return out
 }
 
 // apply gives the objects that the mapping makes of the table as it is.
@@ -123,14 +131,14 @@ func TestMappingsAndReconcileAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, conn, "set timezone = 'UTC'")
-	files := readMappings(t)
+	files, compiled := readMappings(t), compile(t, conn)
 	ts := make(targets)
 	for _, c := range checks() {
 		f, ok := files[c.name]
 		if !ok || f.To != c.app+"/"+c.object {
 			t.Fatalf("no mapping file %s to %s/%s", c.name, c.app, c.object)
 		}
-		ts[f.To] = apply(t, conn, compile(t, conn, f.path))
+		ts[f.To] = apply(t, conn, compiled[c.name])
 	}
 	report, text := judge(t, conn, ts)
 	if !report.OK() {

@@ -29,19 +29,24 @@ func checks() []check {
 	return []check{
 		{"leads-to-crm", "crm", "Lead", `select id::text, jsonb_build_object(
 			'FirstName', first_name, 'LastName', last_name, 'Company', trim(company), 'Email', lower(email),
-			'LeadSource', source, 'Status', status, 'Score', score,
+			'LeadSource', source, 'Status', status, 'Score__c', score,
 			'Rating', case when score >= 80 then 'Hot' when score >= 50 then 'Warm' else 'Cold' end,
-			'OwnerId', owner_id, 'Tags', tags, 'FirstTouchAt', first_touch_at, 'CreatedAt', created_at) from leads`},
+			'Rep__c', owner_id, 'Tags__c', nullif(array_to_string(tags, ';'), ''),
+			'First_Touch__c', (first_touch_at at time zone 'UTC')::date, 'Created__c', (created_at at time zone 'UTC')::date) from leads`},
 		{"accounts-to-crm", "crm", "Account", `select id::text, jsonb_build_object(
-			'Uid', uid, 'Name', name, 'Industry', industry, 'Employees', employees, 'AnnualRevenue', annual_revenue,
-			'Website', website, 'OwnerId', owner_id, 'Tags', tags, 'Custom', custom, 'Active', active) from accounts`},
+			'Uid__c', uid, 'Name', name, 'Industry', industry, 'NumberOfEmployees', employees, 'AnnualRevenue', annual_revenue,
+			'Website', website, 'Rep__c', owner_id, 'Tags__c', nullif(array_to_string(tags, ';'), ''),
+			'Seats__c', custom->'seats', 'Discount__c', custom->'discount', 'Competitor__c', custom->'competitor',
+			'Active__c', active) from accounts`},
 		{"contacts-to-crm", "crm", "Contact", `select id::text, jsonb_build_object(
-			'AccountId', account_id::text, 'Name', concat(first_name, ' ', last_name), 'Email', lower(email),
-			'Phone', phone, 'Title', coalesce(title, 'unknown'), 'Reachable', not opted_out) from contacts`},
+			'AccountId', account_id, 'FirstName', first_name, 'LastName', last_name, 'Email', lower(email),
+			'Phone', phone, 'Title', coalesce(title, 'unknown'), 'Reachable__c', not opted_out) from contacts`},
 		{"opportunities-to-crm", "crm", "Opportunity", `select id::text, jsonb_build_object(
-			'Name', name, 'AccountId', account_id::text, 'OwnerId', owner_id, 'StageName', stage, 'Amount', amount,
-			'Probability', probability, 'CloseDate', close_date, 'NextStep', next_step, 'Custom', custom,
-			'Description', notes, 'LastActivityAt', last_activity_at, 'ClosedAt', closed_at)
+			'Name', name, 'AccountId', account_id, 'Rep__c', owner_id, 'StageName', stage, 'Amount', amount,
+			'Probability', probability, 'CloseDate', close_date, 'NextStep', next_step, 'Seats__c', custom->'seats',
+			'Products__c', (select string_agg(p, ';') from jsonb_array_elements_text(custom->'products') p),
+			'Signed__c', coalesce((custom->'legal'->>'signed')::boolean, false), 'Description', btrim(notes, E' \t\r\n'),
+			'Last_Activity__c', (last_activity_at at time zone 'UTC')::date, 'Closed__c', (closed_at at time zone 'UTC')::date)
 			from opportunities where stage <> 'prospecting'`},
 		{"opportunities-to-forecast", "forecast", "Forecast", `select id::text, jsonb_build_object(
 			'Owner', owner_id, 'Stage', stage, 'Amount', amount, 'Weighted', round(amount * probability / 100, 2),

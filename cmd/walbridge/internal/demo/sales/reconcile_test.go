@@ -72,9 +72,9 @@ func TestReconcileFindsEveryKindOfDifference(t *testing.T) {
 		"field missing": {func(ts targets) { delete(ts["crm/Opportunity"][open], "NextStep") }, "key " + open + " field NextStep: field missing", false},
 		"field extra":   {func(ts targets) { ts["crm/Account"]["1"]["Foo"] = json.RawMessage("1") }, "accounts-to-crm: key 1 field Foo: field extra", false},
 		"text for number": {func(ts targets) {
-			ts["crm/Lead"]["1"]["Score"] = json.RawMessage(`"` + string(ts["crm/Lead"]["1"]["Score"]) + `"`)
-		}, "field Score: different", false},
-		"not json": {func(ts targets) { ts["crm/Lead"]["1"]["Score"] = json.RawMessage("x") }, "field Score: different", false},
+			ts["crm/Lead"]["1"]["Score__c"] = json.RawMessage(`"` + string(ts["crm/Lead"]["1"]["Score__c"]) + `"`)
+		}, "field Score__c: different", false},
+		"not json": {func(ts targets) { ts["crm/Lead"]["1"]["Score__c"] = json.RawMessage("x") }, "field Score__c: different", false},
 		"a cent": {func(ts targets) {
 			d := ts["commission/Deal"][won]
 			d["Amount"] = json.RawMessage(one[string](t, conn, "select (amount + 0.01)::text from opportunities where id::text = $1", won))
