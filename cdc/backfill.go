@@ -44,6 +44,7 @@ const (
 	ReasonStart    = "first_start"
 	ReasonDetached = "target_detached"
 	ReasonRetry    = "dead_letters"
+	ReasonVerify   = "verify"
 )
 
 // NewBackfillID gives a name that no other backfill has.

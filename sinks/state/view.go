@@ -1,0 +1,72 @@
+package state
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/walbridge/walbridge/cdc/redislog"
+)
+
+// View reads the state of a target beside its owner, and writes nothing. What it reads of
+// several keys is not of one moment.
+type View struct{ c *Claim }
+
+// View gives one. It does not connect.
+func (s *Store) View() *View { return &View{&Claim{s: s, names: make([]*names, s.o.Partitions)}} }
+
+// Load reads what is known of keys, in the order of the places.
+func (v *View) Load(ctx context.Context, places []Place) ([]Loaded, error) {
+	seen := map[int]bool{}
+	for _, p := range places {
+		if !seen[p.Partition] {
+			seen[p.Partition] = true
+			if err := v.look(ctx, p.Partition); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return v.c.Load(ctx, places)
+}
+
+// Scan gives some of the keys of a partition of which something is known, about count, and
+// the cursor of the next, as Claim.Scan does.
+func (v *View) Scan(ctx context.Context, partition int, cursor uint64, count int64) ([]Found, uint64, error) {
+	if err := v.look(ctx, partition); err != nil {
+		return nil, 0, err
+	}
+	found, next, err := v.c.Scan(ctx, partition, cursor, count)
+	if err != nil { // its owner may have given a number since
+		if err := v.look(ctx, partition); err != nil {
+			return nil, 0, err
+		}
+		found, next, err = v.c.Scan(ctx, partition, cursor, count)
+	}
+	return found, next, err
+}
+
+// look reads the names of a partition: its owner gives new ones all the time. A state that
+// was never written has none.
+func (v *View) look(ctx context.Context, partition int) error {
+	o := v.c.s.o
+	marks, err := v.c.s.rdb.HGetAll(ctx, o.Keys.State(o.Target, partition)).Result()
+	if err != nil && err != redis.Nil {
+		return fmt.Errorf("look at the state of partition %d: %w", partition, err)
+	}
+	switch have := marks[layoutField]; have {
+	case "":
+		if len(marks) > 0 {
+			return &LayoutError{o.Target, "was written by an older version"}
+		}
+	case redislog.StateForgetting:
+		return &LayoutError{o.Target, "was being forgotten, but not to the end"}
+	case layout:
+	default:
+		return &LayoutError{o.Target, fmt.Sprintf("lies in %q, where this version has %q", have, layout)}
+	}
+	if v.c.names[partition], err = readNames(marks); err != nil {
+		return fmt.Errorf("look at the state of partition %d: %w", partition, err)
+	}
+	return nil
+}
