@@ -265,6 +265,12 @@ func TestBulkFilesThatCannotBeRead(t *testing.T) {
 	id = g.open("Account", "insert", "")
 	g.set(id, "UploadComplete").wants(200, "Unable to find any data to create batch", `"state":"Failed"`)
 	id = g.open("Account", "insert", "")
+	g.put(id, "Name\nA\n").wants(201)
+	g.set(id, "Aborted").wants(200)
+	if got := g.do("GET", "/jobs/ingest/"+id+"/unprocessedrecords", "").wants(200).body; got != "\"Name\"\n\"A\"\n" {
+		t.Errorf("unprocessed of a job that never began: %q", got)
+	}
+	id = g.open("Account", "insert", "")
 	g.set(id, "Aborted").wants(200)
 	g.do("GET", "/jobs/ingest/"+id+"/unprocessedrecords", "").wants(200)
 }
@@ -284,7 +290,10 @@ func TestBulkJobsThatCannotBeMade(t *testing.T) {
 	}
 	g.do("GET", "/jobs/ingest/7505g0000000000AAA", "").wants(404)
 	g.do("GET", "/jobs/query", "").wants(404)
+	g.do("POST", "/jobs/ingest", "[").wants(400, "JSON_PARSER_ERROR")
+	g.do("PUT", "/jobs/ingest", "").wants(405)
 	id := g.open("Account", "insert", "")
+	g.do("PATCH", "/jobs/ingest/"+id, "[").wants(400, "JSON_PARSER_ERROR")
 	g.do("GET", "/jobs/ingest/"+id+"/results", "").wants(404)
 	g.do("POST", "/jobs/ingest/"+id, "").wants(405)
 	g.do("GET", "/jobs/ingest/"+id+"/batches", "").wants(405)

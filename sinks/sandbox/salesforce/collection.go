@@ -163,7 +163,7 @@ func savedAll(outcomes []outcome, upsert bool) reply {
 		o := &outcomes[i]
 		list[i] = saved{ID: o.id, Success: o.bad == nil, Errors: []item{}}
 		if o.bad != nil {
-			list[i].ID, list[i].Errors = "", []item{o.bad.item()}
+			list[i].Errors = []item{o.bad.item()}
 		}
 		if upsert {
 			list[i].Created = &o.created

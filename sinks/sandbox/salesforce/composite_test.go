@@ -194,5 +194,6 @@ func TestBatchCountsEach(t *testing.T) {
 	if calls := g.Calls(); calls["api"] != 3 || calls["batch"] != 1 {
 		t.Errorf("calls %v", calls)
 	}
+	g.do("POST", "/composite/batch", `[`).wants(400, "JSON_PARSER_ERROR")
 	g.do("POST", "/composite/batch", `{"batchRequests":[]}`).wants(400, "LIMIT_EXCEEDED")
 }

@@ -59,6 +59,11 @@ func TestQueries(t *testing.T) {
 			t.Errorf("%s: %s, want %s", soql, got, want)
 		}
 	}
+	lines := g.make("Account", `{"Name":"two\nlines\r\tand a tab"}`)
+	if got := g.names(`SELECT Name FROM Account WHERE Name = 'two\nlines\r\tand a tab'`); got != "two\nlines\r\tand a tab" {
+		t.Errorf("a text with lines: %q", got)
+	}
+	g.do("DELETE", "/sobjects/Account/"+lines, "").wants(204)
 	g.query("SELECT COUNT() FROM Account").wants(200, `"totalSize":3`, `"records":[]`)
 	g.query("SELECT Name, Account.Name, Account.Parent.Name FROM Opportunity").wants(200, `"Account":{"Name":"Acme","Parent":null,"attributes":{"type":"Account"`)
 	for soql, says := range map[string]string{

@@ -168,3 +168,26 @@ func TestVersions(t *testing.T) {
 		g.send(g.authorized("GET", path)).wants(404, "NOT_FOUND")
 	}
 }
+
+// Id is a key as any other, but that it makes records only without a value.
+func TestUpsertByID(t *testing.T) {
+	g := newOrg(t, Options{})
+	id := g.make("Account", `{"Name":"A"}`)
+	if got := g.upsertMany("Account", "Id", []string{`{"Id":"` + id[:15] + `","Name":"B"}`, `{"Name":"New"}`, `{"Id":"` + makeID("001", 9) + `","Name":"C"}`, `{"Id":"` + id + `","Name":"C"}`}); got != "= + INVALID_CROSS_REFERENCE_KEY =" {
+		t.Errorf("got %s", got)
+	}
+	g.do("PATCH", "/sobjects/Account/Id/"+id, `{"Name":"D"}`).wants(200, `"created":false`)
+	g.do("GET", "/sobjects/Account/Id/"+id, "").wants(200, `"Name":"D"`)
+	g.do("DELETE", "/sobjects/Account/Id/"+id, "").wants(204)
+	if got := g.upsertMany("Account", "Account_Ext__c", []string{`{"Id":"` + id + `","Account_Ext__c":"a","Name":"B"}`}); got != "INVALID_FIELD" {
+		t.Errorf("an id beside a key: %s", got)
+	}
+	g.do("POST", "/sobjects/Account/Account_Ext__c/a", `{}`).wants(404) // there is none
+	g.do("PATCH", "/sobjects/Account/Account_Ext__c/a", `{"Name":"A"}`).wants(201)
+	g.do("POST", "/sobjects/Account/Account_Ext__c/a", `{}`).wants(405)
+	g.do("GET", "/sobjects/Account/a/b/c", "").wants(404)
+	g.do("GET", "/sobjects/Contact/Email/x@example.com", "").wants(404, "resource does not exist") // a key, though no external id
+	if got := g.Objects(); got[0] != "Account" || len(got) != 7 {
+		t.Errorf("objects %q", got)
+	}
+}
