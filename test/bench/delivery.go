@@ -113,6 +113,11 @@ func (f *filledLog) drain(ctx context.Context, name string, target sinks.Target)
 	if err != nil {
 		return d, err
 	}
+	return f.drainBy(ctx, name, target, m)
+}
+
+// drainBy is drain with a mapping that the target knows the fields of.
+func (f *filledLog) drainBy(ctx context.Context, name string, target sinks.Target, m deliver.Mapper) (d drained, err error) {
 	store := state.New(state.Options{Client: f.log.Client(), Keys: f.log.Keys(), Target: name, Partitions: partitions})
 	defer closing(&err, store.Close)
 	reader := f.log.NewReader(partitions)

@@ -10,6 +10,7 @@
 //	go run ./test/bench urgent [--json] [--bulk 1000000] [--rate 100] [--work 20ms] [--idle 10s]
 //	go run ./test/bench quota [--json] [--changes 1000000] [--records 50000]
 //	go run ./test/bench dead [--json] [--changes 5000000] [--for 30s]
+//	go run ./test/bench hubspot [--json] [--records 100000]
 //	go run ./test/bench postgres [--json] [--records 200000] [--batch 1000] [--runs 3]
 //
 // It counts at the destination: the entries that Redis holds, not what
@@ -32,7 +33,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{Use: "bench", Short: "Measure walbridge beside a reference", SilenceUsage: true}
-	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand(), foldCommand(), deliverCommand(), urgentCommand(), quotaCommand(), deadCommand(), postgresCommand(), targetCommand())
+	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand(), foldCommand(), deliverCommand(), urgentCommand(), quotaCommand(), deadCommand(), hubspotCommand(), postgresCommand(), targetCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		os.Exit(1)
 	}
