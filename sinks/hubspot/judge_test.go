@@ -3,7 +3,10 @@ package hubspot
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +144,20 @@ func TestPartly(t *testing.T) {
 		var a *sinks.Answer
 		if errors.As(c.err, &a) && (!errors.As(got, &a) || a.Status != 429 || a.Code != "X" || a.Message != "m" || !errors.Is(got, said)) {
 			t.Errorf("%T: it has lost what was said: %+v", c.err, a)
+		}
+	}
+}
+
+// The page of the target tells of every word that is judged by.
+func TestPageTellsOfAllCodes(t *testing.T) {
+	page, err := os.ReadFile("../../docs/targets/hubspot.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := append(slices.Collect(maps.Keys(ofSettings)), validation, conflict, notFound, rateLimits, noScopes, "DAILY", "BAD_HUB", "OBJECT_ALREADY_EXISTS")
+	for _, w := range words {
+		if !strings.Contains(string(page), "`"+w+"`") {
+			t.Errorf("the page does not tell of %s", w)
 		}
 	}
 }

@@ -3,7 +3,9 @@ package config
 import (
 	"fmt"
 	"maps"
+	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -46,5 +48,34 @@ func TestHubSpotFile(t *testing.T) {
 	}
 	if c.Targets[1].HubSpot.Login.RefreshToken.Reveal() != "s3cret-token-2" || strings.Contains(fmt.Sprintf("%v %+v %#v", c, c, c), "s3cret") {
 		t.Error("a secret is lost or shown")
+	}
+}
+
+// The configurations that the page shows are right.
+func TestHubSpotPage(t *testing.T) {
+	page, err := os.ReadFile("../../../../docs/targets/hubspot.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?s)```yaml\ntargets:\n(.*?)```").FindAllSubmatch(page, -1)
+	for i, m := range shown {
+		text := "postgres: {url: '${DATABASE_URL}'}\nredis: {url: 'redis://redis'}\nmappings: [m.yaml]\ntargets:\n" + string(m[1])
+		_, err := parse("page.yml", []byte(text), func(name string) (string, bool) {
+			if strings.HasPrefix(name, "HUBSPOT_") {
+				return "s3cret", true
+			}
+			return testEnv(name)
+		})
+		if err != nil {
+			t.Errorf("configuration %d of the page: %v", i+1, err)
+		}
+	}
+	if len(shown) < 2 {
+		t.Errorf("the page shows %d configurations", len(shown))
+	}
+	for _, key := range append([]string{"url", "timeout", "max_batch", "key_case"}, hubSpotKind.keys...) {
+		if !strings.Contains(string(page), "\n| `"+key+"` |") {
+			t.Errorf("the page does not tell of %s", key)
+		}
 	}
 }
