@@ -162,13 +162,19 @@ func (p *portal) writeOne(t *table, op string, in *input, now time.Time) written
 			props[in.IDProperty] = in.ID
 		}
 		made, back, f := p.create(t, props, now)
-		return written{record: made, made: true, fault: f, back: back}
+		if f != nil {
+			return written{fault: f}
+		}
+		return written{record: made, made: true, back: back}
 	case r.archived:
 		value, _ := t.value(r, in.IDProperty)
 		return written{fault: collision{t, t.byName[in.IDProperty], value, "new", r.id}.fault(p.id)}
 	}
 	back, f := p.update(t, r, in.Properties, now)
-	return written{record: r, fault: f, back: back}
+	if f != nil {
+		return written{fault: f}
+	}
+	return written{record: r, back: back}
 }
 
 // createOne makes a record with its associations, or neither.

@@ -274,6 +274,13 @@ func TestFreeArchived(t *testing.T) {
 	if d.Restore("deals", a) {
 		t.Error("restored, though another has its key")
 	}
+	d.post("/batch/update", `{"inputs":[{"id":"a","idProperty":"wb_key","properties":{"wb_key":"b"}}]}`, http.StatusOK)
+	if !d.Restore("deals", a) {
+		t.Error("not restored, though nobody has its key")
+	}
+	if g := d.ask("GET", deals+"/a?idProperty=wb_key", ""); g.ID != a {
+		t.Errorf("its key finds %s", g.Text)
+	}
 }
 
 func TestPropertiesAreTextsAsTheyWere(t *testing.T) {

@@ -293,8 +293,13 @@ func (p *portal) restore(t *table, id string, now time.Time) bool {
 		return false
 	}
 	for name, index := range t.unique {
-		if value := r.props[name]; value != "" && index[value] != r.id {
+		if other := index[r.props[name]]; other != "" && other != r.id {
 			return false
+		}
+	}
+	for name, index := range t.unique {
+		if value := r.props[name]; value != "" {
+			index[value] = r.id
 		}
 	}
 	r.archived, r.archivedAt, r.changed = false, time.Time{}, now
