@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/walbridge/walbridge/sinks"
 )
 
 // statements are those that make what a table lacks, in the order to run them; none if it lacks
@@ -42,7 +44,7 @@ const makingLock = 0x77616c62 // walb
 // create makes what a table lacks, and tells whether it did. A schema that is there is left
 // alone: to ask for it needs rights that to write to it does not.
 func (t *Target) create(ctx context.Context, c *pgx.Conn, object string, tab *table) (bool, error) {
-	list := tab.statements(t.o.Tables[object], len(tab.columns) > 0)
+	list := tab.statements(t.expected(object), len(tab.columns) > 0)
 	if len(list) == 0 {
 		return false, nil
 	}
@@ -68,4 +70,20 @@ func (t *Target) create(ctx context.Context, c *pgx.Conn, object string, tab *ta
 		return false, t.failed(err, false) // no record was sent yet
 	}
 	return true, nil
+}
+
+// Mend gives the statements that make what an object's table lacks of its Options.Tables: the held
+// schema is what Describe gave of it, nil if there is no such table.
+func Mend(o Options, object string, held *sinks.Schema) []string {
+	o.defaults()
+	tab := &table{position: o.Position}
+	tab.schema, tab.name = o.name(object)
+	if held == nil {
+		return tab.statements(o.Tables[object], false)
+	}
+	tab.columns = append(tab.columns, column{Name: o.Position}) // Describe has looked for it
+	for _, f := range held.Fields {
+		tab.columns = append(tab.columns, column{Name: f.Name})
+	}
+	return tab.statements(o.Tables[object], true)
 }

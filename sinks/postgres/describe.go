@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/walbridge/walbridge/sinks"
 )
@@ -9,8 +12,8 @@ import (
 // Describes tells whether the target can be asked for schemas: it always can.
 func (t *Target) Describes() bool { return true }
 
-// Describe gives the columns of a table. Of one that is yet to be made, and of columns that are,
-// it gives what they will be. Errors are of the kinds that Deliver has, or *sinks.UnknownObject.
+// Describe gives the columns of a table. Where missing ones are made, and a missing table, it is
+// open: it takes any. Errors are of the kinds that Deliver has, or *sinks.UnknownObject.
 func (t *Target) Describe(ctx context.Context, object string) (*sinks.Schema, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.o.Timeout)
 	defer cancel()
@@ -20,31 +23,47 @@ func (t *Target) Describe(ctx context.Context, object string) (*sinks.Schema, er
 	}
 	defer c.Release()
 	tab, err := t.load(ctx, c.Conn(), object)
-	if err != nil {
-		return nil, err
-	}
-	want := t.o.Tables[object]
 	switch {
-	case len(tab.columns) > 0:
-	case t.o.Create && len(want.Columns) > 0:
-		tab.columns = append(tab.columns, column{Name: t.o.Position, Type: "numeric", Mod: -1})
-	default:
+	case err != nil:
+		return nil, err
+	case len(tab.columns) == 0 && t.o.Create:
+		return &sinks.Schema{Open: true}, nil
+	case len(tab.columns) == 0:
 		known, err := t.tablesOf(ctx, c.Conn(), tab.schema)
 		if err != nil {
 			return nil, err
 		}
 		return nil, &sinks.UnknownObject{Object: object, Known: known}
 	}
-	if t.o.Create {
-		for _, w := range want.Columns {
-			if tab.column(w.Name) == nil {
-				tab.columns = append(tab.columns, column{Name: w.Name, Type: w.Type, Mod: -1, Unique: w.Name == want.Key})
-			}
-		}
-	} else if err := tab.unfit(tab.anyKey(), nil); err != nil {
+	if err := t.allowed(ctx, c.Conn(), tab); err != nil {
 		return nil, err
 	}
-	return tab.describe(), nil
+	if !t.o.Create {
+		if err := tab.unfit(tab.anyKey(), nil); err != nil {
+			return nil, err
+		}
+	}
+	s := tab.describe()
+	s.Open = t.o.Create
+	return s, nil
+}
+
+// allowed tells which rights are missing, with the statement that gives them.
+func (t *Target) allowed(ctx context.Context, c *pgx.Conn, tab *table) error {
+	var usage, all bool
+	var role string
+	err := c.QueryRow(ctx, `SELECT has_schema_privilege(n.oid, 'USAGE'), has_any_column_privilege(c.oid, 'SELECT') AND has_any_column_privilege(c.oid, 'INSERT')
+		AND has_any_column_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'), current_user::text
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`, pgx.QueryExecModeExec, tab.schema, tab.name).Scan(&usage, &all, &role)
+	switch {
+	case err != nil:
+		return t.failed(err, false)
+	case !usage:
+		return misfit(fmt.Errorf("the role %s may not use the schema %s", role, quote(tab.schema)), fmt.Sprintf("run GRANT USAGE ON SCHEMA %s TO %s", quote(tab.schema), quote(role)))
+	case !all:
+		return misfit(fmt.Errorf("the role %s may not write to %s", role, tab.quoted()), fmt.Sprintf("run GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s", tab.quoted(), quote(role)))
+	}
+	return nil
 }
 
 // anyKey gives a column that can identify rows, or else the first.

@@ -19,8 +19,9 @@ type Target struct {
 	host string
 	pool *pgxpool.Pool
 
-	mu     sync.Mutex // covers tables; not held during I/O
+	mu     sync.Mutex // covers what follows; not held during I/O
 	tables map[string]*table
+	expect map[string]Table
 }
 
 var (
@@ -39,7 +40,7 @@ func New(o Options) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{o: o, tables: make(map[string]*table)}
+	t := &Target{o: o, tables: make(map[string]*table), expect: o.Tables}
 	t.host = net.JoinHostPort(cfg.ConnConfig.Host, strconv.Itoa(int(cfg.ConnConfig.Port)))
 	if t.pool, err = pgxpool.NewWithConfig(context.Background(), cfg); err != nil {
 		return nil, fmt.Errorf("make connections: the url is not valid")
@@ -100,6 +101,20 @@ func (t *Target) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		return nil, t.connectError(err)
 	}
 	return c, nil
+}
+
+// Expect tells what records of each object have, in place of Options.Tables. It is called before
+// the first Deliver.
+func (t *Target) Expect(tables map[string]Table) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expect = tables
+}
+
+func (t *Target) expected(object string) Table {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.expect[object]
 }
 
 // known gives what is remembered of a table; nil if nothing is.

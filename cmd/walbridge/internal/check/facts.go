@@ -108,6 +108,8 @@ type Target struct {
 type Object struct {
 	Schema *sinks.Schema
 	Err    error // why it does not tell; *sinks.UnknownObject if it has none of that name
+	// Mend are statements that make it, or what it lacks, as the mappings want it.
+	Mend []string
 }
 
 // Tables gives the tables that files name, each once.

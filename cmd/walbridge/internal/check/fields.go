@@ -27,13 +27,17 @@ func (r *Report) fields(m *mapping.Mapping, f *Facts) bool {
 		if len(unknown.Known) > 0 {
 			fix = "its objects are " + nearest.List(unknown.Known)
 		}
-		r.at(Fail, m.Name(), m.To(), [2]string{fmt.Sprintf("target %s has no object %q", m.Target(), m.Object()), nearest.Hint(m.Object(), unknown.Known, fix)})
+		fix = nearest.Hint(m.Object(), unknown.Known, fix)
+		if len(object.Mend) > 0 {
+			fix += "; or run at the target " + strings.Join(object.Mend, "; ")
+		}
+		r.at(Fail, m.Name(), m.To(), [2]string{fmt.Sprintf("target %s has no object %q", m.Target(), m.Object()), fix})
 		return true
 	}
 	if !ok || object.Schema == nil {
 		return false
 	}
-	h := &holder{r: r, m: m, schema: object.Schema}
+	h := &holder{r: r, m: m, schema: object.Schema, mend: object.Mend}
 	for _, o := range m.Outputs() {
 		h.output(&o, o.Key)
 	}
@@ -49,6 +53,7 @@ type holder struct {
 	r      *Report
 	m      *mapping.Mapping
 	schema *sinks.Schema
+	mend   []string // Object.Mend
 }
 
 func (h *holder) say(level Level, o *mapping.Output, what, fix string) {
@@ -102,7 +107,11 @@ func (h *holder) unknown(o *mapping.Output) {
 			names = append(names, f.Name)
 		}
 	}
-	h.say(Fail, o, fmt.Sprintf("is not one of %s/%s", h.m.Target(), h.m.Object()), nearest.Hint(o.Name, names, "its fields are "+nearest.List(names)))
+	fix := nearest.Hint(o.Name, names, "its fields are "+nearest.List(names))
+	if len(h.mend) > 0 {
+		fix += "; or run at the target " + strings.Join(h.mend, "; ")
+	}
+	h.say(Fail, o, fmt.Sprintf("is not one of %s/%s", h.m.Target(), h.m.Object()), fix)
 }
 
 func (h *holder) key(o *mapping.Output, f *sinks.SchemaField) {

@@ -6,6 +6,22 @@ import (
 	"github.com/walbridge/walbridge/sinks"
 )
 
+// Where the target has statements that make what is missing, they are told.
+func TestMend(t *testing.T) {
+	t.Parallel()
+	f := compiled(t, "from: public.deals\nto: crm/Deal\nkey: {Id: id}\nfields: {F: name}\n")
+	for _, c := range []struct {
+		object Object
+		want   string
+	}{
+		{Object{Err: &sinks.UnknownObject{Object: "Deal"}, Mend: []string{"CREATE SCHEMA x", "CREATE TABLE y"}}, `has no object "Deal" | check its name at the target; or run at the target CREATE SCHEMA x; CREATE TABLE y`},
+		{Object{Schema: &sinks.Schema{Fields: []sinks.SchemaField{{Name: "Id", Key: true}}}, Mend: []string{"ALTER TABLE y"}}, "its fields are Id; or run at the target ALTER TABLE y"},
+	} {
+		f.Targets = []Target{{Name: "crm", Describes: true, Objects: map[string]Object{"Deal": c.object}}}
+		wantFindings(t, Run(f), c.want)
+	}
+}
+
 // TestFields tries every way in which a field does not fit what the target says of it.
 func TestFields(t *testing.T) {
 	t.Parallel()

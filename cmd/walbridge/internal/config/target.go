@@ -33,6 +33,7 @@ type Target struct {
 	HTTP       HTTP
 	HubSpot    HubSpot
 	Salesforce Salesforce
+	Postgres   PostgresTarget
 }
 
 // How a target compares the values of a key field.
@@ -55,7 +56,7 @@ type kind struct {
 }
 
 // kinds are the types of targets, in the order in which they are told.
-var kinds = []kind{httpKind, hubSpotKind, salesforceKind}
+var kinds = []kind{httpKind, hubSpotKind, salesforceKind, postgresKind}
 
 // kindOf gives a type by its name; nil if there is none.
 func kindOf(name string) *kind {

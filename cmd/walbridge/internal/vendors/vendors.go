@@ -21,6 +21,7 @@ var openers = map[string]func(config.Target) (Target, error){
 	config.TypeHTTP:       openHTTP,
 	config.TypeHubSpot:    openHubSpot,
 	config.TypeSalesforce: openSalesforce,
+	config.TypePostgres:   openPostgres,
 }
 
 // Open opens a target, with somewhere to keep its notes; nil where it is only looked at. It

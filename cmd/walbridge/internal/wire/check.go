@@ -137,6 +137,7 @@ func (c *checker) ask(ctx context.Context, cfg *config.Config) {
 	}
 	if cat != nil {
 		c.compile(cat)
+		c.mend(cfg)
 	}
 	if c.o.Save {
 		c.save()
@@ -226,6 +227,22 @@ func (c *checker) target(ctx context.Context, cfg config.Target) check.Target {
 		out.Objects[object] = check.Object{Schema: s, Err: err}
 	}
 	return out
+}
+
+// mend finds what makes the objects fit for the mappings, where a target has statements for that.
+func (c *checker) mend(cfg *config.Config) {
+	for i := range c.facts.Targets {
+		t := &c.facts.Targets[i]
+		of, ok := cfg.Target(t.Name)
+		for object, told := range t.Objects {
+			var unknown *sinks.UnknownObject
+			if !ok || told.Err != nil && !errors.As(told.Err, &unknown) {
+				continue
+			}
+			told.Mend = vendors.Mend(of, object, c.facts.Mappings, told.Schema)
+			t.Objects[object] = told
+		}
+	}
 }
 
 // save writes what the source and the targets said. Of a target that did not answer it

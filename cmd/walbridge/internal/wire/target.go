@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -65,6 +66,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 			return nil, err
 		}
 	}
+	vendors.Expect(client, slices.DeleteFunc(slices.Clone(mappings), func(m *mapping.Mapping) bool { return m.Target() != cfg.Name }))
 	t := &target{
 		name: cfg.Name, kind: cfg.Type, client: client, conditions: newConditions(b.log, cfg.Name, b.logger),
 		reader: b.log.NewReader(b.log.Partitions()),
