@@ -53,7 +53,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		plan: plan, url: o.Form.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: time.Now, folds: o.IgnoreKeyCase, allowed: o.Addresses,
+		plan: plan, url: o.Form.URL, host: u.Host, about: o.Describe, header: http.Header{}, now: o.Now, folds: o.IgnoreKeyCase, allowed: o.Addresses,
 		limits: sinks.Limits{MaxBatch: plan.MaxBatch(), MaxInFlight: o.MaxInFlight, Timeout: o.Timeout},
 	}
 	if o.MaxBatch > 0 && (o.MaxBatch < c.limits.MaxBatch || c.limits.MaxBatch > 1 && o.Form.MaxBatch == 0) {

@@ -45,6 +45,8 @@ type Options struct {
 	Addresses sinks.Addresses
 	// Transport makes the round trips; one that keeps to Addresses if nil.
 	Transport http.RoundTripper
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
 }
 
 func (o *Options) defaults() {
@@ -62,6 +64,9 @@ func (o *Options) defaults() {
 	o.Form = f
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = 4
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 }
 

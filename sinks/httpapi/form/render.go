@@ -72,11 +72,14 @@ func (s *scope) tree(b []byte, n *node) ([]byte, error) {
 			if before > start {
 				b = append(b, ',')
 			}
-			var err error
-			if b, err = s.tree(b, item); errors.Is(err, errAbsent) {
+			more, err := s.tree(b, item)
+			switch {
+			case errors.Is(err, errAbsent):
 				b = b[:before]
-			} else if err != nil {
+			case err != nil:
 				return nil, err
+			default:
+				b = more
 			}
 		}
 		return append(b, ']'), nil
@@ -108,10 +111,14 @@ func (s *scope) members(b []byte, n *node) ([]byte, error) {
 			return nil, fmt.Errorf("make the name of a member: %w", err)
 		}
 		b = append(appendText(b, name), ':')
-		if b, err = s.tree(b, item); errors.Is(err, errAbsent) {
+		more, err := s.tree(b, item)
+		switch {
+		case errors.Is(err, errAbsent):
 			b = b[:before]
-		} else if err != nil {
+		case err != nil:
 			return nil, err
+		default:
+			b = more
 		}
 	}
 	return append(b, '}'), nil
