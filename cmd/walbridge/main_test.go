@@ -3,8 +3,13 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/mapping/yamldoc"
+	"github.com/walbridge/walbridge/sinks"
 )
 
 func TestMistakesInTheCommandLine(t *testing.T) {
@@ -35,5 +40,17 @@ func TestNoArgumentsShowHelp(t *testing.T) {
 	root.SetOut(&out)
 	if err := root.Execute(); err != nil || !strings.Contains(out.String(), "walbridge [command]") {
 		t.Errorf("error %v, help %q", err, out.String())
+	}
+}
+
+// What a target said of a request is not told on the terminal, as it may quote a row.
+func TestDescribeKeepsWhatTargetsSay(t *testing.T) {
+	said := &sinks.Misconfigured{Err: &sinks.Answer{Status: 400, Message: "the row of Ada is bad", Err: errors.New("the target answered 400")}, Hint: "check it"}
+	if got := describe(&cdc.SetupError{What: "target crm cannot be reached", Err: said}); strings.Contains(got, "Ada") || !strings.Contains(got, "the target answered 400") {
+		t.Errorf("told %q", got)
+	}
+	mistake := yamldoc.Errors{{File: "m.yaml", Line: 3, Column: 1, Msg: "unknown key", Excerpt: "3 | fieldz:"}}
+	if got := describe(fmt.Errorf("read mappings: %w", mistake)); !strings.Contains(got, "fieldz") {
+		t.Errorf("told %q", got)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/walbridge/walbridge/mapping/yamldoc"
 )
 
 // noArgs is for commands that take none but their own sub-commands.
@@ -35,12 +37,19 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// describe gives the fullest text that an error has for people: mistakes in
-// files come with the place and the line.
+// describe gives the fullest text that an error has for people: mistakes in files come with
+// the place and the line. Other errors have a detail too, which is not for here: what a target
+// said may quote a row (I14).
 func describe(err error) string {
-	var d interface{ Detail() string }
-	if errors.As(err, &d) {
-		return d.Detail()
+	var (
+		all yamldoc.Errors
+		one *yamldoc.Error
+	)
+	switch {
+	case errors.As(err, &all):
+		return all.Detail()
+	case errors.As(err, &one):
+		return one.Detail()
 	}
 	return err.Error()
 }

@@ -27,19 +27,24 @@ const (
 	plantedQuery    = "query-x5Lp2v"
 	plantedClient   = "client-e1Vn6t"
 	plantedToken    = "token-u8Hj4c"
+	plantedKey      = "a2V5LW9mLXdlYmhvb2stYjRXcTFuLWFuZC1tb3Jl" // key-of-webhook-b4Wq1n
 	plantedName     = "name-of-row-g2Sb7y"
 	plantedNote     = "note-of-row-m9Tf3k"
 )
 
 var (
-	plantedSecrets = []string{plantedPassword, plantedHeader, plantedQuery, plantedClient, plantedToken}
+	plantedSecrets = []string{plantedPassword, plantedHeader, plantedQuery, plantedClient, plantedToken, plantedKey, "key-of-webhook-b4Wq1n"}
 	plantedValues  = []string{plantedName, plantedNote}
 )
 
-// settingsOfType has the settings of a target of each type, with something planted into
-// each secret; URL is the address of the echo.
-var settingsOfType = map[string]string{
-	"http": `url: "URL/in?key=` + plantedQuery + `", describe: "URL/describe/{object}?key=` + plantedQuery + `", headers: {Authorization: "Bearer ` + plantedHeader + `"}`,
+// plantedTargets are targets with something planted into each secret; URL is the address of
+// the echo with the name of the target.
+var plantedTargets = []struct{ name, settings string }{
+	{"http", `type: http, url: "URL/in?key=` + plantedQuery + `", describe: "URL/describe/{object}?key=` + plantedQuery + `", headers: {Authorization: "Bearer ` + plantedHeader + `"}`},
+	{"webhook", `type: http, preset: webhook, url: "URL/in?key=` + plantedQuery + `", auth: {keys: ["whsec_` + plantedKey + `"]}`},
+	{"captivateiq", `type: http, preset: captivateiq, url: "URL", auth: {token: "` + plantedToken + `"}, objects: {Deal: 00000000-0000-0000-0000-000000000000}`},
+	{"salesforce", `type: salesforce, url: "URL", login: {grant: client_credentials, client_id: app, client_secret: "` + plantedClient + `"}`},
+	{"hubspot", `type: hubspot, url: "URL", token: "` + plantedToken + `"`},
 }
 
 // echo is a target that answers in every wrong way, and always with what it was sent.
@@ -53,14 +58,18 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	if strings.HasSuffix(r.URL.Path, "/token") {
-		fmt.Fprintf(w, `{"access_token":%q,"instance_url":"http://%s","expires_in":1800}`, plantedToken, r.Host)
+	if path, ok := strings.CutSuffix(r.URL.Path, "/services/oauth2/token"); ok {
+		fmt.Fprintf(w, `{"access_token":%q,"instance_url":"http://%s%s","expires_in":1800}`, plantedToken, r.Host, path)
 		return
 	}
 	e.mu.Lock()
 	n := e.asked[r.URL.Path]
 	e.asked[r.URL.Path]++
 	e.mu.Unlock()
+	if r.Method == http.MethodGet && n == 0 { // somebody looks whether we are there
+		fmt.Fprint(w, "{}")
+		return
+	}
 	text, err := json.Marshal(string(body))
 	if err != nil {
 		return
@@ -150,12 +159,9 @@ func secretive(t *testing.T, e *echo) *bridge {
 		u.User = url.UserPassword(u.User.Username(), plantedPassword)
 		head = strings.Replace(head, before, u.String(), 1)
 		head = strings.Replace(head, `listen: ""`, `listen: "127.0.0.1:0"`, 1) + "\nlog: {level: debug, format: json}\ntargets:\n"
-		for _, name := range typesOfTargets(t) {
-			settings, ok := settingsOfType[name]
-			if !ok {
-				t.Fatalf("plant something into the secrets of a target of type %s", name)
-			}
-			head += fmt.Sprintf("  %s: {type: %[1]s, timeout: 2s, retry: {attempts: 3, initial: 10ms, max: 100ms}, %s}\n", name, strings.ReplaceAll(settings, "URL", server.URL+"/"+name))
+		for _, p := range plantedTargets {
+			settings := strings.NewReplacer("URL", server.URL+"/"+p.name, "DATABASE", u.String()).Replace(p.settings)
+			head += fmt.Sprintf("  %s: {%s, timeout: 2s, retry: {attempts: 3, initial: 10ms, max: 100ms}}\n", p.name, settings)
 		}
 		return head
 	}})
@@ -164,8 +170,13 @@ func secretive(t *testing.T, e *echo) *bridge {
 			t.Fatal(err)
 		}
 	}
+	for _, p := range plantedTargets {
+		b.write("mappings/deals-to-"+p.name+".yaml", "from: public.deals\nto: "+p.name+"/Deal\nkey: {id: id}\nfields: {name: name, note: note, amount: amount}\ncoalesce: {quiet: 10ms, max_delay: 100ms}\n")
+	}
 	for _, name := range typesOfTargets(t) {
-		b.write("mappings/deals-to-"+name+".yaml", "from: public.deals\nto: "+name+"/Deal\nkey: {id: id}\nfields: {name: name, note: note, amount: amount, stage: {value: stage, write: on_create}}\ncoalesce: {quiet: 10ms, max_delay: 100ms}\n")
+		if !slices.ContainsFunc(plantedTargets, func(p struct{ name, settings string }) bool { return strings.HasPrefix(p.settings, "type: "+name+",") }) {
+			t.Fatalf("plant something into the secrets of a target of type %s", name)
+		}
 	}
 	return b
 }
@@ -208,16 +219,17 @@ func TestNothingPlantedIsTold(t *testing.T) {
 	}
 	b.exec(`DELETE FROM deals WHERE id % 5 = 0`)
 	told := map[string]string{}
-	for _, name := range typesOfTargets(t) {
-		if strings.Contains(settingsOfType[name], "URL") {
-			until(t, time.Minute, func() string {
-				p.mustRun()
-				if n := e.askedOf("/" + name); n < 12 {
-					return fmt.Sprintf("%s was asked %d times", name, n)
-				}
-				return ""
-			})
+	for _, target := range plantedTargets {
+		if !strings.Contains(target.settings, "URL") {
+			continue
 		}
+		until(t, time.Minute, func() string {
+			p.mustRun()
+			if n := e.askedOf("/" + target.name + "/"); n < 8 {
+				return fmt.Sprintf("%s was asked %d times", target.name, n)
+			}
+			return ""
+		})
 	}
 	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+/?`).FindString(p.output())
 	if address == "" {
@@ -230,8 +242,8 @@ func TestNothingPlantedIsTold(t *testing.T) {
 		t.Errorf("no metrics: %s", told["page /metrics"])
 	}
 	commands := [][]string{{"status"}, {"status", "--json"}, {"check"}, {"check", "--json"}, {"slot", "show"}, {"target", "list"}, {"backfill", "list"}, {"slot"}}
-	for _, name := range typesOfTargets(t) {
-		commands = append(commands, []string{"dlq", "list", "--target", name})
+	for _, target := range plantedTargets {
+		commands = append(commands, []string{"dlq", "list", "--target", target.name})
 	}
 	for _, args := range commands {
 		out, err := exec.CommandContext(t.Context(), program, append(args, "-c", b.dir+"/walbridge.yaml")...).CombinedOutput()
