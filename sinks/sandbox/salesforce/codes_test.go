@@ -243,7 +243,7 @@ func TestDuplicatesCanBeAllowed(t *testing.T) {
 func TestAssignmentRulesRunUnlessForbidden(t *testing.T) {
 	g := newOrg(t, Options{})
 	lead := `{"LastName":"L","Company":"C","Status":"Open - Not Contacted","OwnerId":"` + makeID("005", 4)[:15] + `"}`
-	for header, want := range map[string]string{"TRUE": makeID("005", 2), "": makeID("005", 2), "FALSE": makeID("005", 4), "false": makeID("005", 4)} {
+	for header, want := range map[string]string{"TRUE": makeID("00G", 1), "": makeID("00G", 1), "FALSE": makeID("005", 4), "false": makeID("005", 4)} {
 		var s saved
 		g.do("POST", "/sobjects/Lead", lead, "Sforce-Auto-Assign", header).wants(201).into(&s)
 		g.do("GET", "/sobjects/Lead/"+s.ID, "").wants(200, `"OwnerId":"`+want+`"`, `"Name":"L"`)
@@ -259,7 +259,7 @@ func TestQuotasAreOnePerOwnerAndPeriod(t *testing.T) {
 }
 
 func TestRoomEnds(t *testing.T) {
-	g := newOrg(t, Options{Room: len(seededUsers) + 1})
+	g := newOrg(t, Options{Room: len(seededUsers) + 2})
 	if got := g.upsertMany("Account", "Account_Ext__c", []string{`{"Account_Ext__c":"a","Name":"A"}`, `{"Account_Ext__c":"b","Name":"B"}`}); got != "+ STORAGE_LIMIT_EXCEEDED" {
 		t.Errorf("got %s", got)
 	}

@@ -43,10 +43,10 @@ func (s *Server) unlock(c *call) {
 }
 
 // lockNames are the ids of what a draft locks; of a record that is not there yet, what it
-// will be known by. Users are not locked: they are parents of everything.
+// will be known by. Owners are not locked: they are parents of everything.
 func (s *store) lockNames(w *writing, d *draft) (names []string) {
 	add := func(r *record) {
-		if !strings.HasPrefix(r.id, userPrefix) {
+		if !strings.HasPrefix(r.id, userPrefix) && !strings.HasPrefix(r.id, groupPrefix) {
 			names = append(names, r.id)
 		}
 	}

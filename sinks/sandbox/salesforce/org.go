@@ -6,17 +6,24 @@ import (
 	"github.com/walbridge/walbridge/sinks"
 )
 
-// The users of an org when it is new. The first is the one that clients act for, the second
-// gets records from assignment rules, the third has left.
+// seeded are the records of an org when it is new. The first user is the one that clients
+// act for, the third has left; the queue gets leads from the assignment rule.
+var seeded = map[string][]map[string]json.RawMessage{"User": seededUsers, "Group": {
+	{"Name": quote("Lead Queue"), "DeveloperName": quote("Lead_Queue"), "Type": quote("Queue")},
+}}
+
 var seededUsers = []map[string]json.RawMessage{
 	{"Username": quote("integration@example.com"), "Email": quote("integration@example.com"), "Name": quote("Integration User"), "Employee_No__c": quote("0"), "IsActive": flag(true)},
-	{"Username": quote("queue@example.com"), "Email": quote("queue@example.com"), "Name": quote("Lead Queue"), "Employee_No__c": quote("1"), "IsActive": flag(true)},
+	{"Username": quote("cleo@example.com"), "Email": quote("cleo@example.com"), "Name": quote("Cleo Manager"), "Employee_No__c": quote("1"), "IsActive": flag(true)},
 	{"Username": quote("left@example.com"), "Email": quote("left@example.com"), "Name": quote("Someone Who Left"), "Employee_No__c": quote("2"), "IsActive": flag(false)},
 	{"Username": quote("ada@example.com"), "Email": quote("ada@example.com"), "Name": quote("Ada Seller"), "Employee_No__c": quote("7"), "IsActive": flag(true)},
 	{"Username": quote("ben@example.com"), "Email": quote("ben@example.com"), "Name": quote("Ben Seller"), "Employee_No__c": quote("8"), "IsActive": flag(true)},
 }
 
-const userPrefix = "005"
+const (
+	userPrefix  = "005"
+	groupPrefix = "00G"
+)
 
 // text, number and so on are the parts of fields that they have in common.
 func text(name string, length int) Field {
@@ -63,6 +70,14 @@ func owner() Field {
 	return f
 }
 
+// eitherOwner is that of objects that queues can own, whose kind must be told with an
+// external id.
+func eitherOwner() Field {
+	f := owner()
+	f.ReferenceTo = []string{"Group", "User"}
+	return f
+}
+
 // fromDatabase are the fields that tie a record to where it comes from.
 func fromDatabase(key Field, own string) []Field {
 	return []Field{
@@ -78,7 +93,7 @@ func fromDatabase(key Field, own string) []Field {
 // write by: External_Id__c, one named for each object, such as Account_Ext__c, and
 // Legacy_Id__c, which is not unique.
 func DefaultObjects() []Object {
-	return []Object{user(), account(), contact(), lead(), opportunity(), split(), quota()}
+	return []Object{user(), group(), account(), contact(), lead(), opportunity(), split(), quota()}
 }
 
 func user() Object {
@@ -88,6 +103,15 @@ func user() Object {
 		text("Email", 128).required().as("email", "Email"),
 		text("Employee_No__c", 20).external(),
 		checkbox("IsActive"),
+	}}
+}
+
+// group is of queues, which can own leads as users can.
+func group() Object {
+	return Object{Name: "Group", Label: "Group", Prefix: groupPrefix, Fields: []Field{
+		text("Name", 40).required(),
+		text("DeveloperName", 80).external(),
+		picklist("Type", "Queue", "Regular"),
 	}}
 }
 
@@ -137,7 +161,7 @@ func contact() Object {
 }
 
 func lead() Object {
-	return Object{Name: "Lead", Label: "Lead", Prefix: "00Q", AssignTo: makeID(userPrefix, 2),
+	return Object{Name: "Lead", Label: "Lead", Prefix: "00Q", AssignTo: makeID(groupPrefix, 1),
 		Duplicates: &DuplicateRule{Name: "Standard_Lead_Duplicate_Rule", Fields: []string{"Email", "LastName"}},
 		Fields: append(
 			fromDatabase(text("External_Id__c", 36), "Lead_Ext__c"),
@@ -150,7 +174,7 @@ func lead() Object {
 			picklist("Rating", "Hot", "Warm", "Cold"),
 			text("Description", 32000),
 			checkbox("IsConverted").readOnly(),
-			owner(),
+			eitherOwner(),
 		)}
 }
 

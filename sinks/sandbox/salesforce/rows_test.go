@@ -104,14 +104,26 @@ func TestParentsByExternalID(t *testing.T) {
 }
 
 func TestPolymorphicParentsNeedTheirType(t *testing.T) {
-	objects := DefaultObjects()
-	objects = append(objects, Object{Name: "Task", Prefix: "00T", Fields: []Field{
-		text("Task_Ext__c", 40).external(), reference("WhoId", "Who", "Contact", "Lead")}})
-	g := newOrg(t, Options{Objects: objects})
-	id := g.make("Lead", `{"LastName":"L","Company":"C","Status":"Open - Not Contacted","Lead_Ext__c":"l1"}`)
-	g.do("POST", "/sobjects/Task", `{"Who":{"Lead_Ext__c":"l1"}}`).wants(400, "polymorphic")
-	task := g.make("Task", `{"Who":{"attributes":{"type":"Lead"},"Lead_Ext__c":"l1"}}`)
-	g.do("GET", "/sobjects/Task/"+task, "").wants(200, `"WhoId":"`+id+`"`)
+	g := newOrg(t, Options{})
+	const lead = `"LastName":"L","Company":"C","Status":"Open - Not Contacted"`
+	g.do("POST", "/sobjects/Lead", `{`+lead+`,"Owner":{"Employee_No__c":"7"}}`).wants(400, "polymorphic")
+	for owner, want := range map[string]string{
+		`{"attributes":{"type":"User"},"Employee_No__c":"7"}`:          makeID("005", 4),
+		`{"attributes":{"type":"Group"},"DeveloperName":"lead_queue"}`: makeID("00G", 1),
+	} {
+		var s saved
+		g.do("POST", "/sobjects/Lead", `{`+lead+`,"Owner":`+owner+`}`, "Sforce-Auto-Assign", "FALSE").wants(201).into(&s)
+		g.do("GET", "/sobjects/Lead/"+s.ID, "").wants(200, `"OwnerId":"`+want+`"`)
+	}
+	g.do("POST", "/sobjects/Lead", `{`+lead+`,"Owner":{"attributes":{"type":"User"},"Employee_No__c":"2"}}`).wants(400, "INACTIVE_OWNER_OR_USER")
+	for column, want := range map[string]string{"Owner.Employee_No__c": "Failed", "User:Owner.Employee_No__c": "JobComplete", "Group:Owner.Employee_No__c": "Failed", "Account:Owner.Name": "Failed"} {
+		id := g.open("Lead", "insert", "")
+		g.put(id, "LastName,Company,Status,"+column+"\nL,C,Working - Contacted,7\n").wants(201)
+		g.set(id, "UploadComplete").wants(200)
+		if in := g.job(id); in.State != want || in.NumberRecordsFailed != 0 {
+			t.Errorf("%s: %+v, want %s", column, in, want)
+		}
+	}
 }
 
 func TestChildrenGoWithTheirParent(t *testing.T) {
@@ -187,7 +199,7 @@ func TestUpsertByID(t *testing.T) {
 	g.do("POST", "/sobjects/Account/Account_Ext__c/a", `{}`).wants(405)
 	g.do("GET", "/sobjects/Account/a/b/c", "").wants(404)
 	g.do("GET", "/sobjects/Contact/Email/x@example.com", "").wants(404, "resource does not exist") // a key, though no external id
-	if got := g.Objects(); got[0] != "Account" || len(got) != 7 {
+	if got := g.Objects(); got[0] != "Account" || len(got) != 8 {
 		t.Errorf("objects %q", got)
 	}
 }

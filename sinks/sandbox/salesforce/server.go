@@ -22,8 +22,8 @@ import (
 
 // Options configure a Server. The zero value is a sales team's org that takes any login.
 type Options struct {
-	// Objects are the kinds of records; nil means DefaultObjects. One named User is where
-	// owners come from.
+	// Objects are the kinds of records; nil means DefaultObjects. Those named User and
+	// Group have some records from the start.
 	Objects []Object
 	// Clients are the secrets of OAuth clients by their ids; nil takes any.
 	Clients map[string]string
@@ -111,15 +111,17 @@ func New(o Options) *Server {
 	return s
 }
 
-// Reset makes the org new: only its users are there, nobody is logged in, and the limits
+// Reset makes the org new: only its users and a queue are there, nobody is logged in, and the limits
 // are full.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.store = newStore(s.o.Objects)
-	if users := s.store.table("User"); users != nil {
-		for _, u := range seededUsers {
-			s.store.insert(users, u, s.o.Now())
+	for name, records := range seeded {
+		if t := s.store.table(name); t != nil {
+			for _, r := range records {
+				s.store.insert(t, r, s.o.Now())
+			}
 		}
 	}
 	s.sessions, s.revoked = make(map[string]time.Time), false
