@@ -26,6 +26,8 @@
 //     key can pin thousands of entries while the queue looks empty (I8).
 //  9. What is put away comes back beneath what arrived meanwhile, once; until then
 //     nothing of its key is taken.
+//  10. Of the bulk lane of a mapping so many go together in a job, where there are jobs: what
+//     was not tried before, and has gathered for a moment. Nothing else waits for one.
 //
 // Folding is by Position and column by column: absent is not null (I5).
 package queue

@@ -79,6 +79,8 @@ type Entry struct {
 	// is when the last did.
 	Together int
 	Failed   time.Time
+	// Alone tells that it goes in no job.
+	Alone bool
 	// Deferred tells that a part of it is written in the retry set. That part has no
 	// tokens any more.
 	Deferred bool
@@ -152,8 +154,11 @@ type node struct {
 	due  time.Time // when it is looked at again, while it waits
 	heap int       // its index in the heap of those that wait, or -1
 	seq  uint64    // the order in which it became ready
-	ready,
-	waiting bool // which list it is in
+	// ready is the list of ready nodes that it is in, waiting that it is in that of those
+	// that wait.
+	ready      *list
+	waiting    bool
+	inJob      bool // of what is in flight
 	prev, next *node
 }
 

@@ -38,25 +38,36 @@ func (q *Queue) turn(now time.Time, least Lane) (g *group, lead Lane, ok bool) {
 }
 
 func (q *Queue) longestReady(now time.Time, l Lane) (best *group) {
+	var first *node
 	for _, g := range q.groups {
-		if f := g.ready[l].first; f != nil && !now.Before(g.paused) && (best == nil || f.seq < best.ready[l].first.seq) {
-			best = g
+		if f := q.head(g, now, l); f != nil && !now.Before(g.paused) && (best == nil || f.seq < first.seq) {
+			best, first = g, f
 		}
 	}
 	return best
 }
 
+// head is the node of a mapping and lane that has been ready longest, of those that go in a
+// batch.
+func (q *Queue) head(g *group, now time.Time, l Lane) *node {
+	f := g.ready[l].first
+	if n := g.forJob.first; l == Bulk && n != nil && (f == nil || n.seq < f.seq) && q.stage(g, now) == single {
+		return n
+	}
+	return f
+}
+
 // fill takes the ready keys of a mapping into a batch: those of the lane that leads it,
 // then the others, most urgent first. Urgent and bulk are not mixed: a request takes the
 // longer the more records it has, and what is refused as a whole is sent again in parts.
-func (q *Queue) fill(b *Batch, g *group) {
+func (q *Queue) fill(now time.Time, b *Batch, g *group) {
 	from := func(l Lane) {
-		for g.ready[l].first != nil && len(b.Entries) < g.policy.MaxBatch {
-			n := g.ready[l].first
-			g.ready[l].remove(n)
-			n.ready = false
-			n.inFlight, n.pending = n.pending, nil
-			b.Entries = append(b.Entries, n.inFlight)
+		for len(b.Entries) < g.policy.MaxBatch {
+			n := q.head(g, now, l)
+			if n == nil {
+				return
+			}
+			q.give(b, n)
 		}
 	}
 	from(b.Lane)

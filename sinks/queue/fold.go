@@ -59,6 +59,9 @@ func Merge(older, newer cdc.Change) cdc.Change {
 // Position is that of the newest change folded in.
 func (f Folded) Position() cdc.Position { return f.newest.Position }
 
+// sweeps tells that it is to be looked for at the source.
+func (f *Folded) sweeps() bool { return f.newest.Op == cdc.OpSweep }
+
 // Newest is the newest change folded in, as it came.
 func (f Folded) Newest() cdc.Change { return f.newest }
 

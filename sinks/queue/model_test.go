@@ -28,6 +28,8 @@ type model struct {
 	lane        map[*Mark]Lane
 	inFlight    []*Entry
 
+	jobs   Jobs
+	single bool
 	stored map[Key]json.RawMessage // the retry set
 	asked  []Key
 }
@@ -41,6 +43,7 @@ type modelKey struct {
 	woken           bool // while in flight
 	full            bool // a batch was full while it was pending, or it was due
 	attempts        int
+	alone           bool // it goes in no job
 
 	deferring bool          // what is in flight goes to the retry set
 	away      []modelChange // what is there
@@ -156,6 +159,7 @@ func (m *model) turn(t *rapid.T, b Batch, ready [lanes]bool, least Lane) {
 
 func (m *model) take(t *rapid.T, q *Queue) {
 	least := rapid.SampledFrom([]Lane{Bulk, Bulk, Normal, Urgent}).Draw(t, "least")
+	stages := m.stages(t, q)
 	b, ok := q.Take(m.now, least)
 	if m.now.Before(m.paused) {
 		if ok {
@@ -173,6 +177,9 @@ func (m *model) take(t *rapid.T, q *Queue) {
 		if m.now.Before(m.pausedGroup[k.Mapping]) {
 			continue
 		}
+		if m.mayJob(s) && stages[k.Mapping] != single {
+			continue
+		}
 		l := m.laneOf(s)
 		if ready[l] = true; !ok && l <= least {
 			t.Fatalf("nothing to take, but %v was due at %v, now %v", k, m.due(k), m.now)
@@ -185,9 +192,16 @@ func (m *model) take(t *rapid.T, q *Queue) {
 	if len(b.Entries) > m.policy[b.Mapping].MaxBatch {
 		t.Fatalf("a batch of %d", len(b.Entries))
 	}
+	m.took(t, b, stages[b.Mapping])
+}
+
+// took is what follows for the entries of a batch or job.
+func (m *model) took(t *rapid.T, b Batch, of stage) {
 	for _, e := range b.Entries {
 		s := m.keys[e.Key]
 		switch {
+		case m.mayJob(s) && !b.Job && of != single, !m.mayJob(s) && b.Job:
+			t.Fatalf("took %v, which may go in a job: %v; the batch is one: %v, and they are %v", e.Key, m.mayJob(s), b.Job, of)
 		case e.Key.Mapping != b.Mapping:
 			t.Fatalf("%v in a batch of %s", e.Key, b.Mapping)
 		case s == nil || s.pending == nil || s.flight != nil || s.away != nil:
@@ -239,7 +253,7 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	}
 	o := Outcome{Entry: e, Again: rapid.Bool().Draw(t, "again")}
 	if o.Again {
-		o.Counted = rapid.Bool().Draw(t, "counted")
+		o.Counted, o.Alone = rapid.Bool().Draw(t, "counted"), rapid.IntRange(0, 3).Draw(t, "alone") == 0
 		if rapid.Bool().Draw(t, "waits") {
 			o.Wait = m.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "for")) * time.Second)
 		}
@@ -251,7 +265,7 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	}
 	if !o.Again {
 		m.releasedOnce(t, s.flight, released)
-		s.flight, s.attempts, s.waitUntil, s.woken = nil, 0, time.Time{}, false
+		s.flight, s.attempts, s.alone, s.waitUntil, s.woken = nil, 0, false, time.Time{}, false
 		if s.pending != nil && !m.due(e.Key).After(m.now) {
 			s.full = true
 		}
@@ -268,6 +282,7 @@ func (m *model) done(t *rapid.T, q *Queue) {
 	}
 	s.first = s.flightFirst
 	s.pending, s.flight = append(s.flight, s.pending...), nil
+	s.alone = s.alone || o.Alone
 	if o.Counted {
 		s.attempts++
 	}
@@ -303,6 +318,9 @@ func (m *model) check(t *rapid.T, q *Queue) {
 		}
 		if s.pending != nil && s.flight == nil && s.away == nil {
 			at, ok := q.Next(m.now, m.laneOf(s))
+			if m.mayJob(s) && q.stage(q.byName[k.Mapping], m.now) != single {
+				continue // see stages
+			}
 			if limit := m.due(k); !ok || at.After(limit) && at.After(m.now) && at.After(m.paused) && at.After(m.pausedGroup[k.Mapping]) {
 				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, limit)
 			}
@@ -326,13 +344,16 @@ func TestQueueModel(t *testing.T) {
 			},
 			keys: map[Key]*modelKey{}, now: epoch, tokens: map[*Mark]int{}, lane: map[*Mark]Lane{},
 			stored: map[Key]json.RawMessage{},
+			jobs:   Jobs{From: rapid.SampledFrom([]int{0, 2, 3}).Draw(t, "from"), Most: 4, Quiet: 2 * time.Second, Gather: 5 * time.Second},
 		}
+		q.SetJobs(m.jobs)
 		q.Group("m", m.policy["m"])
 		q.Group("n", m.policy["n"])
 		t.Repeat(map[string]func(*rapid.T){
 			"add":     func(t *rapid.T) { m.add(t, q) },
 			"add2":    func(t *rapid.T) { m.add(t, q) },
 			"take":    func(t *rapid.T) { m.take(t, q) },
+			"job":     func(t *rapid.T) { m.takeJob(t, q) },
 			"done":    func(t *rapid.T) { m.done(t, q) },
 			"wake":    func(t *rapid.T) { m.wake(t, q) },
 			"defer":   func(t *rapid.T) { m.overdue(t, q) },

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"container/heap"
-	"slices"
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
@@ -35,6 +34,9 @@ type Queue struct {
 	inFlight int
 
 	away int // how many nodes are
+
+	jobs   Jobs
+	single bool
 }
 
 // held counts what a lane holds unreleased.
@@ -51,12 +53,17 @@ type group struct {
 	paused  time.Time
 	waiting list // those not in back-off, in the order they came
 	ready   [lanes]list
+	forJob  list      // those ready in bulk that may go in a job; they are not in ready
+	gather  time.Time // since when there are some, or when a job was given last
+	joined  time.Time // when the last came
 
 	coming list // those that are away and due
 	back   int  // those asked for or restored, and not settled
 }
 
-func (g *group) readyLen() int { return g.ready[Urgent].len + g.ready[Normal].len + g.ready[Bulk].len }
+func (g *group) readyLen() int {
+	return g.ready[Urgent].len + g.ready[Normal].len + g.ready[Bulk].len + g.forJob.len
+}
 
 // Batch is what Take gives: entries of one mapping, no two of one key.
 type Batch struct {
@@ -64,6 +71,8 @@ type Batch struct {
 	// Lane is the one whose turn it was; entries of others fill the batch up.
 	Lane    Lane
 	Entries []*Entry
+	// Job tells that it is one, as Jobs say.
+	Job bool
 }
 
 // Outcome says what became of an entry that was taken.
@@ -84,6 +93,8 @@ type Outcome struct {
 	Counted bool
 	// Together says that its whole batch failed.
 	Together bool
+	// Alone says that it goes in no job from now on.
+	Alone bool
 }
 
 // New gives an empty queue. Each lane is bounded by limits.
@@ -110,12 +121,11 @@ func (q *Queue) Add(now time.Time, a Arrival) {
 	}
 	q.hold(a.Token)
 	if n.pending != nil {
-		before := n.pending.Lane
 		n.pending.add(now, a)
 		q.wakeAt(n, now.Add(lookAgain))
-		if n.ready && n.pending.Lane != before {
-			n.group.ready[before].remove(n)
-			q.makeReady(n)
+		if n.ready != nil && n.ready != q.listOf(n) {
+			n.ready.remove(n)
+			q.makeReady(now, n)
 		}
 		return
 	}
@@ -167,7 +177,7 @@ func (q *Queue) schedule(now time.Time, n *node) {
 		n.waiting = true
 		g.waiting.push(n)
 	} else {
-		q.makeReady(n)
+		q.makeReady(now, n)
 	}
 	if g.waiting.len+g.readyLen() < g.policy.MaxBatch {
 		return
@@ -175,7 +185,7 @@ func (q *Queue) schedule(now time.Time, n *node) {
 	for g.waiting.first != nil { // a batch is full: all go
 		w := g.waiting.first
 		q.stopWaiting(w)
-		q.makeReady(w)
+		q.makeReady(now, w)
 	}
 }
 
@@ -189,10 +199,23 @@ func (q *Queue) stopWaiting(n *node) {
 	}
 }
 
-func (q *Queue) makeReady(n *node) {
+func (q *Queue) makeReady(now time.Time, n *node) {
 	q.seq++
-	n.seq, n.ready = q.seq, true
-	n.group.ready[n.pending.Lane].push(n)
+	n.seq, n.ready = q.seq, q.listOf(n)
+	if g := n.group; n.ready == &g.forJob {
+		if g.joined = now; g.forJob.len == 0 {
+			g.gather = now
+		}
+	}
+	n.ready.push(n)
+}
+
+// listOf is the list of ready nodes where one belongs.
+func (q *Queue) listOf(n *node) *list {
+	if q.mayJob(n.pending) {
+		return &n.group.forJob
+	}
+	return &n.group.ready[n.pending.Lane]
 }
 
 // promote makes ready what is due. Changes that arrive do not move a node in the
@@ -225,10 +248,22 @@ func (q *Queue) Take(now time.Time, least Lane) (Batch, bool) {
 		return Batch{}, false
 	}
 	b := Batch{Mapping: g.name, Lane: lead, Entries: make([]*Entry, 0, min(g.readyLen(), g.policy.MaxBatch))}
-	q.fill(&b, g)
+	q.fill(now, &b, g)
+	q.taken(&b)
+	return b, true
+}
+
+// give moves a ready node into a batch.
+func (q *Queue) give(b *Batch, n *node) {
+	n.ready.remove(n)
+	n.ready = nil
+	n.inFlight, n.pending, n.inJob = n.pending, nil, b.Job
+	b.Entries = append(b.Entries, n.inFlight)
+}
+
+func (q *Queue) taken(b *Batch) {
 	q.pending -= len(b.Entries)
 	q.inFlight += len(b.Entries)
-	return b, true
 }
 
 // Done takes back entries that were taken, of any batches, and gives the tokens
@@ -260,6 +295,7 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 			if !o.Looked.IsZero() {
 				n.pending.Looked = o.Looked
 			}
+			n.pending.Alone = n.pending.Alone || o.Alone
 			if o.Counted {
 				n.pending.Attempts++
 			}
@@ -311,46 +347,3 @@ func (q *Queue) GroupPausedUntil(mapping string) time.Time { return q.byName[map
 
 // PausedUntil is the end of the last pause.
 func (q *Queue) PausedUntil() time.Time { return q.paused }
-
-// Next says when Take should be asked again, for the same least, if nothing is added
-// before: not after now when a key is ready. It may be earlier than a key becomes
-// ready, never later. ok is false when nothing is pending that Take would give.
-func (q *Queue) Next(now time.Time, least Lane) (at time.Time, ok bool) {
-	if q.pending+q.away > 0 && len(q.timers) > 0 {
-		at, ok = q.timers[0].due, true
-	}
-	for _, g := range q.groups {
-		if !slices.ContainsFunc(g.ready[:least+1], func(l list) bool { return l.len > 0 }) {
-			continue
-		}
-		ready := now
-		if ready.Before(g.paused) {
-			ready = g.paused
-		}
-		if !ok || ready.Before(at) {
-			at, ok = ready, true
-		}
-	}
-	if ok && at.Before(q.paused) {
-		at = q.paused
-	}
-	return at, ok
-}
-
-// Counts tell how much is in the queue.
-type Counts struct {
-	// Pending and InFlight count keys.
-	Pending, InFlight int
-	// Entries and Bytes count what is not released, by lane.
-	Entries [3]int
-	Bytes   [3]int64
-}
-
-// Counts gives the counts of now.
-func (q *Queue) Counts() Counts {
-	c := Counts{Pending: q.pending, InFlight: q.inFlight}
-	for l, h := range q.held {
-		c.Entries[l], c.Bytes[l] = h.entries, h.bytes
-	}
-	return c
-}

@@ -17,12 +17,14 @@ import (
 // comes of it. `go test ./sinks/queue -run Scripts -rewrite` writes down what comes of it
 // now. The commands are
 //
-//	queue [entries=N] [bytes=N] [floor=N]      a new queue
+//	queue [entries=N] [bytes=N] [floor=N] [from=N] [most=N] [quiet=D] [gather=D]   a new queue; from is of jobs
 //	group NAME [quiet=D] [max_delay=D] [max_batch=N]
 //	add KEY COLUMNS… [lane=L] [mapping=M]      x=1, y=? for absent, or the word gone
 //	take [least=L] [as=NAME]                   a batch, kept by a name
+//	job [as=NAME]                              what goes in a job, kept likewise
+//	single on|off                              nothing goes in jobs
 //	done NAME [KEY…]                           delivered; all of the batch without keys
-//	retry NAME [KEY…] wait=D                   failed, counted
+//	retry NAME [KEY…] wait=D [alone]           failed, counted; or to go in no job
 //	time D                                     passes
 //	next                                       when to ask again
 //	state                                      what is held, and which lanes have room
@@ -53,6 +55,7 @@ func (s *script) run(d *datadriven.TestData) string {
 	case "queue":
 		limits := Limits{Entries: s.number(d, "entries", 1000), Bytes: int64(s.number(d, "bytes", 1<<20)), Floor: s.number(d, "floor", 0)}
 		s.q, s.batches, s.mapping = New(limits), map[string][]*Entry{}, ""
+		s.q.SetJobs(Jobs{From: s.number(d, "from", 0), Most: s.number(d, "most", 1000), Quiet: s.duration(d, "quiet"), Gather: s.duration(d, "gather")})
 		return ""
 	case "group":
 		name := word(d, 0)
@@ -65,7 +68,18 @@ func (s *script) run(d *datadriven.TestData) string {
 		s.add(d)
 		return ""
 	case "take":
-		return s.take(d)
+		least := Bulk
+		if d.HasArg("least") {
+			var name string
+			d.ScanArgs(s.t, "least", &name)
+			least = LaneOf(name)
+		}
+		return s.took(d, func() (Batch, bool) { return s.q.Take(s.now, least) })
+	case "job":
+		return s.took(d, func() (Batch, bool) { return s.q.TakeJob(s.now) })
+	case "single":
+		s.q.Single(word(d, 0) == "on")
+		return ""
 	case "done", "retry":
 		return s.done(d)
 	case "time":
@@ -131,14 +145,8 @@ func (s *script) add(d *datadriven.TestData) {
 	s.q.Add(s.now, Arrival{Key: Key{mapping, key}, Change: ch, Lane: lane, Token: Token{Lane: lane, Size: 10}})
 }
 
-func (s *script) take(d *datadriven.TestData) string {
-	least := Bulk
-	if d.HasArg("least") {
-		var name string
-		d.ScanArgs(s.t, "least", &name)
-		least = LaneOf(name)
-	}
-	b, ok := s.q.Take(s.now, least)
+func (s *script) took(d *datadriven.TestData, take func() (Batch, bool)) string {
+	b, ok := take()
 	if !ok {
 		return "nothing\n"
 	}
@@ -173,11 +181,12 @@ func (s *script) done(d *datadriven.TestData) string {
 	var out []Outcome
 	var left []*Entry
 	for _, e := range s.batches[word(d, 0)] {
-		if len(named) > 0 && !named[e.Key.Source] {
+		if len(named) > 0 && !named[e.Key.Source] && !named["alone"] {
 			left = append(left, e)
 			continue
 		}
-		o := Outcome{Entry: e, Again: d.Cmd == "retry", Counted: d.Cmd == "retry"}
+		o := Outcome{Entry: e, Again: d.Cmd == "retry", Alone: named["alone"]}
+		o.Counted = o.Again && !o.Alone
 		if o.Again {
 			o.Until = s.now.Add(s.duration(d, "wait"))
 		}
