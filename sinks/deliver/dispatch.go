@@ -1,9 +1,11 @@
 package deliver
 
 import (
+	"slices"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/queue"
 )
 
 // dispatch sends what is ready, as far as the target may be asked at once.
@@ -16,6 +18,9 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 		return
 	}
 	for s.senders < s.limits.MaxInFlight && s.closed() {
+		if s.startJob(now) {
+			continue
+		}
 		permit, least, ok := s.admit(now, s.least(), soon)
 		if !ok {
 			return
@@ -28,23 +33,33 @@ func (s *session) dispatch(now time.Time, soon func(time.Time)) {
 			}
 			return
 		}
-		s.hired(b.Lane, 1)
-		j := &job{s: s, lane: b.Lane, permit: permit, faults: s.faults, idle: s.e.idle, mapper: s.e.byName[b.Mapping], read: map[int][laneCount]cdc.Position{}}
-		for _, e := range b.Entries {
-			s.family.forget(e.Key)
-			s.rivals.forget(e.Key)
-			j.items = append(j.items, &item{entry: e, doubt: s.parts[e.Partition].inDoubt(e), swept: s.parts[e.Partition].sweptOver(e), unanswered: s.doubtful[e.Key], keyed: keyed{tries: s.blocked[e.Key]}})
-			if _, ok := j.read[e.Partition]; !ok {
-				j.read[e.Partition] = s.parts[e.Partition].readTo()
-			}
-		}
-		s.probes(j)
-		s.spawn(func() {
-			j.run(s.ctx)
-			s.giveBack(j.permit)
-			s.post(j)
-		})
+		s.start(&job{permit: permit}, &b)
 	}
+}
+
+// start sends a batch, or job.
+func (s *session) start(j *job, b *queue.Batch) {
+	j.s, j.lane, j.bulk, j.mapper = s, b.Lane, b.Job, s.e.byName[b.Mapping]
+	j.faults, j.idle, j.usual, j.read = s.faults, s.e.idle, s.policyOf(j.mapper).MaxBatch, map[int][laneCount]cdc.Position{}
+	j.items = make([]*item, 0, len(b.Entries))
+	s.hired(j, 1)
+	for _, e := range b.Entries {
+		p := s.parts[e.Partition]
+		it := &item{entry: e, doubt: p.inDoubt(e), swept: p.sweptOver(e), unanswered: s.doubtful[e.Key], keyed: keyed{tries: s.blocked[e.Key]}}
+		it.parentInJob = slices.ContainsFunc(s.family.parents[e.Key], s.queue.InJob)
+		s.family.forget(e.Key)
+		s.rivals.forget(e.Key)
+		j.items = append(j.items, it)
+		if _, ok := j.read[e.Partition]; !ok {
+			j.read[e.Partition] = p.readTo()
+		}
+	}
+	s.probes(j)
+	s.spawn(func() {
+		j.run(s.ctx)
+		s.giveBack(j.permit)
+		j.post()
+	})
 }
 
 func (p *part) readTo() (at [laneCount]cdc.Position) {

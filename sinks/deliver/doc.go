@@ -36,6 +36,8 @@
 //     for it (I1, I4, I10; aside.go). A session that finds it so trusts nothing of what
 //     the one before may have sent of it (I11).
 //   - A record waits for those that it refers to, within a bound (parents.go).
+//   - Bulk goes in jobs of a target that carries them out, which last for minutes: nothing
+//     else waits for them, and what one may still write the target keeps back (bulk.go).
 //   - One record's failure is its own; a batch refused as a whole is halved (I6).
 //     The target's failure pauses the target (I7); the queue goes on folding
 //     until it is full, and then the lane is not read on (I8).

@@ -294,7 +294,12 @@ func (f *fakeTarget) Deliver(ctx context.Context, b sinks.Batch) ([]sinks.Result
 	f.mu.Lock()
 	answer := f.answer
 	f.mu.Unlock()
-	apply, rs, err := answer(ctx, b)
+	return f.took(b, true, func(b sinks.Batch) ([]bool, []sinks.Result, error) { return answer(ctx, b) })
+}
+
+// took carries out a batch as answer says. heard tells that somebody is told of it.
+func (f *fakeTarget) took(b sinks.Batch, heard bool, answer func(sinks.Batch) ([]bool, []sinks.Result, error)) ([]sinks.Result, error) {
+	apply, rs, err := answer(b)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var keys []string
@@ -311,10 +316,13 @@ func (f *fakeTarget) Deliver(ctx context.Context, b sinks.Batch) ([]sinks.Result
 	if f.seen != nil {
 		said := make([]error, len(b.Records))
 		for i := range said {
-			if said[i] = err; err == nil {
-				if said[i] = errMissing; i < len(rs) {
-					said[i] = rs[i].Err
-				}
+			switch {
+			case !heard:
+				said[i] = errTimeout
+			case err != nil:
+				said[i] = err
+			default:
+				said[i] = resultOf(rs, i).Err
 			}
 		}
 		f.seen(b, said)

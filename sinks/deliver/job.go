@@ -20,6 +20,8 @@ type job struct {
 	lane   queue.Lane // that led the batch
 	permit *rate.Permit
 	mapper Mapper
+	bulk   bool // it is to be carried out as a job of the target
+	usual  int  // the most records of an ordinary request
 	items  []*item
 	// read is how far each partition was read when the batch was taken.
 	read map[int][laneCount]cdc.Position
@@ -89,14 +91,16 @@ type item struct {
 	dead    *deadletter.Letter // if parked
 	after   time.Duration      // if again
 	counted bool               // if again: on account of the record
-	// together tells that a batch failed as a whole with it.
-	together bool
+	// together tells that a batch failed as a whole with it, alone that it is to go by an
+	// ordinary request.
+	together, alone bool
 	// missing are the records it refers to that the target does not have; looked is when
 	// that was found for the first time, wait until when it waits for them, orphan that it
 	// was refused for want of one.
 	missing      []queue.Key
 	looked, wait time.Time
 	orphan       bool
+	parentInJob  bool // one of them was, when the batch was taken
 	// hold is until when a request of no known outcome may still be carried out:
 	// no other state of the key goes out before (I4).
 	hold time.Time
@@ -125,7 +129,7 @@ func (j *job) undecided() (out []*item) {
 
 // run does the whole of it. Whatever is undecided in the end is tried again.
 func (j *job) run(ctx context.Context) {
-	known, err := j.s.claim.Load(ctx, j.places())
+	known, err := j.s.load(ctx, j.places())
 	if err != nil {
 		j.halt = &fault{what: "read state", err: err, waits: redisWaits}
 	} else {
@@ -147,8 +151,12 @@ func (j *job) run(ctx context.Context) {
 			}
 			it.change = it.row.Change()
 		}
-		// What needs nothing of the source does not wait for it.
 		lacking := j.mapAll()
+		if j.bulk {
+			j.deliver(ctx, j.setApart(lacking))
+			lacking = nil
+		}
+		// What needs nothing of the source does not wait for it.
 		j.deliver(ctx, slices.DeleteFunc(j.undecided(), func(it *item) bool { return slices.Contains(lacking, it) }))
 		if len(lacking) > 0 && j.halt == nil {
 			j.complete(ctx, lacking)
@@ -165,8 +173,13 @@ func (j *job) run(ctx context.Context) {
 // deliver notes what is about to be sent, and sends it.
 func (j *job) deliver(ctx context.Context, items []*item) {
 	items = j.unburden(ctx, j.await(ctx, items))
-	if len(items) > 0 && j.prepare(ctx, items) {
-		j.send(ctx, j.takeKeys(ctx, items))
+	if len(items) == 0 || !j.prepare(ctx, items) {
+		return
+	}
+	if items = j.takeKeys(ctx, items); j.bulk {
+		j.sendJob(ctx, items)
+	} else {
+		j.send(ctx, items)
 	}
 }
 
@@ -179,7 +192,7 @@ func (j *job) send(ctx context.Context, items []*item) {
 		return
 	}
 	hold := time.Now().Add(j.s.limits.Timeout)
-	results, err := j.ask(ctx, items)
+	results, err := j.ask(ctx, items, false)
 	if err != nil {
 		if unknown(err) {
 			for _, it := range items {
@@ -189,14 +202,19 @@ func (j *job) send(ctx context.Context, items []*item) {
 		j.failed(ctx, items, err)
 		return
 	}
-	if err := allLater(results, len(items)); err != nil {
-		for i, it := range items {
-			if unknown(resultOf(results, i).Err) {
-				it.hold = hold
-			}
+	j.heard(items, results, hold)
+}
+
+// heard takes in what the target said of records. It is false if that is about the target.
+func (j *job) heard(items []*item, results []sinks.Result, hold time.Time) bool {
+	for i, it := range items {
+		if err := resultOf(results, i).Err; err != nil && unknown(err) {
+			it.hold = hold
 		}
+	}
+	if err := allLater(results, len(items)); err != nil {
 		j.stop(haltOf(err))
-		return
+		return false
 	}
 	now := time.Now()
 	if !allKeptBack(results, len(items)) {
@@ -204,20 +222,22 @@ func (j *job) send(ctx context.Context, items []*item) {
 		j.s.e.answeredAt.Store(now.UnixNano())
 	}
 	for i, it := range items {
-		r := resultOf(results, i)
-		if r.Err != nil && unknown(r.Err) {
-			it.hold = hold
-		}
-		j.judge(now, it, r)
+		j.judge(now, it, resultOf(results, i))
 	}
+	return true
 }
 
-func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
-	b := sinks.Batch{Object: j.mapper.Object(), Records: make([]sinks.Record, len(items))}
+// ask makes a request, or has a job carried out.
+func (j *job) ask(ctx context.Context, items []*item, bulk bool) ([]sinks.Result, error) {
+	b := sinks.Batch{Object: j.mapper.Object(), Records: make([]sinks.Record, len(items)), Bulk: bulk}
 	for i, it := range items {
 		b.Records[i] = it.rec
 	}
-	ctx, cancel := context.WithTimeout(ctx, j.s.limits.Timeout)
+	most := j.s.limits.Timeout
+	if bulk {
+		most = j.s.limits.Bulk.Timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	j.s.e.stats.requests.Add(1)
 	rs, err := j.s.e.o.Target.Deliver(ctx, b)
@@ -225,14 +245,26 @@ func (j *job) ask(ctx context.Context, items []*item) ([]sinks.Result, error) {
 	return rs, err
 }
 
-// apply takes the outcome of a job into the queue and the partitions.
-func (j *job) apply(s *session, now time.Time) {
-	s.hired(j.lane, -1)
-	s.countBlocked(now, j)
-	if s.probe == j {
-		s.probe = nil
+// outcome is what became of a batch, or of a part of one.
+type outcome struct {
+	j           *job
+	items       []*item
+	first, last bool
+}
+
+// post tells the loop of the outcome. What is to be known of the target comes with the first
+// of its parts, before anything else is sent.
+func (j *job) post() {
+	for at := 0; at < len(j.items); at += chunk {
+		end := min(at+chunk, len(j.items))
+		j.s.post(&outcome{j: j, items: j.items[at:end], first: at == 0, last: end == len(j.items)})
 	}
-	for _, it := range j.items {
+}
+
+// apply takes it into the queue and the partitions.
+func (o *outcome) apply(s *session, now time.Time) {
+	s.countBlocked(now, o.items)
+	for _, it := range o.items {
 		if it.hold.After(s.unclearUntil) {
 			s.unclearUntil = it.hold
 		}
@@ -244,7 +276,7 @@ func (j *job) apply(s *session, now time.Time) {
 		}
 	}
 	var outcomes []queue.Outcome
-	for _, it := range j.items {
+	for _, it := range o.items {
 		switch it.fate {
 		case stale:
 			s.e.stats.stale.Add(1)
@@ -255,7 +287,9 @@ func (j *job) apply(s *session, now time.Time) {
 			releaseMarks(it.entry.Tokens)
 			outcomes = append(outcomes, queue.Outcome{Entry: it.entry})
 		case again:
-			s.e.stats.retries.Add(1)
+			if !it.alone {
+				s.e.stats.retries.Add(1)
+			}
 			until := now.Add(it.after)
 			if it.hold.After(until) {
 				until = it.hold
@@ -263,7 +297,7 @@ func (j *job) apply(s *session, now time.Time) {
 			if !it.wait.IsZero() {
 				s.family.wait(it.entry.Key, it.missing)
 			}
-			outcomes = append(outcomes, queue.Outcome{Entry: it.entry, Again: true, Until: until, Wait: it.wait, Looked: it.looked, Counted: it.counted, Together: it.together})
+			outcomes = append(outcomes, queue.Outcome{Entry: it.entry, Again: true, Until: until, Wait: it.wait, Looked: it.looked, Counted: it.counted, Together: it.together, Alone: it.alone})
 		default:
 			s.count(it)
 			if s.keepOrphan(now, it) {
@@ -275,7 +309,16 @@ func (j *job) apply(s *session, now time.Time) {
 		}
 	}
 	s.e.stats.released.Add(uint64(len(s.queue.Done(now, outcomes))))
-	s.weigh(j, now)
+	if o.last {
+		s.hired(o.j, -1)
+	}
+	if !o.first {
+		return
+	}
+	if s.probe == o.j {
+		s.probe = nil
+	}
+	s.weigh(o.j, now)
 }
 
 func (s *session) count(it *item) {

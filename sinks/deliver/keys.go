@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
@@ -178,10 +179,14 @@ func (j *job) own(ctx context.Context, ops []targetkey.Op) ([]targetkey.Answer, 
 	if len(ops) == 0 {
 		return nil, true
 	}
-	answers, err := j.s.claim.Own(ctx, ops)
-	if err != nil {
-		j.halt = &fault{what: what, err: err, waits: redisWaits}
-		return nil, false
+	answers := make([]targetkey.Answer, 0, len(ops))
+	for part := range slices.Chunk(ops, chunk) {
+		some, err := j.s.claim.Own(ctx, part)
+		if err != nil {
+			j.halt = &fault{what: what, err: err, waits: redisWaits}
+			return nil, false
+		}
+		answers = append(answers, some...)
 	}
 	j.s.e.log.works(what)
 	return answers, true
@@ -219,7 +224,7 @@ func (j *job) contest(ctx context.Context, ops []targetkey.Op, answers []targetk
 		places = append(places, state.Place{Key: state.Key{Mapping: o.Mapping, Source: o.Source}, Partition: o.Partition})
 	}
 	if len(places) > 0 {
-		known, err := j.s.claim.Load(ctx, places)
+		known, err := j.s.load(ctx, places)
 		if err != nil {
 			j.halt = &fault{what: "read state", err: err, waits: redisWaits}
 			return nil, false
@@ -277,10 +282,10 @@ func (j *job) block(it *item, o targetkey.Owner, entry string) {
 	it.fate, it.blocked, it.after = again, true, backOff(blockedWaits, it.tries)
 }
 
-// countBlocked notes which keys of a job wait for another row, and wakes those that waited
+// countBlocked notes which keys of a batch wait for another row, and wakes those that waited
 // for one which has left its own. A row that comes back from aside is tried once.
-func (s *session) countBlocked(now time.Time, j *job) {
-	for _, it := range j.items {
+func (s *session) countBlocked(now time.Time, items []*item) {
+	for _, it := range items {
 		if len(it.olds()) > 0 || it.givesUp || it.rec.Op != 0 && leaving(&it.rec) {
 			// Also if it is not done yet: then its record was left in place for them.
 			for child := range maps.Clone(s.rivals.children[it.entry.Key]) {

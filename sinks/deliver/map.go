@@ -147,29 +147,39 @@ func (j *job) prepare(ctx context.Context, items []*item) bool {
 		byPartition[it.entry.Partition] = append(byPartition[it.entry.Partition], it)
 	}
 	for partition, members := range byPartition {
-		in := j.intent(partition, members)
-		if len(in.Sent)+len(in.Writes) == 0 && in.Swept.IsZero() {
-			continue
-		}
-		err := j.s.claim.Prepare(ctx, partition, in)
-		if errors.Is(err, state.ErrMoved) { // what was loaded is not so any more: load again
-			for _, it := range items {
-				it.fate, it.after = again, redisWaits.initial
+		for part := range slices.Chunk(members, maxCommit) {
+			if err := j.prepareOf(ctx, partition, part); err == nil {
+				continue
+			} else if errors.Is(err, state.ErrMoved) { // what was loaded is not so any more: load again
+				for _, it := range items {
+					it.fate, it.after = again, redisWaits.initial
+				}
+			} else {
+				j.halt = &fault{what: "write state", err: err, waits: redisWaits}
 			}
 			return false
 		}
-		if err != nil {
-			var lost *state.LostError
-			if errors.As(err, &lost) || errors.Is(err, state.ErrRolledBack) {
-				j.s.cancel(err)
-			}
-			j.halt = &fault{what: "write state", err: err, waits: redisWaits}
-			return false
-		}
-		j.s.note(partition, &in)
 	}
 	j.s.e.log.works("write state")
 	return true
+}
+
+// prepareOf is prepare for items of one partition.
+func (j *job) prepareOf(ctx context.Context, partition int, items []*item) error {
+	in := j.intent(partition, items)
+	if len(in.Sent)+len(in.Writes) == 0 && in.Swept.IsZero() {
+		return nil
+	}
+	err := j.s.claim.Prepare(ctx, partition, in)
+	if err == nil {
+		j.s.note(partition, &in)
+		return nil
+	}
+	var lost *state.LostError
+	if errors.As(err, &lost) || errors.Is(err, state.ErrRolledBack) {
+		j.s.cancel(err)
+	}
+	return err
 }
 
 // intent says what has to be noted of a partition. The marks are how far it was

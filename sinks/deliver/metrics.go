@@ -57,6 +57,7 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("changes_delivered_total", "Changes folded into the records that the target accepted."), func(s *Stats) uint64 { return s.Folded }},
 		{desc("requests_total", "Requests to the target."), func(s *Stats) uint64 { return s.Requests }},
 		{desc("records_retried_total", "Records put back to be tried again."), func(s *Stats) uint64 { return s.Retries }},
+		{desc("jobs_total", "Those of the requests that were bulk jobs of the target."), func(s *Stats) uint64 { return s.Jobs }},
 		{desc("throttles_total", "Requests that the target throttled."), func(s *Stats) uint64 { return s.Throttles }},
 		{desc("records_parked_total", "Records put among the dead letters."), func(s *Stats) uint64 { return s.Parked }},
 		{desc("dead_letters_resolved_total", "Dead letters that went with a newer state of their key."), func(s *Stats) uint64 { return s.Resolved }},

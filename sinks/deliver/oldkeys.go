@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -142,7 +143,9 @@ func (j *job) removeOld(ctx context.Context, items []*item) {
 			return
 		}
 		j.suspects, j.refusals = nil, nil
-		j.send(ctx, round)
+		for part := range slices.Chunk(round, j.usual) {
+			j.send(ctx, part)
+		}
 		j.blame(time.Now())
 		for i, r := range round {
 			it := of[i]

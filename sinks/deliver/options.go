@@ -153,6 +153,9 @@ func (o *Options) check() error {
 	if l.MaxBatch < 1 || l.MaxInFlight < 1 || l.Timeout <= 0 {
 		return fmt.Errorf("make delivery to %s: the target's limits %+v must all be above zero", o.Name, l)
 	}
+	if b := l.Bulk; b.From < 0 || b.From > 0 && (b.MaxBatch < b.From || b.Timeout <= 0) {
+		return fmt.Errorf("make delivery to %s: of the target's limits of jobs %+v all must be above zero, and the most no less than the least", o.Name, b)
+	}
 	names := map[string]bool{}
 	for _, m := range o.Mappers {
 		if m.Name() == "" || names[m.Name()] {

@@ -215,7 +215,10 @@ func (j *job) await(ctx context.Context, items []*item) []*item {
 		}
 		until := j.waitEnd(now, it)
 		if !now.Before(until) {
-			return false
+			if !it.parentInJob {
+				return false
+			}
+			until = now.Add(j.s.e.o.ParentWait) // it is on its way
 		}
 		it.fate, it.wait = again, until
 		j.s.e.stats.awaited.Add(1)

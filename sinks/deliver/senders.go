@@ -2,11 +2,14 @@ package deliver
 
 import "github.com/walbridge/walbridge/sinks/queue"
 
-// hired counts a sender that was given a batch led by a lane, or gave it back.
-func (s *session) hired(lane queue.Lane, n int) {
+// hired counts a sender that was given a batch, or gave it back.
+func (s *session) hired(j *job, n int) {
 	s.senders += n
-	if lane == queue.Bulk {
+	if j.lane == queue.Bulk {
 		s.bulk += n
+	}
+	if j.bulk {
+		s.jobs += n
 	}
 }
 

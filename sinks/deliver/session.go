@@ -35,6 +35,7 @@ type session struct {
 	parts    []*part
 	senders  int
 	bulk     int  // senders of batches that bulk leads
+	jobs     int  // senders of jobs
 	holding  bool // nothing is sent until the log is read as far as before
 	stopping bool
 	faults   int // of the target, in a row
@@ -114,14 +115,20 @@ func newSession(e *Engine, c claim, claimed time.Time) *session {
 		noted: make([]reach, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, blocked: map[queue.Key]int{}, family: newFamily(), rivals: newFamily(), meanSize: meanSizeFirst,
 	}
 	s.queue.Pause(e.pausedUntil)
+	s.queue.SetJobs(jobsOf(s.limits))
 	for _, m := range e.o.Mappers {
-		policy := m.Coalesce()
-		if policy.MaxBatch < 1 || policy.MaxBatch > s.limits.MaxBatch {
-			policy.MaxBatch = s.limits.MaxBatch
-		}
-		s.queue.Group(m.Name(), policy)
+		s.queue.Group(m.Name(), s.policyOf(m))
 	}
 	return s
+}
+
+// policyOf is how the changes of a mapping are held back, within the bounds of the target.
+func (s *session) policyOf(m Mapper) sinks.Coalesce {
+	policy := m.Coalesce()
+	if policy.MaxBatch < 1 || policy.MaxBatch > s.limits.MaxBatch {
+		policy.MaxBatch = s.limits.MaxBatch
+	}
+	return policy
 }
 
 // run is the life of a session. soft ends it in order, hard at once.

@@ -24,6 +24,8 @@ type Stats struct {
 	// Requests counts calls of the target, Retries records put back, Throttles
 	// calls that it answered with "too many".
 	Requests, Retries, Throttles uint64
+	// Jobs counts those of Requests that were jobs of the target.
+	Jobs uint64
 	// Parked, Filtered and Stale count records not sent: refused or given up,
 	// not wanted by the mapping, dealt with before.
 	Parked, Filtered, Stale uint64
@@ -152,7 +154,7 @@ func (s *session) gauges(condition Condition) gauges {
 type counters struct {
 	read, released, delivered, folded, requests, retries,
 	throttles, parked, filtered, suppressed, stale, collected, truncates, swept,
-	resolved, replaced, discarded, full, old, deferred, awaited atomic.Uint64
+	resolved, replaced, discarded, full, old, deferred, awaited, jobs atomic.Uint64
 	foldedIn [laneCount]atomic.Uint64
 }
 
@@ -246,7 +248,7 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 	c := &r.counters
 	s := Stats{
 		Read: c.read.Load(), Released: c.released.Load(), Delivered: c.delivered.Load(), Folded: c.folded.Load(),
-		Requests: c.requests.Load(), Retries: c.retries.Load(), Throttles: c.throttles.Load(),
+		Requests: c.requests.Load(), Retries: c.retries.Load(), Throttles: c.throttles.Load(), Jobs: c.jobs.Load(),
 		Parked: c.parked.Load(), Filtered: c.filtered.Load(), Suppressed: c.suppressed.Load(), Stale: c.stale.Load(), Truncates: c.truncates.Load(), Swept: c.swept.Load(),
 		DeadLetters: r.gauges.dead, Resolved: c.resolved.Load(), Replaced: c.replaced.Load(), Discarded: c.discarded.Load(),
 		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
@@ -302,6 +304,7 @@ func (e *Engine) Window() Stats {
 	now.Requests -= was.Requests
 	now.Retries -= was.Retries
 	now.Throttles -= was.Throttles
+	now.Jobs -= was.Jobs
 	now.Parked -= was.Parked
 	now.Filtered -= was.Filtered
 	now.Suppressed -= was.Suppressed
