@@ -18,10 +18,22 @@ type control struct {
 	Hooks map[string][]string `json:"hooks"`
 	// RemoveHook takes a hook away.
 	RemoveHook string `json:"remove_hook"`
-	// Token is the bearer token that is asked for; an empty one asks for none.
-	Token     *string `json:"token"`
-	PerSecond *int    `json:"per_second"`
-	SearchLag string  `json:"search_lag"`
+	// Auth is who may call; an empty one is anybody.
+	Auth      *controlAuth `json:"auth"`
+	PerSecond *int         `json:"per_second"`
+	SearchLag string       `json:"search_lag"`
+}
+
+// controlAuth is Auth on the wire; its lifetime stays.
+type controlAuth struct {
+	Token        string `json:"token"`
+	User         string `json:"user"`
+	Password     string `json:"password"`
+	Header       string `json:"header"`
+	HeaderValue  string `json:"header_value"`
+	Secret       string `json:"secret"`
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret"`
 }
 
 type controlRules struct {
@@ -92,8 +104,9 @@ func (s *Server) switchLocked(in *control, hooks map[string]*hook, lag time.Dura
 	if in.RemoveHook != "" {
 		s.removeLocked(in.RemoveHook)
 	}
-	if in.Token != nil {
-		s.options.Auth = Auth{Token: *in.Token, Lifetime: s.options.Auth.Lifetime}
+	if a := in.Auth; a != nil {
+		s.options.Auth = Auth{Token: a.Token, User: a.User, Password: a.Password, Header: a.Header, HeaderValue: a.HeaderValue,
+			Secret: a.Secret, ClientID: a.ClientID, ClientSecret: a.ClientSecret, Lifetime: s.options.Auth.Lifetime}
 	}
 	if in.PerSecond != nil {
 		s.options.PerSecond = *in.PerSecond

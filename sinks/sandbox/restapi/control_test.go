@@ -1,6 +1,8 @@
 package restapi
 
 import (
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -42,9 +44,23 @@ func TestControl(t *testing.T) {
 	control(`{"per_second":1}`, 200)
 	d.ask("GET", "/deals", "", 200)
 	d.ask("GET", "/deals", "", 429)
-	control(`{"per_second":0,"token":"tok"}`, 200)
-	d.ask("GET", "/deals", "", 401)
-	control(`{"token":""}`, 200)
+	control(`{"per_second":0,"auth":{"token":"tok"}}`, 200)
+	for auth, header := range map[string][2]string{
+		`{"token":"tok"}`:                           {"Authorization", "Bearer tok"},
+		`{"user":"u","password":"p"}`:               {"Authorization", "Basic dTpw"},
+		`{"header":"X-Key","header_value":"k"}`:     {"X-Key", "k"},
+		`{"secret":"s3"}`:                           {"X-Signature", fmt.Sprintf("t=%d,v1=%s", d.now.Unix(), signature("s3", d.now, ""))},
+		`{"client_id":"me","client_secret":"hush"}`: {},
+	} {
+		control(`{"auth":`+auth+`}`, 200)
+		d.ask("GET", "/deals", "", 401)
+		if header[0] != "" {
+			d.header.Set(header[0], header[1])
+			d.ask("GET", "/deals", "", 200)
+			d.header = http.Header{}
+		}
+	}
+	control(`{"auth":{}}`, 200)
 	d.ask("GET", "/deals", "", 200)
 	for body, want := range map[string]string{
 		`{"search_lag":"soon"}`: "soon", `{"search_lag":"-1s"}`: "want a duration", `{"hooks":{"h":["x"]}}`: "hooks.h: read key 1",
