@@ -199,6 +199,8 @@ func TestBatchUpdate(t *testing.T) {
 	if got := d.property(id, "amount"); got != "(none)" {
 		t.Errorf("an empty text did not clear: %s", got)
 	}
+	// Its own unique value is not in its way.
+	d.post("/batch/update", `{"inputs":[{"id":"`+id+`","properties":{"wb_key":"a"}}]}`, http.StatusOK)
 	d.wantFault(d.ask("POST", deals+"/batch/update", `{"inputs":[{"id":"999","properties":{}}]}`), 404, "OBJECT_NOT_FOUND", "Could not get some DEAL objects")
 }
 

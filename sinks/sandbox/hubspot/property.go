@@ -141,7 +141,7 @@ type ObjectType struct {
 	modified string
 }
 
-// DefaultTypes are contacts, companies and deals with some of HubSpot's own properties and,
+// DefaultTypes are contacts, companies, deals and goal targets (quotas) with some of HubSpot's own properties and,
 // each, wb_key: a unique text of the account's own, for another system's key.
 func DefaultTypes() []ObjectType {
 	key := Property{Name: "wb_key", Label: "walbridge key", Type: TypeString, FieldType: "text", Unique: true, Custom: true}
@@ -178,6 +178,11 @@ func DefaultTypes() []ObjectType {
 				Property{Name: "hs_forecast_amount", Type: TypeNumber, FieldType: "number"},
 				Property{Name: "hs_projected_amount", Type: TypeNumber, FieldType: "calculation_equation", Calculated: true},
 				Property{Name: "wb_renewal", Type: TypeDate, FieldType: "date", Custom: true})},
+		{Name: "goal_targets", Singular: "goal_target", ID: "0-74", modified: "hs_lastmodifieddate",
+			Properties: append(text("hs_goal_name", "hs_created_by_user_id"), key, owner,
+				Property{Name: "hs_target_amount", Type: TypeNumber, FieldType: "number"},
+				Property{Name: "hs_start_datetime", Type: TypeDateTime, FieldType: "date"},
+				Property{Name: "hs_end_datetime", Type: TypeDateTime, FieldType: "date"})},
 	}
 }
 

@@ -191,7 +191,7 @@ func TestRecordsForPeople(t *testing.T) {
 	if rows := d.Records("deals", 0); len(rows) != 2 || rows[1].ID != b {
 		t.Errorf("rows %+v", rows)
 	}
-	if got := d.Objects(); !slices.Equal(got, []string{"companies", "contacts", "deals"}) {
+	if got := d.Objects(); !slices.Equal(got, []string{"companies", "contacts", "deals", "goal_targets"}) {
 		t.Errorf("objects %v", got)
 	}
 	if d.Count("rockets") != 0 || d.Records("rockets", 1) != nil {
