@@ -16,6 +16,7 @@ import (
 	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/httpapi/form"
 	"github.com/walbridge/walbridge/sinks/sinktest"
+	"github.com/walbridge/walbridge/sinks/transport"
 )
 
 func text(s string) *form.Tree { return &form.Tree{Kind: form.Text, Text: s} }
@@ -246,4 +247,41 @@ func TestRefusalsWithoutUpsert(t *testing.T) {
 			t.Errorf("the key %q in a path: %v", key, err)
 		}
 	}
+}
+
+// A 2xx that does not say what it should leaves the outcome open, and a repeat makes no second
+// record.
+func TestAnswersWithoutSuccess(t *testing.T) {
+	for _, body := range []string{"", "{}", "[]", "null", "true", "0", `""`, `{"error":"` + rowValue + `"}`, "<html>", `{"id":`, `{"id":null}`, `{"id":{}}`} {
+		f := newREST()
+		c := f.client(t)
+		lie := &liar{to: f, body: body}
+		c.http.Close()
+		c.http = transport.New(transport.Options{Transport: lie})
+		if _, err := deliverOne(t, c, rec(sinks.Upsert, "A", "1")); outcome(err) != "unknown 0s" || strings.Contains(err.Error(), rowValue) {
+			t.Errorf("create answered %s: %v", body, err)
+		}
+		if _, err := deliverOne(t, c, rec(sinks.Upsert, "A", "2")); outcome(err) != "unknown 0s" {
+			t.Errorf("update answered %s: %v", body, err)
+		}
+		lie.body = "-"
+		if _, err := deliverOne(t, c, rec(sinks.Upsert, "A", "3")); err != nil || !slices.Equal(f.held("A"), []string{"3"}) {
+			t.Errorf("after %s: %v, %v", body, f.held("A"), err)
+		}
+		c.Close()
+	}
+}
+
+// liar gives another body for writes, until it is "-".
+type liar struct {
+	to   http.RoundTripper
+	body string
+}
+
+func (l *liar) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := l.to.RoundTrip(r)
+	if err == nil && l.body != "-" && r.Method != http.MethodGet {
+		res.Body = io.NopCloser(strings.NewReader(l.body))
+	}
+	return res, err
 }

@@ -58,7 +58,7 @@ func TestRequestsOfPresets(t *testing.T) {
 	credentials := httpapi.Credentials{Token: "T0K", Keys: []httpapi.Secret{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}
 	answers := map[string]string{
 		"GET /v1/deal/":     `{"count":1,"results":[{"id":"u-1","integration_id":"K/1"}]}`,
-		"GET /v1/Deals":     `{"data":[{"id":7,"Ext":"K/1"}]}`,
+		"GET /v1/Deals":     `{"items":[{"id":7,"Ext":"K/1"}]}`,
 		"PATCH /v1/Deals/7": `{"id":7}`,
 		"POST /v1/Deals":    `{"id":8}`,
 	}
