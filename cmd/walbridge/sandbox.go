@@ -30,7 +30,8 @@ in memory.
 
 crm, forecast and commission are plain: each takes batches at /NAME/batch. With --schema
 they describe their objects at /NAME/describe/OBJECT, and refuse records as a CRM would:
-{"crm":{"Account":{"fields":[{"name":"Name","type":"text"}]}}}.
+{"crm":{"Account":{"fields":[{"name":"Name","type":"text"}]}}}. Objects of salesforce take
+the place of the simulated org's own.
 
 The others are APIs of somebody else, with their rules and limits:
 
@@ -81,6 +82,9 @@ What arrived is at /NAME/objects/OBJECT of the plain ones, how much at /_stats.`
 	return c
 }
 
+// org is the simulation that schemas can be given for.
+const org = "salesforce"
+
 // simulations are the APIs of somebody else that the sandbox serves.
 func simulations() (map[string]sim.Simulation, error) {
 	rest, err := restapi.New(restapi.Options{})
@@ -88,7 +92,7 @@ func simulations() (map[string]sim.Simulation, error) {
 		return nil, fmt.Errorf("simulate an API: %w", err)
 	}
 	return map[string]sim.Simulation{
-		"salesforce":  salesforce.New(salesforce.Options{}),
+		org:           salesforce.New(salesforce.Options{}),
 		"hubspot":     hubspot.New(hubspot.Options{Limits: hubspot.DefaultLimits()}),
 		"captivateiq": captivateiq.New(captivateiq.Options{Limits: captivateiq.StandardLimits(), Firewall: true}),
 		"rest":        rest,
@@ -123,8 +127,12 @@ func newSandbox(schemaFile string) (*sandbox.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read --schema: %w; name a file such as docs/examples/salesforce-crm/targets.json", err)
 	}
-	if o.Schemas, err = sandbox.ReadSchemas(data, sandbox.New(sandbox.Options{}).Apps()); err != nil {
+	names := append(sandbox.New(sandbox.Options{}).Apps(), org)
+	if o.Schemas, err = sandbox.ReadSchemas(data, names); err != nil {
 		return nil, fmt.Errorf("read --schema %s: %w", schemaFile, err)
+	}
+	if own := o.Schemas[org]; own != nil {
+		o.Simulations[org] = salesforce.New(salesforce.Options{Objects: salesforce.WithSchemas(own)})
 	}
 	return sandbox.New(o), nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -26,6 +27,27 @@ func TestSandboxWithSchemas(t *testing.T) {
 	s.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/crm/describe/Account", nil))
 	if got := w.Body.String(); w.Code != http.StatusOK || got != `{"fields":[{"name":"Name","type":"text"}]}` {
 		t.Errorf("%d %s", w.Code, got)
+	}
+	own, err := newSandbox(file(`{"salesforce":{"Deal__c":{"fields":[{"name":"Key__c","type":"text","key":true}]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/salesforce/services/oauth2/token",
+		strings.NewReader("grant_type=client_credentials&client_id=any&client_secret=any"))
+	login.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w = httptest.NewRecorder()
+	own.ServeHTTP(w, login)
+	var session struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &session); err != nil {
+		t.Fatalf("log in: %d %s: %v", w.Code, w.Body, err)
+	}
+	describe := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/salesforce/services/data/v63.0/sobjects/Deal__c/describe", nil)
+	describe.Header.Set("Authorization", "Bearer "+session.Token)
+	w = httptest.NewRecorder()
+	if own.ServeHTTP(w, describe); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"name":"Key__c"`) {
+		t.Errorf("an object of the schema: %d %s", w.Code, w.Body)
 	}
 	bad := file(`{"crm":{"Account":{"fields":[{"name":"Name","type":"txt"}]}}}`)
 	for path, want := range map[string]string{

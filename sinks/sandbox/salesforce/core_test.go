@@ -85,12 +85,24 @@ func TestUsageRolls(t *testing.T) {
 	})
 }
 
-func TestFromSchema(t *testing.T) {
-	o := FromSchema("Deal", "a01", &sinks.Schema{Fields: []sinks.SchemaField{
-		{Name: "Key", Type: sinks.FieldText, Key: true}, {Name: "Owner", Type: sinks.FieldRef}, {Name: "Name", Type: sinks.FieldText, Required: true}}})
-	g := newOrg(t, Options{Objects: []Object{o}})
-	if got := g.upsertMany("Deal", "Key", []string{`{"Key":"a","Name":"N","Owner":"anything"}`, `{"Key":"b"}`}); got != "+ REQUIRED_FIELD_MISSING" {
+func TestWithSchemas(t *testing.T) {
+	ref := func(name string) sinks.SchemaField { return sinks.SchemaField{Name: name, Type: sinks.FieldRef} }
+	key := sinks.SchemaField{Name: "Key__c", Type: sinks.FieldText, Key: true}
+	g := newOrg(t, Options{Objects: WithSchemas(map[string]*sinks.Schema{
+		"Account": {Fields: []sinks.SchemaField{key, ref("ParentId"), ref("OwnerId")}},
+		"Deal__c": {Fields: []sinks.SchemaField{key, {Name: "Id", Type: sinks.FieldText, ReadOnly: true}, {Name: "Name", Type: sinks.FieldText, Required: true}, ref("AccountId"), ref("Deal__c"), ref("Any")}},
+	})})
+	g.do("PATCH", "/sobjects/Account/Key__c/p", `{}`).wants(201, `"id":"001`)
+	g.do("PATCH", "/sobjects/Account/Key__c/c", `{"Parent":{"Key__c":"P"},"Owner":{"Employee_No__c":"7"}}`).wants(201)
+	if got := g.upsertMany("Deal__c", "Key__c", []string{
+		`{"Key__c":"a","Name":"N","Any":"anything","Account":{"Key__c":"p"}}`, `{"Key__c":"b"}`, `{"Key__c":"c","Name":"N","AccountId":"anything"}`,
+	}); got != "+ REQUIRED_FIELD_MISSING MALFORMED_ID" {
 		t.Errorf("got %s", got)
+	}
+	g.do("PATCH", "/sobjects/Deal__c/Key__c/d", `{"Name":"D","Deal__r":{"Key__c":"a"}}`).wants(201, `"id":"a01`)
+	g.do("GET", "/sobjects/Deal__c/describe", "").wants(200, `"relationshipName":"Deal__r"`)
+	if g.Count("Contact") != 0 || g.store.table("Contact") == nil {
+		t.Error("the default objects are gone")
 	}
 }
 

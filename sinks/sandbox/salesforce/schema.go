@@ -121,16 +121,6 @@ func (f *Field) kind() string {
 	}
 }
 
-// FromSchema makes an object of a plain schema: its keys are external ids that are unique,
-// and a reference is to nothing in particular and not looked up.
-func FromSchema(name, prefix string, s *sinks.Schema) Object {
-	o := Object{Name: name, Label: name, Prefix: prefix}
-	for _, f := range s.Fields {
-		o.Fields = append(o.Fields, Field{SchemaField: f, ExternalID: f.Key, Unique: f.Key})
-	}
-	return o
-}
-
 // The fields that every object has.
 const (
 	idField       = "Id"
