@@ -38,12 +38,14 @@ var (
 )
 
 // plantedTargets are targets with something planted into each secret; URL is the address of
-// the echo with the name of the target.
+// the echo with the name of the target, DATABASE that
+// of the source with a planted password.
 var plantedTargets = []struct{ name, settings string }{
 	{"http", `type: http, url: "URL/in?key=` + plantedQuery + `", describe: "URL/describe/{object}?key=` + plantedQuery + `", headers: {Authorization: "Bearer ` + plantedHeader + `"}`},
 	{"webhook", `type: http, preset: webhook, url: "URL/in?key=` + plantedQuery + `", auth: {keys: ["whsec_` + plantedKey + `"]}`},
 	{"captivateiq", `type: http, preset: captivateiq, url: "URL", auth: {token: "` + plantedToken + `"}, objects: {Deal: 00000000-0000-0000-0000-000000000000}`},
 	{"salesforce", `type: salesforce, url: "URL", login: {grant: client_credentials, client_id: app, client_secret: "` + plantedClient + `"}`},
+	{"postgres", `type: postgres, url: "DATABASE"`},
 	{"hubspot", `type: hubspot, url: "URL", token: "` + plantedToken + `"`},
 }
 
