@@ -376,6 +376,37 @@ func TestOthersPassAJob(t *testing.T) {
 	})
 }
 
+// While a job is under way, a record of it that comes by another way is kept back, and
+// Salesforce is not asked for what this process asks for anyhow.
+func TestLiveJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sandbox.New(sandbox.Options{BulkTime: time.Minute})
+		p := &pipe{org: s, notes: sinktest.NewNotes()}
+		c := process(t, p, nil)
+		done := make(chan error)
+		go func() {
+			_, err := c.Deliver(t.Context(), state(1, numbers(0, 20)))
+			done <- err
+		}()
+		time.Sleep(20*time.Second + time.Millisecond)
+		asked := p.count("GET", "")
+		b := state(2, []int{5})
+		b.Bulk = false
+		rs, err := c.Deliver(t.Context(), b)
+		var ret *sinks.Retryable
+		if err != nil || !errors.As(rs[0].Err, &ret) || ret.Unknown || p.count("GET", "") != asked {
+			t.Errorf("%+v, %v; asked %d times", rs, err, p.count("GET", "")-asked)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		persist(t, c, b)
+		if name := string(held(s, "Account", "Account_Ext__c")["key-5"]["Name"]); name != `"state 2"` {
+			t.Errorf("key 5 has %s", name)
+		}
+	})
+}
+
 // A job that Salesforce gives up in the middle: the rest is sent again, without doubt.
 func TestUnprocessed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -215,6 +215,18 @@ func TestItems(t *testing.T) {
 	}
 }
 
+// Where nobody may write any record, it is the user who may not, and not each record.
+func TestNoAccessAtAll(t *testing.T) {
+	s := script(t, func(int, request) (int, string) {
+		return 200, composite(200, list(no("INSUFFICIENT_ACCESS_OR_READONLY"), no("INSUFFICIENT_ACCESS_OR_READONLY")))
+	})
+	rs, err := s.target(t, nil).Deliver(t.Context(), batch(rec(`"1"`), rec(`"2"`)))
+	var mis *sinks.Misconfigured
+	if err != nil || !errors.As(rs[0].Err, &mis) || !errors.As(rs[1].Err, &mis) || mis.Hint == "" {
+		t.Errorf("%+v, %v", rs, err)
+	}
+}
+
 // The token is got once, and once more when it is refused.
 func TestTokenIsRenewed(t *testing.T) {
 	s := script(t, func(n int, r request) (int, string) {

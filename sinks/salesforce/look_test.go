@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -246,9 +245,33 @@ func TestAssignmentRules(t *testing.T) {
 		}
 		users := org.Records("User", 0)
 		owner := sinks.ExactKey(org.Records("Lead", 0)[0].Fields["OwnerId"])
-		i := slices.IndexFunc(users, func(u sim.Row) bool { return u.ID == owner })
-		if i < 0 || strings.Contains(string(users[i].Fields["Name"]), "Queue") != rules {
+		mine := slices.ContainsFunc(users, func(u sim.Row) bool { return u.ID == owner && string(u.Fields["Name"]) == `"Integration User"` })
+		if mine == rules {
 			t.Errorf("rules %v: the owner is %s", rules, owner)
+		}
+	}
+}
+
+// The owner of a lead is a user or a queue, so which of the two is meant has to be said: in a
+// call and in a file.
+func TestOwnerOfEitherKind(t *testing.T) {
+	c, org := simulated(t, func(o *salesforce.Options) { o.Bulk.From = 1 })
+	c.TakeNotes(sinktest.NewNotes())
+	s, err := c.Describe(t.Context(), "Lead")
+	if err != nil || s.Field("User:Owner.Employee_No__c") == nil || s.Field("Owner.Employee_No__c") != nil {
+		t.Fatal(s, err)
+	}
+	for i, bulk := range []bool{false, true} {
+		r := rec(fmt.Sprintf(`"l%d"`, i), field("LastName", `"L"`), field("Company", `"C"`), field("Status", `"Open - Not Contacted"`), field("User:Owner.Employee_No__c", `"7"`))
+		r.Key.Name = "Lead_Ext__c"
+		if rs, err := c.Deliver(t.Context(), sinks.Batch{Object: "Lead", Bulk: bulk, Records: []sinks.Record{r}}); err != nil || rs[0].Err != nil {
+			t.Fatal(rs, err)
+		}
+		owner := sinks.ExactKey(org.Records("Lead", 1)[0].Fields["OwnerId"])
+		if !slices.ContainsFunc(org.Records("User", 0), func(u sim.Row) bool {
+			return u.ID == owner && string(u.Fields["Employee_No__c"]) == `"7"`
+		}) {
+			t.Errorf("bulk %v: the owner is %s", bulk, owner)
 		}
 	}
 }
