@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -380,6 +381,24 @@ func TestAnswered(t *testing.T) {
 		}
 		if err := target.answered(pe, false); code != "40003" && sinks.Unknown(err) {
 			t.Errorf("%s before anything was sent is %v", code, err)
+		}
+	}
+}
+
+// The page of the target tells what comes of each of them.
+func TestPageTellsOfAllCodes(t *testing.T) {
+	page, err := os.ReadFile("../../docs/targets/postgres.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range append([]string{"40", "55", "57", "58", "XX", "08", "53", "28", "42", "3D", "3F", "0A"}, perRow...) {
+		if !strings.Contains(string(page), "`"+code+"…`") {
+			t.Errorf("the page does not tell of %s", code)
+		}
+	}
+	for _, code := range []string{"23503", "25006"} {
+		if !strings.Contains(string(page), "| `"+code+"` |") {
+			t.Errorf("the page does not tell of %s", code)
 		}
 	}
 }

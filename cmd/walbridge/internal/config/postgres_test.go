@@ -2,7 +2,10 @@ package config
 
 import (
 	"maps"
+	"os"
 	"reflect"
+	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -28,5 +31,33 @@ func TestPostgresTargets(t *testing.T) {
 	}
 	if c := load(t, "target-postgres.good.yml"); !reflect.DeepEqual(c.Targets, []Target{forecast, commission}) || c.Validate() != nil {
 		t.Errorf("got %+v", c.Targets)
+	}
+}
+
+// The configurations that the page shows are right, and it tells of every key.
+func TestPostgresPage(t *testing.T) {
+	page, err := os.ReadFile("../../../../docs/targets/postgres.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?s)```yaml\ntargets:\n(.*?)```").FindAllSubmatch(page, -1)
+	for i, m := range shown {
+		text := "postgres: {url: '${DATABASE_URL}'}\nredis: {url: 'redis://redis'}\nmappings: [m.yaml]\ntargets:\n" + string(m[1])
+		if _, err := parse("page.yml", []byte(text), func(name string) (string, bool) {
+			if name == "FORECAST_URL" {
+				return "postgres://forecast", true
+			}
+			return testEnv(name)
+		}); err != nil {
+			t.Errorf("configuration %d of the page: %v", i+1, err)
+		}
+	}
+	if len(shown) == 0 {
+		t.Error("the page shows no configuration")
+	}
+	for _, key := range append([]string{"url", "timeout", "max_batch", "max_in_flight", "key_case"}, postgresKind.keys...) {
+		if !strings.Contains(string(page), "\n| `"+key+"` |") {
+			t.Errorf("the page does not tell of %s", key)
+		}
 	}
 }
