@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -237,10 +238,10 @@ func (d *delivery) archive(ctx context.Context) error {
 // archived reads the answer to an archive, which has status 204 and no body
 // (developers.hubspot.com, batch archive). Of another one it is not known what it means.
 func archived(a *transport.Answer) error {
-	if a.Status == 204 {
+	if a.Status == http.StatusNoContent {
 		return nil
 	}
-	return transport.ReadError(a.Host, fmt.Errorf("its status is %d, want 204", a.Status))
+	return transport.ReadError(a.Host, fmt.Errorf("its status is %d, want %d", a.Status, http.StatusNoContent))
 }
 
 // find looks for the ids of items.
