@@ -79,12 +79,12 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 
 // forgetNotes removes what a target noted for itself, and last where that lies.
 func (l *Log) forgetNotes(ctx context.Context, target string) error {
-	spaces, err := l.client.SMembers(ctx, l.keys.Notes(target)).Result()
+	spaces, err := l.client.HGetAll(ctx, l.keys.Notes(target)).Result()
 	if err != nil {
 		return fmt.Errorf("forget the notes of target %s: %w", target, err)
 	}
 	var keys []string
-	for _, s := range spaces {
+	for s := range spaces {
 		keys = append(keys, l.keys.NoteSpace(target, s))
 	}
 	for _, k := range append(keys, l.keys.Notes(target)) {

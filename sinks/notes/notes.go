@@ -11,7 +11,7 @@ import (
 
 // Keys names the keys of a target's notes: all of them have one hash tag.
 type Keys struct {
-	// Spaces is the set of the names of spaces.
+	// Spaces is the hash whose fields are the names of spaces.
 	Spaces string
 	// Space names the hash of a space.
 	Space func(space string) string
@@ -73,7 +73,7 @@ func (r *Redis) Set(ctx context.Context, space string, notes map[string]string) 
 		return nil
 	}
 	_, err := r.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.SAdd(ctx, r.keys.Spaces, space)
+		p.HSet(ctx, r.keys.Spaces, space, 1)
 		if len(set) > 0 {
 			p.HSet(ctx, r.keys.Space(space), set)
 		}

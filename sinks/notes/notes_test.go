@@ -63,7 +63,7 @@ func TestNotes(t *testing.T) {
 	if got, err := r.All(ctx, "jobs"); err != nil || !maps.Equal(got, map[string]string{"750": "open"}) {
 		t.Errorf("jobs %v, %v", got, err)
 	}
-	if spaces, err := client.SMembers(ctx, "walbridge:{"+ks.Name+"}:notes:crm").Result(); err != nil || len(spaces) != 2 {
+	if spaces, err := client.HKeys(ctx, "walbridge:{"+ks.Name+"}:notes:crm").Result(); err != nil || len(spaces) != 2 {
 		t.Errorf("spaces %v, %v", spaces, err)
 	}
 	ended, cancel := context.WithCancel(ctx)
