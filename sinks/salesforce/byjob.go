@@ -11,7 +11,6 @@ import (
 // byJob sends what upserts there are by jobs, one after the other. It leaves out what has to
 // go by Composite: deletes, which a job could do by id only, and values that CSV cannot hold.
 func (d *delivery) byJob(ctx context.Context, of []int) {
-	lines := make(map[int]line, len(of))
 	var up []int
 	seen := make(map[sum]bool, len(of))
 	for _, i := range of {
@@ -20,8 +19,8 @@ func (d *delivery) byJob(ctx context.Context, of []int) {
 		if r.Op != sinks.Upsert || seen[k] {
 			continue
 		}
-		if l, ok := lineOf(r); ok {
-			lines[i], seen[k] = l, true
+		if keyOf(r) == nil && cells(r, func(string, string) {}) {
+			seen[k] = true
 			up = append(up, i)
 		}
 	}
@@ -29,7 +28,7 @@ func (d *delivery) byJob(ctx context.Context, of []int) {
 		return // as after a job that had most of them
 	}
 	d.c.byParent(d.b, up)
-	for _, f := range files(d.b, up, lines, d.c.most) {
+	for _, f := range files(d.b, up, d.c.most) {
 		if d.stopped != nil {
 			d.stop(f.of, unsent(d.stopped))
 			continue

@@ -109,6 +109,10 @@ func (c *Client) Close() {
 	c.large.Close()
 }
 
+// fileTimeout bounds the upload of a job, or the download of its results: Salesforce ends a
+// request after ten minutes.
+const fileTimeout = 10 * time.Minute
+
 // call is a request below /services/data/VERSION.
 type call struct {
 	method, path string
@@ -144,7 +148,11 @@ func (c *Client) try(ctx context.Context, r call, token transport.Token) (*trans
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.limits.Timeout)
+	timeout := c.limits.Timeout
+	if r.large || r.kind != "" {
+		timeout = max(timeout, fileTimeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	h := http.Header{"Authorization": {"Bearer " + token.Value.Reveal()}, "Accept": {"application/json"}}
 	if r.body != nil {

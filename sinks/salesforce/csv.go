@@ -39,29 +39,23 @@ func cell(v json.RawMessage) (text string, ok bool) {
 	return text, text != nullCell && len(text) <= maxCell && !strings.ContainsAny(text, "\x00\r")
 }
 
-// line is a record of a job, by column.
-type line map[string]string
-
-// lineOf makes one of a record, if it can go by a job.
-func lineOf(r *sinks.Record) (line, bool) {
-	if keyOf(r) != nil {
-		return nil, false
-	}
-	l := make(line, len(r.Fields)+1)
+// cells calls f with each column and its text of a record, as it goes into a job. It tells
+// whether all of it can.
+func cells(r *sinks.Record, f func(column, text string)) bool {
 	for i := -1; i < len(r.Fields); i++ {
-		f := &r.Key
+		field := &r.Key
 		if i >= 0 {
-			if f = &r.Fields[i]; strings.EqualFold(f.Name, r.Key.Name) {
+			if field = &r.Fields[i]; strings.EqualFold(field.Name, r.Key.Name) {
 				continue
 			}
 		}
-		text, ok := cell(f.Value)
+		text, ok := cell(field.Value)
 		if !ok {
-			return nil, false
+			return false
 		}
-		l[columnOf(r, f)] = text
+		f(columnOf(r, field), text)
 	}
-	return l, true
+	return true
 }
 
 func columnOf(r *sinks.Record, f *sinks.Field) string {
@@ -81,34 +75,27 @@ type file struct {
 	body []byte
 }
 
-// files makes CSV of records, each of no more than max bytes. The first line has all columns
-// of all records, in the order in which they first appear.
-func files(b *sinks.Batch, of []int, lines map[int]line, most int) []file {
+// files makes CSV of records, each of no more than a number of bytes. The first line has all
+// columns of all records, in the order in which they first appear.
+func files(b *sinks.Batch, of []int, most int) []file {
 	var columns []string
-	seen := make(map[string]bool)
+	at := make(map[string]int)
 	for _, i := range of {
-		r := &b.Records[i]
-		for j := -1; j < len(r.Fields); j++ {
-			f := &r.Key
-			if j >= 0 {
-				f = &r.Fields[j]
+		cells(&b.Records[i], func(column, _ string) {
+			if _, there := at[column]; !there {
+				at[column] = len(columns)
+				columns = append(columns, column)
 			}
-			name := columnOf(r, f)
-			if _, there := lines[i][name]; there && !seen[name] {
-				seen[name] = true
-				columns = append(columns, name)
-			}
-		}
+		})
 	}
 	var out []file
-	cells := make([]string, len(columns))
+	row := make([]string, len(columns))
 	head := csvLine(nil, columns)
 	var one []byte
 	for _, i := range of {
-		for j, name := range columns {
-			cells[j] = lines[i][name]
-		}
-		one = csvLine(one[:0], cells)
+		clear(row)
+		cells(&b.Records[i], func(column, text string) { row[at[column]] = text })
+		one = csvLine(one[:0], row)
 		if n := len(out); n == 0 || len(out[n-1].body)+len(one) > most {
 			out = append(out, file{body: bytes.Clone(head)})
 		}

@@ -45,66 +45,68 @@ func kindOf(err error) string {
 	return "none"
 }
 
-// What each code means when it is said of one record among others.
+// saidOfRecords is what each code means when it is said of one record among others.
+var saidOfRecords = []struct{ code, message, want string }{
+	{"UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record or 1 records: 001xx", "retryable"},
+	{"RECORD_IN_USE_BY_WORKFLOW", "", "retryable"},
+	{"ENTITY_IS_LOCKED", "the entity is locked for editing", "retryable"},
+	{"TERRITORY_REALIGN_IN_PROGRESS", "", "retryable"},
+	{"CANNOT_EXECUTE_FLOW_TRIGGER", "We can't save this record because the \"X\" process failed. UNABLE_TO_LOCK_ROW: unable to obtain exclusive access", "retryable"},
+	{"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: execution of AfterInsert caused by: System.DmlException: Update failed. First exception on row 0; first error: UNABLE_TO_LOCK_ROW", "retryable"},
+	{"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: System.LimitException: Too many SOQL queries: 101", "retryable"},
+	{"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: System.LimitException: Apex CPU time limit exceeded", "retryable"},
+	{"CANNOT_EXECUTE_FLOW_TRIGGER", "Apex CPU time limit exceeded", "retryable"},
+	{"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: System.NullPointerException", "rejected"},
+	{"CANNOT_EXECUTE_FLOW_TRIGGER", "The flow failed to access the value for x", "rejected"},
+	{"FIELD_CUSTOM_VALIDATION_EXCEPTION", "may hold UNABLE_TO_LOCK_ROW in its text", "rejected"},
+
+	{"REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", "paused"},
+	{"REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded.", "throttled"},
+	{"TOO_MANY_APEX_REQUESTS", "", "throttled"},
+	{"IP_RANGE_LIMIT_EXCEEDED", "", "throttled"},
+
+	{"UNKNOWN_EXCEPTION", "An unexpected error occurred. ErrorId: 1", "retryable"},
+	{"SERVER_UNAVAILABLE", "", "throttled"},
+	{"REQUEST_RUNNING_TOO_LONG", "", "retryable"},
+	{"QUERY_TIMEOUT", "", "retryable"},
+	{"INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE", "", "throttled"},
+	{"API_CURRENTLY_DISABLED", "", "throttled"},
+	{"ALL_OR_NONE_OPERATION_ROLLED_BACK", "", "retryable"},
+
+	{"INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", "parent"},
+	{"INVALID_FIELD", "Foreign key external ID: A-1 not found for field Account_Ext__c in entity Account", "parent"},
+	{"INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "insufficient access rights on cross-reference id", "parent"},
+
+	{"FIELD_CUSTOM_VALIDATION_EXCEPTION", "", "rejected"},
+	{"REQUIRED_FIELD_MISSING", "", "rejected"},
+	{"STRING_TOO_LONG", "", "rejected"},
+	{"INVALID_EMAIL_ADDRESS", "", "rejected"},
+	{"INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "", "rejected"},
+	{"NUMBER_OUTSIDE_VALID_RANGE", "", "rejected"},
+	{"FIELD_INTEGRITY_EXCEPTION", "", "rejected"},
+	{"DUPLICATE_VALUE", "", "rejected"},
+	{"DUPLICATE_EXTERNAL_ID", "", "rejected"},
+	{"CANNOT_UPDATE_CONVERTED_LEAD", "", "rejected"},
+	{"INACTIVE_OWNER_OR_USER", "", "rejected"},
+	{"MALFORMED_ID", "", "rejected"},
+	{"JSON_PARSER_ERROR", "", "rejected"},
+	{"A_CODE_OF_A_LATER_VERSION", "", "rejected"},
+
+	{"DUPLICATES_DETECTED", "Use one of these records?", "rejected"},
+	{"ENTITY_IS_DELETED", "entity is deleted", "retryable"},
+
+	{"INVALID_FIELD", "No such column 'Nmae' on sobject of type Account", "misconfigured"},
+	{"INVALID_FIELD_FOR_INSERT_UPDATE", "Unable to create/update fields: Name", "misconfigured"},
+	{"INVALID_TYPE", "sObject type 'Acount' is not supported.", "misconfigured"},
+	{"NOT_FOUND", "Provided external ID field does not exist or is not accessible: X", "misconfigured"},
+	{"API_DISABLED_FOR_ORG", "", "misconfigured"},
+	{"STORAGE_LIMIT_EXCEEDED", "", "misconfigured"},
+	{"LICENSE_LIMIT_EXCEEDED", "", "misconfigured"},
+	{"INSUFFICIENT_ACCESS_OR_READONLY", "", "retryable"}, // of one record; of all, see below
+}
+
 func TestCodesOfRecords(t *testing.T) {
-	for _, c := range []struct{ code, message, want string }{
-		{"UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record or 1 records: 001xx", "retryable"},
-		{"RECORD_IN_USE_BY_WORKFLOW", "", "retryable"},
-		{"ENTITY_IS_LOCKED", "the entity is locked for editing", "retryable"},
-		{"TERRITORY_REALIGN_IN_PROGRESS", "", "retryable"},
-		{"CANNOT_EXECUTE_FLOW_TRIGGER", "We can't save this record because the \"X\" process failed. UNABLE_TO_LOCK_ROW: unable to obtain exclusive access", "retryable"},
-		{"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: execution of AfterInsert caused by: System.DmlException: Update failed. First exception on row 0; first error: UNABLE_TO_LOCK_ROW", "retryable"},
-		{"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: System.LimitException: Too many SOQL queries: 101", "retryable"},
-		{"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: System.LimitException: Apex CPU time limit exceeded", "retryable"},
-		{"CANNOT_EXECUTE_FLOW_TRIGGER", "Apex CPU time limit exceeded", "retryable"},
-		{"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: System.NullPointerException", "rejected"},
-		{"CANNOT_EXECUTE_FLOW_TRIGGER", "The flow failed to access the value for x", "rejected"},
-		{"FIELD_CUSTOM_VALIDATION_EXCEPTION", "may hold UNABLE_TO_LOCK_ROW in its text", "rejected"},
-
-		{"REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", "paused"},
-		{"REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded.", "throttled"},
-		{"TOO_MANY_APEX_REQUESTS", "", "throttled"},
-		{"IP_RANGE_LIMIT_EXCEEDED", "", "throttled"},
-
-		{"UNKNOWN_EXCEPTION", "An unexpected error occurred. ErrorId: 1", "retryable"},
-		{"SERVER_UNAVAILABLE", "", "throttled"},
-		{"REQUEST_RUNNING_TOO_LONG", "", "retryable"},
-		{"QUERY_TIMEOUT", "", "retryable"},
-		{"INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE", "", "throttled"},
-		{"API_CURRENTLY_DISABLED", "", "throttled"},
-		{"ALL_OR_NONE_OPERATION_ROLLED_BACK", "", "retryable"},
-
-		{"INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", "parent"},
-		{"INVALID_FIELD", "Foreign key external ID: A-1 not found for field Account_Ext__c in entity Account", "parent"},
-		{"INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "insufficient access rights on cross-reference id", "parent"},
-
-		{"FIELD_CUSTOM_VALIDATION_EXCEPTION", "", "rejected"},
-		{"REQUIRED_FIELD_MISSING", "", "rejected"},
-		{"STRING_TOO_LONG", "", "rejected"},
-		{"INVALID_EMAIL_ADDRESS", "", "rejected"},
-		{"INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "", "rejected"},
-		{"NUMBER_OUTSIDE_VALID_RANGE", "", "rejected"},
-		{"FIELD_INTEGRITY_EXCEPTION", "", "rejected"},
-		{"DUPLICATE_VALUE", "", "rejected"},
-		{"DUPLICATE_EXTERNAL_ID", "", "rejected"},
-		{"CANNOT_UPDATE_CONVERTED_LEAD", "", "rejected"},
-		{"INACTIVE_OWNER_OR_USER", "", "rejected"},
-		{"MALFORMED_ID", "", "rejected"},
-		{"JSON_PARSER_ERROR", "", "rejected"},
-		{"A_CODE_OF_A_LATER_VERSION", "", "rejected"},
-
-		{"DUPLICATES_DETECTED", "Use one of these records?", "rejected"},
-		{"ENTITY_IS_DELETED", "entity is deleted", "retryable"},
-
-		{"INVALID_FIELD", "No such column 'Nmae' on sobject of type Account", "misconfigured"},
-		{"INVALID_FIELD_FOR_INSERT_UPDATE", "Unable to create/update fields: Name", "misconfigured"},
-		{"INVALID_TYPE", "sObject type 'Acount' is not supported.", "misconfigured"},
-		{"NOT_FOUND", "Provided external ID field does not exist or is not accessible: X", "misconfigured"},
-		{"API_DISABLED_FOR_ORG", "", "misconfigured"},
-		{"STORAGE_LIMIT_EXCEEDED", "", "misconfigured"},
-		{"LICENSE_LIMIT_EXCEEDED", "", "misconfigured"},
-		{"INSUFFICIENT_ACCESS_OR_READONLY", "", "retryable"}, // of one record; of all, see below
-	} {
+	for _, c := range saidOfRecords {
 		err := verdict(0, transport.Saying{Code: c.code, Message: c.message}, true)
 		if got := kindOf(err); got != c.want {
 			t.Errorf("%s %q: %s, want %s", c.code, c.message, got, c.want)
