@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/walbridge/walbridge/sinks/sandbox"
+	"github.com/walbridge/walbridge/sinks/sandbox/salesforce"
+	"github.com/walbridge/walbridge/sinks/sandbox/sim"
 	"github.com/walbridge/walbridge/test/servers/servertest"
 )
 
@@ -65,7 +67,8 @@ func TestPacks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			target := sandbox.New(sandbox.Options{Schemas: schemas})
+			org := salesforce.New(salesforce.Options{})
+			target := sandbox.New(sandbox.Options{Schemas: schemas, Simulations: map[string]sim.Simulation{"salesforce": org}})
 			server := httptest.NewServer(target)
 			t.Cleanup(server.Close)
 			config := strings.Replace(inPack("walbridge.yaml"), "\npostgres:", "\nlisten: \"\"\npostgres:", 1)
@@ -73,7 +76,7 @@ func TestPacks(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "walbridge.yaml"), []byte(config), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			env := []string{"DATABASE_URL=" + db.URL, "REDIS_URL=" + ks.Server.URL(), "SANDBOX_URL=" + server.URL}
+			env := []string{"DATABASE_URL=" + db.URL, "REDIS_URL=" + ks.Server.URL(), "SANDBOX_URL=" + server.URL, "SALESFORCE_URL=" + server.URL + "/salesforce"}
 			(&bridge{t: t}).execAt(db.URL, inPack("schema.sql"))
 			run := func(args ...string) string {
 				t.Helper()
@@ -100,7 +103,11 @@ func TestPacks(t *testing.T) {
 			until(t, 30*time.Second, func() string {
 				running.mustRun()
 				for object, n := range p.objects {
-					if got := len(target.Objects(p.app, object)); got != n {
+					got := len(target.Objects(p.app, object))
+					if p.app == sandbox.AppCRM {
+						got = org.Count(object)
+					}
+					if got != n {
 						return fmt.Sprintf("%d of %d objects %s are at the target", got, n, object)
 					}
 				}
