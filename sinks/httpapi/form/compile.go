@@ -136,7 +136,7 @@ func (c *compiler) request(name string, r *Request) *Call {
 	call.query = c.pairs(at+".query", r.Query, texts)
 	call.headers = slices.Concat(c.pairs("headers", c.plan.form.Headers, ofRequest), c.pairs(at+".headers", r.Headers, texts))
 	if r.Body != nil {
-		call.body = c.tree(at+".body", r.Body, outside)
+		call.body = c.root(at+".body", r.Body, outside)
 		c.bodyForm(at, call)
 	}
 	c.recordTrees(at, r, call, inside)
@@ -186,7 +186,7 @@ func (c *compiler) recordTrees(at string, r *Request, call *Call, allowed []mark
 	case call.Name != Batch && r.Records != nil:
 		c.fail(at+".records", "only the request batch has records", "", "write record: "+"…")
 	case r.Record != nil:
-		call.record = c.tree(at+".record", r.Record, allowed)
+		call.record = c.root(at+".record", r.Record, allowed)
 	}
 	if r.Records != nil {
 		call.records = map[sinks.Op]*node{}
@@ -197,7 +197,7 @@ func (c *compiler) recordTrees(at string, r *Request, call *Call, allowed []mark
 			c.fail(at+".records."+op, "no such operation", op, "write one of upsert, delete, archive")
 			continue
 		}
-		call.records[of] = c.tree(at+".records."+op, t, allowed)
+		call.records[of] = c.root(at+".records."+op, t, allowed)
 	}
 	if call.Many && call.body != nil && !call.body.uses(lists...) {
 		c.fail(at+".body", "it has no list of the records", "", "put {records} into it")
@@ -260,6 +260,28 @@ func (c *compiler) pairs(at string, ps []Pair, allowed []mark) (out []pair) {
 		out = append(out, pair{name, c.template(at+"."+p.Name, p.Value, allowed)})
 	}
 	return out
+}
+
+// root compiles a whole tree. A field that has a place of its own in it is not brought by the
+// spread of all.
+func (c *compiler) root(at string, t *Tree, allowed []mark) *node {
+	n := c.tree(at, t, allowed)
+	var own []string
+	n.walk(func(n *node) {
+		for _, p := range n.text {
+			if p.mark == markField {
+				own = append(own, p.text)
+			}
+		}
+	})
+	n.walk(func(n *node) {
+		for _, name := range own {
+			if n.fixed != nil {
+				n.fixed[name] = true
+			}
+		}
+	})
+	return n
 }
 
 func (c *compiler) tree(at string, t *Tree, allowed []mark) *node {

@@ -59,6 +59,7 @@ func TestBodies(t *testing.T) {
 		"omit nulls":  {object("n", leaf("{field.Note}"), "f", leaf("{fields}")), NullsOmit, `{"f":{"Amount":12345678901234567.890,"Tags":["a", {"b":1}],"Open":true}}`},
 		"absent":      {object("a", leaf("{field.None}"), "b", leaf("{key}"), "c", items(leaf("{field.None}"), leaf("{op}"))), "", `{"b":"K 1","c":["upsert"]}`},
 		"spread":      {object("Open", leaf("mine"), Spread, leaf("{row}"), "z", &Tree{Kind: Literal, Text: "1.50"}), "", `{"Open":"mine","Ext":"K 1","Amount":12345678901234567.890,"Note":null,"Tags":["a", {"b":1}],"z":1.50}`},
+		"own place":   {object("list", items(object("a", leaf("{field.Amount}"), "n", leaf("{field.Open}!"))), Spread, leaf("{fields}")), "", `{"list":[{"a":12345678901234567.890,"n":"true!"}],"Note":null,"Tags":["a", {"b":1}]}`},
 		"texts":       {items(leaf("{{{object}}} {key} {position} {field.Amount} {field.Open} {mapping} {key.name}")), "", `["{Deal} K 1 7-2 12345678901234567.890 true deals Ext"]`},
 		"names":       {object("{key.name}", leaf("{key.text}"), "", leaf("")), "", `{"Ext":"K 1","":""}`},
 	} {

@@ -16,7 +16,8 @@ type node struct {
 	items []*node
 	text  template // of a text
 	raw   []byte   // of a literal
-	// fixed are the names of members that win over those that are spread.
+	// fixed are the names that are not spread: those of members, and of fields with a place of
+	// their own.
 	fixed map[string]bool
 }
 
@@ -39,6 +40,14 @@ func (n *node) uses(marks ...mark) bool {
 		}
 	}
 	return false
+}
+
+// walk calls f for a node and all below it.
+func (n *node) walk(f func(*node)) {
+	f(n)
+	for _, item := range n.items {
+		item.walk(f)
+	}
 }
 
 // scope is what placeholders stand for.

@@ -81,6 +81,13 @@ func TestRequestsOfPresets(t *testing.T) {
 				record(`2`, sinks.Upsert, sinks.Field{Name: "Name", Value: json.RawMessage("null")}),
 				record(`"K/1"`, sinks.Delete),
 			}
+			if name == "quotapath" {
+				value := sinks.Field{Name: "value", Value: json.RawMessage("1200.50")}
+				path := sinks.Field{Name: "path_id", Value: json.RawMessage(`"9f9518a6"`)}
+				all[0].Fields[1] = value
+				all[0].Fields = append(all[0].Fields, path)
+				all[1].Fields = append(all[1].Fields, path, value)
+			}
 			// What the answers come to is the matter of other tests.
 			for _, b := range [][]sinks.Record{all[:2], all[2:]} {
 				for part := range slices.Chunk(b, min(2, c.Limits().MaxBatch)) {
