@@ -34,11 +34,11 @@ const (
 
 // jobsOf says which entries go in jobs. A target with one sender has none: what is urgent would
 // wait for their ends.
-func jobsOf(l sinks.Limits) queue.Jobs {
+func (e *Engine) jobsOf(l sinks.Limits) queue.Jobs {
 	if l.MaxInFlight < 2 {
 		return queue.Jobs{}
 	}
-	return queue.Jobs{From: l.Bulk.From, Most: l.Bulk.MaxBatch, Quiet: quietJob, Gather: gatherJob}
+	return queue.Jobs{From: l.Bulk.From, Most: l.Bulk.MaxBatch, Quiet: e.quietJob, Gather: gatherJob}
 }
 
 // mostJobs is how many jobs may be under way: some senders are left to the rest of bulk, where

@@ -163,14 +163,14 @@ func TestJobFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(w *world) {
 				target := w.runsJobs(20, 10*time.Second)
-				target.run = func(b sinks.Batch) ([]bool, []sinks.Result, error) {
+				target.says(func(b sinks.Batch) ([]bool, []sinks.Result, error) {
 					rs, err := say(len(b.Records))
 					apply := all(len(b.Records), false)
 					for i := range rs {
 						apply[i] = rs[i].Err == nil
 					}
 					return apply, rs, err
-				}
+				})
 				w.bulk(100)
 				w.start(target.with)
 				rest(5 * time.Minute)
@@ -185,7 +185,7 @@ func TestJobFails(t *testing.T) {
 				for id := range 50 { // what is new goes in the next
 					w.put(cdc.LaneBulk, 500+id, "a=1 b=1 note=1")
 				}
-				target.run = nil
+				target.says(nil)
 				rest(time.Minute)
 				if w.wantHas(549, "Note=1 Sum=1+1"); !slices.Equal(target.hasRun(), []int{100, 50}) {
 					t.Errorf("jobs %v", target.hasRun())
@@ -205,13 +205,13 @@ func TestJobComesAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(w *world) {
 				target, first := w.runsJobs(20, 10*time.Second), true
-				target.run = func(b sinks.Batch) ([]bool, []sinks.Result, error) {
+				target.says(func(b sinks.Batch) ([]bool, []sinks.Result, error) {
 					if first {
 						first = false
 						return nil, nil, err
 					}
 					return acceptAll(t.Context(), b)
-				}
+				})
 				w.bulk(100)
 				w.start(target.with)
 				rest(10 * time.Minute)
@@ -235,11 +235,11 @@ func TestApartFromAJob(t *testing.T) {
 		}
 		w.start(target.with)
 		rest(time.Second)
-		target.run = func(b sinks.Batch) ([]bool, []sinks.Result, error) {
+		target.says(func(b sinks.Batch) ([]bool, []sinks.Result, error) {
 			apply, rs := all(len(b.Records), true), make([]sinks.Result, len(b.Records))
 			apply[0], rs[0].Err = false, &sinks.Rejected{Code: "TOO_LONG", Err: errors.New("too long")}
 			return apply, rs, nil
-		}
+		})
 		w.holds(0, `{"id":0,"k":0,"on":true,"a":1,"b":2,"c":1,"d":1,"note":3}`)
 		w.put(cdc.LaneBulk, 0, "k=0 on=true a=1 b=? c=1 d=1 note=3")
 		w.row(cdc.LaneBulk, 1, 101, 3)

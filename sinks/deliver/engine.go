@@ -39,6 +39,7 @@ type Engine struct {
 	dropped     map[int]deadletter.Totals // of each partition, as far as this process counted
 
 	maxCommit int // entries of one commit
+	quietJob  time.Duration
 	// clockSlack is how far the clocks of the source and of this machine may be apart.
 	clockSlack time.Duration
 	// collectEvery is how often states are looked for that are of no use any more.
@@ -72,7 +73,7 @@ func newEngine(o Options, l leases) (*Engine, error) {
 	o.defaults()
 	e := &Engine{
 		o: o, logger: o.Logger.With("target", o.Name), leases: l,
-		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, dropped: map[int]deadletter.Totals{}, maxCommit: maxCommit, clockSlack: time.Minute, collectEvery: collectEvery,
+		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, dropped: map[int]deadletter.Totals{}, maxCommit: maxCommit, quietJob: quietJob, clockSlack: time.Minute, collectEvery: collectEvery,
 		handed: make([]reach, o.Partitions),
 	}
 	e.hard, e.kill = context.WithCancelCause(context.Background())

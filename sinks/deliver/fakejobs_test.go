@@ -37,6 +37,13 @@ func (w *world) runsJobs(from int, takes time.Duration) *jobTarget {
 	return &jobTarget{fakeTarget: w.target, takes: func() time.Duration { return takes }}
 }
 
+// says sets what becomes of jobs from now on.
+func (t *jobTarget) says(run func(sinks.Batch) ([]bool, []sinks.Result, error)) {
+	t.fakeTarget.mu.Lock()
+	defer t.fakeTarget.mu.Unlock()
+	t.run = run
+}
+
 // with has an engine deliver to it.
 func (t *jobTarget) with(o *Options) { o.Target = t }
 

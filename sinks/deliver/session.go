@@ -115,7 +115,7 @@ func newSession(e *Engine, c claim, claimed time.Time) *session {
 		noted: make([]reach, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, blocked: map[queue.Key]int{}, family: newFamily(), rivals: newFamily(), meanSize: meanSizeFirst,
 	}
 	s.queue.Pause(e.pausedUntil)
-	s.queue.SetJobs(jobsOf(s.limits))
+	s.queue.SetJobs(e.jobsOf(s.limits))
 	for _, m := range e.o.Mappers {
 		s.queue.Group(m.Name(), s.policyOf(m))
 	}

@@ -46,8 +46,9 @@ type sim struct {
 	parentWait time.Duration
 	// few has rows with few different values, which come again.
 	few        bool
-	suppressed uint64 // in the midst of it, of records that the target had
-	stuck      int    // the deal that is to be tried later, or -1; guarded by rngMu
+	suppressed uint64     // in the midst of it, of records that the target had
+	jobs       *jobTarget // nil if there are none
+	stuck      int        // the deal that is to be tried later, or -1; guarded by rngMu
 }
 
 // deal is a row of the source.
@@ -96,6 +97,7 @@ func newSim(t testing.TB, seed uint64) *sim {
 		s.parentWait = []time.Duration{time.Millisecond, 300 * time.Millisecond, 3 * time.Second}[s.rng.IntN(3)]
 	}
 	s.stick()
+	s.carryOut()
 	s.target.answer = s.answer
 	s.store.fault = s.storeFault
 	return s
@@ -281,7 +283,7 @@ func (s *sim) change() {
 	}
 	s.changes.was(ch.Key, ch.Position, s.deals[id])
 	s.source.mu.Unlock()
-	lane := cdc.Lanes()[s.draw(3)]
+	lane := s.lane()
 	s.history = append(s.history, logged{lane, ch})
 	s.delayed[lane] = append(s.delayed[lane], ch)
 }
@@ -412,6 +414,9 @@ func (s *sim) trim() {
 
 // check looks at the order the target saw and at the checkpoint.
 func (s *sim) check() {
+	if s.jobs != nil {
+		s.jobs.settle()
+	}
 	s.target.mu.Lock()
 	defer s.target.mu.Unlock()
 	s.store.mu.Lock()
@@ -541,6 +546,9 @@ func (s *sim) begin() {
 		o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20, Floor: 3}
 		o.Begin = s.changes.begin
 		o.Hold, o.Deferred, o.ParentWait = s.hold, s.aside, s.parentWait
+		if s.jobs != nil {
+			o.Target = s.jobs
+		}
 	})
 }
 
@@ -616,7 +624,7 @@ func (s *sim) run() {
 	rest(30 * time.Minute)
 	s.check()
 	s.converged()
-	s.answers(acceptAll)
+	s.acceptAll()
 	s.mend()
 	s.flow(true)
 	rest(30 * time.Minute)
@@ -637,7 +645,7 @@ func (s *sim) run() {
 // TestRandomRuns is the checker over random runs. WALBRIDGE_SIM_RUNS asks for
 // more of them, WALBRIDGE_SIM_SEED for a single one.
 func TestRandomRuns(t *testing.T) {
-	runs, first, asides, collected, suppressed := 150, uint64(1), 0, 0, uint64(0)
+	runs, first, asides, collected, suppressed, jobs := 150, uint64(1), 0, 0, uint64(0), 0
 	if n, err := strconv.Atoi(os.Getenv("WALBRIDGE_SIM_RUNS")); err == nil {
 		runs = n
 	}
@@ -652,6 +660,9 @@ func TestRandomRuns(t *testing.T) {
 					asides += s.store.asides
 					collected += len(s.store.collected)
 					suppressed += s.suppressed
+					if s.jobs != nil {
+						jobs += len(s.jobs.hasRun())
+					}
 					if t.Failed() {
 						s.engine.kill(errKilled)
 						<-s.ended
@@ -669,6 +680,9 @@ func TestRandomRuns(t *testing.T) {
 	}
 	if runs > 1 && collected < runs/10 {
 		t.Errorf("in %d runs only %d states were collected: that is not tried", runs, collected)
+	}
+	if runs > 1 && jobs < runs/2 {
+		t.Errorf("in %d runs only %d jobs were carried out: that is not tried", runs, jobs)
 	}
 	if runs > 1 && suppressed < uint64(runs)/2 {
 		t.Errorf("in %d runs only %d records were not sent as the target had them: that is not tried", runs, suppressed)

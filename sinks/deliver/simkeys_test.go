@@ -75,7 +75,7 @@ func (s *sim) put(id int, ch cdc.Change) {
 	s.source.rows[ch.Key] = d.row(id)
 	s.changes.was(ch.Key, ch.Position, d)
 	s.source.mu.Unlock()
-	lane := cdc.Lanes()[s.draw(3)]
+	lane := s.lane()
 	s.history = append(s.history, logged{lane, ch})
 	s.delayed[lane] = append(s.delayed[lane], ch)
 }

@@ -28,6 +28,7 @@ type world struct {
 	last   int
 	// maxCommit is the engine's, if above zero.
 	maxCommit int
+	quietJob  time.Duration // likewise
 	slack     time.Duration // the engine's clockSlack
 	// account is where the keeper of the next start keeps its state; without one there is
 	// no keeper.
@@ -68,6 +69,9 @@ func (w *world) start(change ...func(*Options)) {
 	e.clockSlack = w.slack
 	if w.maxCommit > 0 {
 		e.maxCommit = w.maxCommit
+	}
+	if w.quietJob > 0 {
+		e.quietJob = w.quietJob
 	}
 	e.collectEvery = 4 * time.Second
 	ctx, stop := context.WithCancel(context.Background())
