@@ -196,7 +196,7 @@ func TestOthersPassAJob(t *testing.T) {
 				t.Fatal(err)
 			}
 			var ret *sinks.Retryable
-			if !errors.As(rs[0].Err, &ret) || ret.Unknown || ret.After <= 0 || rs[1].Err != nil {
+			if !errors.As(rs[0].Err, &ret) || ret.Unknown || !ret.KeptBack || ret.After <= 0 || rs[1].Err != nil {
 				t.Fatalf("%+v", rs)
 			}
 			time.Sleep(time.Second)
@@ -225,7 +225,7 @@ func TestLiveJob(t *testing.T) {
 		b.Bulk = false
 		rs, err := c.Deliver(t.Context(), b)
 		var ret *sinks.Retryable
-		if err != nil || !errors.As(rs[0].Err, &ret) || ret.Unknown || p.count("GET", "") != asked {
+		if err != nil || !errors.As(rs[0].Err, &ret) || ret.Unknown || !ret.KeptBack || p.count("GET", "") != asked {
 			t.Errorf("%+v, %v; asked %d times", rs, err, p.count("GET", "")-asked)
 		}
 		if err := <-done; err != nil {
@@ -254,7 +254,7 @@ func TestUnprocessed(t *testing.T) {
 			switch {
 			case rs[i].Err == nil:
 				taken++
-			case !errors.As(rs[i].Err, &ret) || ret.Unknown:
+			case !errors.As(rs[i].Err, &ret) || ret.Unknown || ret.KeptBack:
 				t.Errorf("record %d: %v", i, rs[i].Err)
 			}
 		}

@@ -278,5 +278,5 @@ func (c *Client) endOf(ctx context.Context, j *job) error {
 }
 
 func heldBack(after time.Duration) error {
-	return &sinks.Retryable{Err: errors.New("not sent: a job is under way that may write another state of the record"), After: after}
+	return &sinks.Retryable{Err: errors.New("not sent: a job is under way that may write another state of the record"), After: after, KeptBack: true}
 }
