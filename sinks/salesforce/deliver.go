@@ -28,15 +28,17 @@ func (c *Client) Deliver(ctx context.Context, b sinks.Batch) ([]sinks.Result, er
 	if err := c.settle(ctx, d); err != nil {
 		return nil, err
 	}
-	todo := d.todo()
-	give, err := c.rows.take(ctx, c.lockNames(&b, todo))
+	if asJob {
+		// Others do not wait for minutes: what the job writes is kept back from them, and where
+		// they lock a row for each other, Salesforce tries the job's part again.
+		d.byJob(ctx, d.todo())
+	}
+	give, err := c.rows.take(ctx, c.lockNames(&b, d.todo()))
 	if err != nil {
-		return nil, err
+		d.stop(d.todo(), err)
+		return d.results()
 	}
 	defer give()
-	if asJob {
-		d.byJob(ctx, todo)
-	}
 	for _, round := range d.rounds(d.todo()) {
 		d.byComposite(ctx, round)
 	}
