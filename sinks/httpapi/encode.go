@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"sync"
+
 	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/httpapi/form"
 )
@@ -23,12 +25,17 @@ func Walbridge() *form.Form {
 	}}}
 }
 
+// ours is the plan of the form Walbridge.
+var ours = sync.OnceValues(func() (*form.Plan, error) {
+	f := Walbridge()
+	f.URL = "http://localhost" // it goes nowhere
+	return form.Compile(f)
+})
+
 // Encode makes the body of a request of the form Walbridge. Fields keep their order and values
 // their text, so that a number does not change on the way.
 func Encode(b sinks.Batch) ([]byte, error) {
-	f := Walbridge()
-	f.URL = "http://localhost" // it goes nowhere
-	p, err := form.Compile(f)
+	p, err := ours()
 	if err != nil {
 		return nil, err
 	}
