@@ -39,8 +39,7 @@ type relay struct {
 	changed *sync.Cond
 	closed  bool
 	conns   map[net.Conn]bool
-	hits    int // of the mode
-	arrived chan struct{}
+	arrived chan struct{} // is told when the mode does something
 }
 
 func newRelay(tb testing.TB, to string) *relay {
@@ -61,7 +60,7 @@ func (r *relay) address() string { return r.listener.Addr().String() }
 func (r *relay) set(m mode) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mode, r.hits = m, 0
+	r.mode = m
 	select {
 	case <-r.arrived:
 	default:
@@ -70,13 +69,6 @@ func (r *relay) set(m mode) {
 		r.breakLocked()
 	}
 	r.changed.Broadcast()
-}
-
-// hit counts how often the mode has done something to bytes.
-func (r *relay) hit() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.hits
 }
 
 // wait waits until the mode did something.
@@ -191,7 +183,6 @@ func (r *relay) admit(request bool) bool {
 }
 
 func (r *relay) noteLocked() {
-	r.hits++
 	select {
 	case r.arrived <- struct{}{}:
 	default:

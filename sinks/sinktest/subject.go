@@ -91,7 +91,6 @@ type check struct {
 }
 
 func onHTTP(_ *Subject, http bool) bool { return http }
-func onTCP(_ *Subject, http bool) bool  { return !http }
 
 // Checks lists the names of all checks, as Subject.Skip takes them.
 func Checks() (names []string) {
