@@ -79,8 +79,9 @@ func (p path) get(v json.RawMessage) json.RawMessage {
 }
 
 // text gives a scalar as a text; "" where there is none.
-func (p path) text(v json.RawMessage) string {
-	got := p.get(v)
+func (p path) text(v json.RawMessage) string { return plainText(p.get(v)) }
+
+func plainText(got json.RawMessage) string {
 	if got == nil || isNull(got) || got[0] == '{' || got[0] == '[' {
 		return ""
 	}
@@ -95,3 +96,30 @@ func (p path) list(v json.RawMessage) (list []json.RawMessage, ok bool) {
 	}
 	return list, json.Unmarshal(got, &list) == nil
 }
+
+// doc is a value of which several paths are read: what it has at its top is decoded once.
+type doc struct {
+	raw  json.RawMessage
+	top  map[string]json.RawMessage
+	read bool
+}
+
+func (d *doc) get(p path) json.RawMessage {
+	if len(p) == 0 || p[0].list {
+		return p.get(d.raw)
+	}
+	if !d.read {
+		d.read = true
+		if json.Unmarshal(d.raw, &d.top) != nil {
+			d.top = nil
+		}
+	}
+	v, ok := d.top[p[0].name]
+	if !ok {
+		return nil
+	}
+	return p[1:].get(v)
+}
+
+// text gives a scalar as a text; "" where there is none.
+func (d *doc) text(p path) string { return plainText(d.get(p)) }

@@ -340,7 +340,14 @@ func plain(f sinks.Field) (string, error) {
 	return sinks.ExactKey(f.Value), nil
 }
 
+// appendText writes a text as JSON.
 func appendText(b []byte, s string) []byte {
+	special := func(r rune) bool {
+		return r < ' ' || r > '~' || r == '"' || r == '\\' || r == '<' || r == '>' || r == '&'
+	}
+	if !strings.ContainsFunc(s, special) { // most names and ids
+		return append(append(append(b, '"'), s...), '"')
+	}
 	text, err := json.Marshal(s)
 	if err != nil { // a string always has a JSON form
 		return append(b, `""`...)

@@ -213,10 +213,10 @@ func (c *Call) byKeys(a *transport.Answer, items []Item, out []sinks.Result, sam
 
 // one reads a result: an item of a list, or a whole answer about one record.
 func (c *Call) one(a *transport.Answer, item json.RawMessage) sinks.Result {
-	r := &c.results
-	switch r.ok.holds(item) {
+	r, d := &c.results, &doc{raw: item}
+	switch r.ok.says(d.get(r.ok.path)) {
 	case yes:
-		id := r.id.text(item)
+		id := d.text(r.id)
 		if c.Name == Create && r.id != nil && id == "" {
 			return sinks.Result{Err: transport.ReadError(a.Host, errors.New("it has no id of the record"))}
 		}
@@ -227,7 +227,7 @@ func (c *Call) one(a *transport.Answer, item json.RawMessage) sinks.Result {
 	case unclear:
 		return sinks.Result{Err: transport.ReadError(a.Host, errors.New("a result does not say whether it is a success"))}
 	}
-	status, _ := strconv.Atoi(r.status.text(item)) // zero where there is none
+	status, _ := strconv.Atoi(d.text(r.status)) // zero where there is none
 	return sinks.Result{Err: c.refusal(status, item)}
 }
 
@@ -255,11 +255,13 @@ const (
 	unclear
 )
 
-func (c condition) holds(v json.RawMessage) verdict {
+func (c condition) holds(v json.RawMessage) verdict { return c.says(c.path.get(v)) }
+
+// says is about the value that is at the path.
+func (c condition) says(got json.RawMessage) verdict {
 	if c.path == nil {
 		return yes
 	}
-	got := c.path.get(v)
 	nothing := got == nil || isNull(got)
 	if c.equals == nil {
 		if nothing || slices.Contains([]string{`""`, "[]", "{}"}, string(got)) {
