@@ -90,7 +90,7 @@ func suitesOf(t *testing.T, dir string) (list []suite) {
 
 // deliver runs the tests in their order, so that what they change is there, and sends what
 // comes out of them.
-func (s suite) deliver(t *testing.T, client *httpapi.Client) {
+func (s suite) deliver(t *testing.T, client sinks.Target) {
 	t.Helper()
 	ops := map[string]sinks.Op{sinks.Upsert.String(): sinks.Upsert, sinks.Delete.String(): sinks.Delete, sinks.Archive.String(): sinks.Archive}
 	sent := 0
@@ -104,6 +104,11 @@ func (s suite) deliver(t *testing.T, client *httpapi.Client) {
 			continue
 		}
 		rec := sinks.Record{Mapping: s.mapping.Name(), Object: s.mapping.Object(), Op: ops[r.Got.Op], Key: fieldsOf(t, r.Got.Key)[0], Fields: fieldsOf(t, r.Got.Fields)}
+		for _, f := range rec.Fields { // a test does not tell what ref() refers to
+			if (f.Name == "ParentId" || f.Name == "AccountId") && string(f.Value) != "null" {
+				rec.Parents = append(rec.Parents, sinks.Parent{Field: f.Name, Mapping: "accounts", Source: string(f.Value), Key: sinks.Field{Name: "External_Id__c", Value: f.Value}})
+			}
+		}
 		results, err := client.Deliver(t.Context(), sinks.Batch{Object: rec.Object, Records: []sinks.Record{rec}})
 		if err == nil {
 			err = results[0].Err

@@ -1,11 +1,16 @@
 package docs
 
 import (
+	"encoding/json"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/walbridge/walbridge/mapping"
 	"github.com/walbridge/walbridge/mapping/trial"
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/salesforce"
+	sandbox "github.com/walbridge/walbridge/sinks/sandbox/salesforce"
 )
 
 // The mapping of the page compiles against the table of the page, and its tests pass.
@@ -38,5 +43,38 @@ func TestMappingOfTheSalesforcePage(t *testing.T) {
 	}
 	if tests == 0 {
 		t.Error("the page shows no test")
+	}
+}
+
+// The mappings of the pack fit an org of Salesforce as it is, with references by external id.
+func TestPackFitsSalesforce(t *testing.T) {
+	server := httptest.NewServer(sandbox.New(sandbox.Options{}))
+	defer server.Close()
+	client, err := salesforce.New(salesforce.Options{URL: server.URL,
+		Login: salesforce.Login{Grant: salesforce.GrantClientCredentials, ClientID: "walbridge", ClientSecret: "any"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, s := range suitesOf(t, "docs/examples/salesforce-crm") {
+		schema, err := client.Describe(t.Context(), s.mapping.Object())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, out := range s.mapping.Outputs() {
+			if schema.Field(out.Name) == nil {
+				t.Errorf("%s has no field %s", s.mapping.Object(), out.Name)
+			}
+		}
+		var parents sinks.Batch
+		for _, id := range []string{"5", "7"} {
+			parents.Object = "Account"
+			parents.Records = append(parents.Records, sinks.Record{Mapping: "accounts", Object: "Account", Op: sinks.Upsert,
+				Key: sinks.Field{Name: "External_Id__c", Value: json.RawMessage(id)}, Fields: []sinks.Field{{Name: "Name", Value: json.RawMessage(`"n"`)}}})
+		}
+		if rs, err := client.Deliver(t.Context(), parents); err != nil || rs[0].Err != nil || rs[1].Err != nil {
+			t.Fatal(rs, err)
+		}
+		s.deliver(t, client)
 	}
 }
