@@ -16,19 +16,30 @@ func (c *Client) one(ctx context.Context, call *form.Call, object string, r *sin
 	if call == nil {
 		return c.createOrUpdate(ctx, object, r)
 	}
-	item := form.Item{Record: r}
 	if call.UsesID {
-		known, err := c.find(ctx, object, r.Key)
-		if err != nil || known.id == "" {
-			return sinks.Result{}, err // there is nothing to remove
-		}
-		item.ID = known.id
+		return c.remove(ctx, call, object, r)
 	}
-	res, _, err := c.write(ctx, call, object, item)
-	if err != nil || res.Err != nil || !call.UsesID {
+	res, _, err := c.write(ctx, call, object, form.Item{Record: r})
+	return res, err
+}
+
+// remove takes a record away by its id.
+func (c *Client) remove(ctx context.Context, call *form.Call, object string, r *sinks.Record) (sinks.Result, error) {
+	known, err := c.find(ctx, object, r.Key)
+	if err != nil || known.id == "" {
+		return sinks.Result{}, err // there is nothing to remove
+	}
+	res, gone, err := c.write(ctx, call, object, form.Item{Record: r, ID: known.id})
+	if err != nil || res.Err != nil {
 		return res, err
 	}
-	return res, c.note(ctx, object, r.Key, "")
+	if err := c.note(ctx, object, r.Key, ""); err != nil {
+		return res, carriedOut(err)
+	}
+	if gone && known.noted { // somebody removed it, and may have made another one
+		return c.remove(ctx, call, object, r)
+	}
+	return res, nil
 }
 
 // createOrUpdate brings a record to an API that has no upsert. Whatever ends between two of
@@ -75,7 +86,7 @@ func (c *Client) create(ctx context.Context, object string, r *sinks.Record) (si
 	case res.Err != nil:
 		res.Err = c.settled(res.Err)
 	case res.RemoteID != "" && lookup != nil:
-		return res, c.note(ctx, object, r.Key, res.RemoteID)
+		return res, carriedOut(c.note(ctx, object, r.Key, res.RemoteID))
 	}
 	return res, nil
 }
@@ -170,6 +181,15 @@ func space(object string) string { return "ids:" + object }
 
 func (c *Client) noteKey(object string, key sinks.Field) string {
 	return key.Name + ":" + c.FoldKey(object, key)
+}
+
+// carriedOut is the error of a note about a request that was carried out: of the record it is not
+// true that nothing was.
+func carriedOut(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &sinks.Retryable{Unknown: true, Err: err}
 }
 
 // note remembers an id; "" forgets it. A note that cannot be written is an error although the
