@@ -117,12 +117,7 @@ func (j *job) fail(now time.Time, it *item, err error) {
 		wai *sinks.WaitForParent
 	)
 	if it.entry.Attempts+1 >= j.s.e.o.MaxAttempts {
-		if unknown(err) && it.noted != nil {
-			it.known = *it.noted
-		}
-		if unknown(err) && (it.rec.Op != sinks.Upsert || !it.known.Live) {
-			it.known.Doubt, it.known.Key = true, it.rec.Key
-		}
+		it.unsure(err)
 		j.park(now, it, sinks.Code(err), err)
 		return
 	}
@@ -133,5 +128,19 @@ func (j *job) fail(now time.Time, it *item, err error) {
 	}
 	if errors.As(err, &wai) {
 		it.after = max(it.after, wai.After)
+	}
+}
+
+// unsure notes of an item that is to be parked that the target may hold its record all the
+// same, if its error does not say that nothing was carried out: it is deleted with its row.
+func (it *item) unsure(err error) {
+	if !unknown(err) {
+		return
+	}
+	if it.noted != nil {
+		it.known = *it.noted
+	}
+	if it.rec.Op != sinks.Upsert || !it.known.Live {
+		it.known.Doubt, it.known.Key = true, it.rec.Key
 	}
 }

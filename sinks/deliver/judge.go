@@ -75,6 +75,7 @@ func (j *job) judge(now time.Time, it *item, r sinks.Result) {
 	case it.forParent(r.Err):
 		j.orphaned(now, it, r.Err)
 	case errors.As(r.Err, &rej):
+		it.unsure(r.Err)
 		j.park(now, it, sinks.Code(r.Err), r.Err)
 	default:
 		j.fail(now, it, r.Err)

@@ -284,3 +284,20 @@ func TestCommon(t *testing.T) {
 		}
 	}
 }
+
+// A refusal may come after something of the record was carried out, as of an association of
+// one that was made: then it goes when its row does.
+func TestRefusedInDoubt(t *testing.T) {
+	run(t, func(w *world) {
+		w.next(true, &sinks.Rejected{Code: "NO_LINK", Err: &sinks.Answer{Unknown: true, Err: errors.New("no")}})
+		w.put(cdc.LaneNormal, 1, "a=1 b=1")
+		w.start()
+		rest(time.Second)
+		if s := w.engine.Stats(); s.Parked != 1 {
+			t.Errorf("stats %+v", s)
+		}
+		w.put(cdc.LaneNormal, 1, "gone")
+		rest(time.Minute) // no sooner, since the request may still be under way
+		w.wantHas(1, "nothing")
+	})
+}
