@@ -231,6 +231,13 @@ func messageID(items []Item) string {
 		add(sinks.ExactKey(r.Key.Value))
 		add(r.Op.String())
 		add(r.Position.String())
+		// One Position may come to another record, as after the mapping has changed: a receiver
+		// must not take that for the one it has.
+		add(strconv.Itoa(len(r.Fields)))
+		for j := range r.Fields {
+			add(r.Fields[j].Name)
+			add(string(r.Fields[j].Value))
+		}
 	}
 	return "msg_" + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:18])
 }

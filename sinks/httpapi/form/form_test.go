@@ -128,7 +128,8 @@ func TestMessageID(t *testing.T) {
 	call := compile(t, func(f *Form, r *Request) { r.Body = leaf("{message_id}") })
 	seen := map[string]string{}
 	for name, edit := range map[string]func(*sinks.Record){
-		"same": func(*sinks.Record) {}, "fields": func(r *sinks.Record) { r.Fields = nil }, "mapping": func(r *sinks.Record) { r.Mapping = "dealsE" },
+		"same": func(*sinks.Record) {}, "fields": func(r *sinks.Record) { r.Fields = nil },
+		"field name": func(r *sinks.Record) { r.Fields[0].Name = "Amt" }, "value": func(r *sinks.Record) { r.Fields[0].Value = json.RawMessage("2") }, "again": func(*sinks.Record) {}, "mapping": func(r *sinks.Record) { r.Mapping = "dealsE" },
 		"key": func(r *sinks.Record) { r.Key.Value = json.RawMessage("1") }, "op": func(r *sinks.Record) { r.Op = sinks.Delete },
 		"position": func(r *sinks.Record) { r.Position.Ordinal = 4 }, "key name": func(r *sinks.Record) { r.Key.Name = "xt" },
 	} {
@@ -138,7 +139,7 @@ func TestMessageID(t *testing.T) {
 		if err != nil || string(m.Body) != `"`+m.ID+`"` || !strings.HasPrefix(m.ID, "msg_") || len(m.ID) > 64 {
 			t.Fatalf("%s: %+v %v", name, m, err)
 		}
-		if name == "fields" { // the position stands for them
+		if name == "again" {
 			name = "same"
 		}
 		for other, id := range seen {
