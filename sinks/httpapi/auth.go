@@ -50,7 +50,9 @@ func (e *CredentialError) Unwrap() error { return e.Err }
 
 func newAuthority(o Options, client *transport.Client) (*authority, error) {
 	a := &authority{of: o.Form.Auth, with: o.Credentials}
-	missing := func(key string) error { return &CredentialError{Key: key, Err: errors.New("missing")} }
+	missing := func(key string) error {
+		return &CredentialError{Key: key, Err: fmt.Errorf("missing; write auth: {%s: \"${A_VARIABLE}\"}", key)}
+	}
 	var keys []string
 	for _, k := range a.with.Keys {
 		keys = append(keys, k.Reveal())
