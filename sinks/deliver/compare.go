@@ -63,8 +63,10 @@ func Compare(m Mapper, ch *cdc.Change, k state.Known) (Standing, *sinks.Record, 
 	case !send:
 		return gone()
 	}
-	// As the engine hashes it: as if there were a record of which nothing is known.
-	full, send, err := m.Map(ch, sinks.Prior{Live: true, Key: rec.Key})
+	full := rec
+	if m.Selective() { // as the engine hashes it: as if there were a record of which nothing is known
+		full, send, err = m.Map(ch, sinks.Prior{Live: true, Key: rec.Key})
+	}
 	switch {
 	case err != nil:
 		return Unmapped, nil, err

@@ -34,7 +34,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{Use: "bench", Short: "Measure walbridge beside a reference", SilenceUsage: true}
-	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand(), foldCommand(), deliverCommand(), urgentCommand(), quotaCommand(), deadCommand(), hubspotCommand(), postgresCommand(), salesforceCommand(), targetCommand())
+	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand(), foldCommand(), deliverCommand(), urgentCommand(), quotaCommand(), deadCommand(), hubspotCommand(), postgresCommand(), salesforceCommand(), verifyCommand(), targetCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		os.Exit(1)
 	}

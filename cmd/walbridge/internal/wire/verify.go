@@ -58,6 +58,33 @@ type verifiedTable struct {
 	table    cdc.Table // at the source
 	logName  string    // in the log, by which its keys have partitions
 	mappings []*verifiedMapping
+	// seen are hashes of the keys that have rows, in order once all were read; nil if there
+	// are too many to keep, as many tells.
+	seen []uint64
+	many bool
+}
+
+// seenMost bounds verifiedTable.seen: 8 bytes for each row.
+const seenMost = 8_000_000
+
+// see notes that a key has a row.
+func (t *verifiedTable) see(key string) {
+	if t.seen = append(t.seen, hashKey(key)); len(t.seen) > seenMost {
+		t.seen, t.many = nil, true
+	}
+}
+
+// saw tells whether a key had a row, as far as that was kept. That two keys of a table share
+// a hash of 64 bits, so that an orphan is not found, is not to be expected of any table.
+func (t *verifiedTable) saw(key string) bool {
+	_, found := slices.BinarySearch(t.seen, hashKey(key))
+	return found
+}
+
+func hashKey(key string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key)) // it never fails
+	return h.Sum64()
 }
 
 // verifiedTarget is what is known of a target, and itself where it can be read.
@@ -259,10 +286,14 @@ func (v *verifier) sampled(key string) bool {
 // scan compares all rows of a table.
 func (v *verifier) scan(ctx context.Context, t *verifiedTable) error {
 	var done int64
+	defer func() { slices.Sort(t.seen) }()
 	return v.source.Scan(ctx, t.table, func(rows []pgsource.ScannedRow) error {
 		rows = slices.DeleteFunc(rows, func(r pgsource.ScannedRow) bool { return !v.sampled(r.Key) })
 		changes := make([]cdc.Change, len(rows))
 		for i, r := range rows {
+			if !t.many {
+				t.see(r.Key)
+			}
 			changes[i] = cdc.Change{Op: cdc.OpRead, Table: t.table, Key: r.Key, After: r.After}
 		}
 		for _, m := range t.mappings {
