@@ -103,6 +103,12 @@ func (c *Client) TellQuota(f func(sinks.Quota)) { c.quota = f }
 // that is meant as one goes by Composite.
 func (c *Client) TakeNotes(n sinks.Notes) { c.notes = n }
 
+// String names the login host. It keeps fmt from what changes while others use the client.
+func (c *Client) String() string { return "salesforce at " + c.login }
+
+// GoString is the same.
+func (c *Client) GoString() string { return c.String() }
+
 // Close gives idle connections back.
 func (c *Client) Close() {
 	c.http.Close()
