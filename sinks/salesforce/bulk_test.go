@@ -238,6 +238,42 @@ func TestLiveJob(t *testing.T) {
 	})
 }
 
+// What is urgent does not wait for the minutes of a job that holds children of the same parent.
+func TestUrgentPassesAJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sandbox.New(sandbox.Options{BulkTime: 10 * time.Minute})
+		c := process(t, &pipe{org: s, notes: sinktest.NewNotes()}, nil)
+		child := func(b *sinks.Batch) {
+			for i := range b.Records {
+				b.Records[i].Fields = append(b.Records[i].Fields, field("ParentId", `"key-1000"`))
+				b.Records[i].Parents = []sinks.Parent{{Field: "ParentId", Mapping: "accounts", Key: field("Account_Ext__c", `"key-1000"`)}}
+			}
+		}
+		parent := state(1, []int{1000})
+		parent.Bulk = false
+		persist(t, c, parent)
+		job := state(1, numbers(0, 20))
+		child(&job)
+		done := make(chan error)
+		go func() {
+			_, err := c.Deliver(t.Context(), job)
+			done <- err
+		}()
+		time.Sleep(time.Minute)
+		urgent := state(2, []int{100})
+		urgent.Bulk = false
+		child(&urgent)
+		start := time.Now()
+		rs, err := c.Deliver(t.Context(), urgent)
+		if err != nil || rs[0].Err != nil || time.Since(start) > time.Second {
+			t.Errorf("%+v, %v after %v", rs, err, time.Since(start))
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A job that Salesforce gives up in the middle: the rest is sent again, without doubt.
 func TestUnprocessed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
