@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -231,7 +232,8 @@ func (c *Call) one(a *transport.Answer, item json.RawMessage) sinks.Result {
 	return sinks.Result{Err: c.refusal(status, item)}
 }
 
-// refusal is the error of a result that is no success.
+// refusal is the error of a result that is no success. Where it does not say itself whether the
+// record may be taken later, its status does, as that of a whole answer would.
 func (c *Call) refusal(status int, item json.RawMessage) error {
 	r := &c.results
 	s := transport.Saying{Code: r.code.text(item), Message: r.message.text(item)}
@@ -240,8 +242,15 @@ func (c *Call) refusal(status int, item json.RawMessage) error {
 	}
 	word := transport.Word(s.Code)
 	err := &sinks.Answer{Status: status, Code: s.Code, Message: transport.Shorten(s.Message), Err: errors.New("the target refused the record: " + word)}
-	if r.retry.text(item) == "true" {
+	switch retry := r.retry.text(item); {
+	case retry == "true":
 		return &sinks.Retryable{Err: err}
+	case retry == "false":
+	case status == http.StatusTooManyRequests:
+		return &sinks.Throttled{Err: err}
+	case status == http.StatusRequestTimeout || status >= http.StatusInternalServerError:
+		err.Unknown = true
+		return &sinks.Retryable{Err: err, Unknown: true}
 	}
 	return &sinks.Rejected{Err: err, Code: word}
 }
