@@ -30,23 +30,24 @@ type association struct {
 }
 
 // linkSpace is where it is noted what the records of a type are associated with, by their ids:
-// NAME=ID;NAME=ID.
+// NAME=ID;NAME=ID. Where that is being changed it is one of several, ID,ID, of which an empty
+// one stands for none.
 func linkSpace(object string) string { return "link:" + canonical(object) }
 
-func readLinks(note string) map[string]string {
-	out := map[string]string{}
+func readLinks(note string) map[string][]string {
+	out := map[string][]string{}
 	for part := range strings.SplitSeq(note, ";") {
-		if name, id, ok := strings.Cut(part, "="); ok {
-			out[name] = id
+		if name, ids, ok := strings.Cut(part, "="); ok {
+			out[name] = strings.Split(ids, ",")
 		}
 	}
 	return out
 }
 
-func writeLinks(links map[string]string) string {
+func writeLinks(links map[string][]string) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(links)) {
-		parts = append(parts, name+"="+links[name])
+		parts = append(parts, name+"="+strings.Join(links[name], ","))
 	}
 	return strings.Join(parts, ";")
 }
@@ -111,8 +112,16 @@ func (d *delivery) associate(ctx context.Context) error {
 		return err
 	}
 	var plan changes
+	begun := map[string]string{}
 	for _, it := range items {
 		plan.of(d, it, readLinks(notes[it.id]))
+		if text := writeLinks(plan.during[it]); text != notes[it.id] {
+			begun[it.id], notes[it.id] = text, text
+		}
+	}
+	// Whatever ends between two of these requests, the next try takes away all that may be there.
+	if err := d.note(ctx, linkSpace(d.object), begun); err != nil {
+		return err
 	}
 	for _, kind := range slices.SortedFunc(maps.Keys(plan.gone), byTo) {
 		if err := d.dissociate(ctx, kind, plan.gone[kind]); err != nil {
@@ -149,31 +158,39 @@ func byTo(a, b kind) int {
 // changes are what associations are to be taken away and made, and what is noted then.
 type changes struct {
 	gone, made map[kind][]association
-	after      map[*item]map[string]string
+	// during is what is noted while they are under way, after what is noted then.
+	during, after map[*item]map[string][]string
 }
 
-func (c *changes) of(d *delivery, it *item, before map[string]string) {
+func (c *changes) of(d *delivery, it *item, before map[string][]string) {
 	if c.after == nil {
-		c.gone, c.made, c.after = map[kind][]association{}, map[kind][]association{}, map[*item]map[string]string{}
+		c.gone, c.made = map[kind][]association{}, map[kind][]association{}
+		c.during, c.after = map[*item]map[string][]string{}, map[*item]map[string][]string{}
 	}
-	after := maps.Clone(before)
+	during, after := maps.Clone(before), maps.Clone(before)
 	for i := range it.links {
 		if l := &it.links[i]; l.none {
 			delete(after, l.kind.name())
 		} else {
-			after[l.kind.name()] = l.id
+			after[l.kind.name()] = []string{l.id}
 		}
 	}
-	c.after[it] = after
+	c.during[it], c.after[it] = during, after
 	for i := range it.links {
 		l := &it.links[i]
 		old := before[l.kind.name()]
-		if old == l.id { // none of both, or the same
+		if old == nil {
+			old = []string{""}
+		}
+		if len(old) == 1 && old[0] == l.id { // none of both, or the same
 			continue
 		}
-		if old != "" {
-			if k, ok := goneBy(d, &l.kind, old, after); ok {
-				c.gone[k] = append(c.gone[k], association{pair{it.id, old}, it, nil})
+		if during[l.kind.name()] = old; !slices.Contains(old, l.id) {
+			during[l.kind.name()] = append(slices.Clone(old), l.id)
+		}
+		for _, id := range old {
+			if k, ok := goneBy(d, &l.kind, id, after); ok && id != "" && id != l.id {
+				c.gone[k] = append(c.gone[k], association{pair{it.id, id}, it, nil})
 			}
 		}
 		if !l.none {
@@ -186,10 +203,10 @@ func (c *changes) of(d *delivery, it *item, before map[string]string) {
 // goneBy says how an association is taken away: as a rule with all that the two records have
 // between them, since with one that has a label HubSpot makes one that has none. Where another
 // field associates the same two, only the label goes.
-func goneBy(d *delivery, a *Association, id string, after map[string]string) (kind, bool) {
+func goneBy(d *delivery, a *Association, id string, after map[string][]string) (kind, bool) {
 	for name, other := range after {
 		b := d.association(d.object, name)
-		if other == id && name != a.name() && canonical(b.To) == canonical(a.To) {
+		if slices.Contains(other, id) && name != a.name() && canonical(b.To) == canonical(a.To) {
 			return kind{a.To, a.Category, a.Type}, a.Type != 0
 		}
 	}
@@ -240,10 +257,18 @@ func (d *delivery) dissociate(ctx context.Context, k kind, list []association) e
 		return archived(a)
 	}
 	var rej *sinks.Rejected
-	if len(list) == 1 && errors.As(err, &rej) && rej.Code == notFound {
+	if !errors.As(err, &rej) || rej.Code != notFound || slices.ContainsFunc(list, func(a association) bool { return a.it != list[0].it }) {
+		return err
+	}
+	if len(list) == 1 {
 		return nil // the other record is gone, and all associations with it
 	}
-	return err
+	for i := range list { // of one record: nobody else makes the request smaller
+		if err := d.dissociate(ctx, k, list[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func endsOf(list []association, types []spec) []ends {
