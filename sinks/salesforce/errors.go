@@ -82,7 +82,7 @@ var hints = map[string]string{
 const accessHint = "give the integration user access to the object and its records, in its permission set"
 
 const (
-	// lockWait and the others are how long to wait where Salesforce does not say, which it
+	// concurrentWait and the others are how long to wait where Salesforce does not say, which it
 	// never does: it has no Retry-After.
 	concurrentWait = 5 * time.Second
 	closedWait     = time.Minute
