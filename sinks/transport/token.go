@@ -185,6 +185,9 @@ func (t *Tokens) refused(a *Answer, said tokenAnswer) error {
 	if dead == nil {
 		dead = deadGrant
 	}
+	if passes(s) {
+		return &sinks.Retryable{Err: fmt.Errorf("get a token: %s answered %d %s: %s", a.Host, a.Status, http.StatusText(a.Status), Word(s.Code)), After: RetryAfter(a.Header, t.now())}
+	}
 	if dead(s) || a.Status == http.StatusBadRequest && s.Code != "" || a.Status == http.StatusUnauthorized {
 		return &sinks.Unauthorized{Err: &sinks.Answer{Status: a.Status, Code: s.Code, Message: Shorten(s.Message),
 			Err: fmt.Errorf("get a token: %s answered %d %s: %s", a.Host, a.Status, http.StatusText(a.Status), Word(s.Code))}}
@@ -193,6 +196,12 @@ func (t *Tokens) refused(a *Answer, said tokenAnswer) error {
 		return &sinks.Retryable{Err: fmt.Errorf("get a token: %s answered without one", a.Host)}
 	}
 	return notSent(fmt.Errorf("get a token: %w", StatusError(a, s, t.now())))
+}
+
+// passes tells that a refusal is over after a while (RFC 6749, 4.1.2.1; unknown_error is what
+// Salesforce says where it wants the request again).
+func passes(s Saying) bool {
+	return s.Code == "unknown_error" || s.Code == "temporarily_unavailable" || s.Code == "server_error"
 }
 
 func deadGrant(s Saying) bool {

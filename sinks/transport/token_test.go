@@ -111,6 +111,7 @@ func TestTokensErrors(t *testing.T) {
 	}{
 		"dead":         {400, `{"error":"invalid_grant","error_description":"expired ` + secret + `"}`, "unauthorized"},
 		"hubspot dead": {400, `{"status":"BAD_HUB","message":"no"}`, "unauthorized"},
+		"it passes":    {400, `{"error":"unknown_error","error_description":"retry your request"}`, "retry unknown=false after 7s"},
 		"401":          {401, ``, "unauthorized"},
 		"throttled":    {429, ``, "throttled after 7s"},
 		"away":         {503, ``, "retry unknown=false after 7s"},
