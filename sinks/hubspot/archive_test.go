@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/walbridge/walbridge/sinks"
+	sandbox "github.com/walbridge/walbridge/sinks/sandbox/hubspot"
 )
 
 const (
@@ -13,12 +14,12 @@ const (
 	archivePath = "/crm/objects/2026-03/contacts/batch/archive"
 )
 
-// Ids come from the notes; only the others are looked for, and what is not there is done.
+// Ids are looked for, and come from the notes where the key is not there; what is in neither is done.
 func TestArchive(t *testing.T) {
 	c := scripted(t, Options{},
 		step{path: upsertPath, body: `{"inputs":[{"id":"new","idProperty":"wb_key","objectWriteTraceId":"1","properties":{"wb_key":"new"}}]}`,
 			answer: `{"results":[{"id":"9","objectWriteTraceId":"1"}]}`},
-		step{path: readPath, body: `{"idProperty":"wb_key","properties":["wb_key"],"propertiesWithHistory":[],"inputs":[{"id":"b"},{"id":"c"}]}`, status: 207,
+		step{path: readPath, body: `{"idProperty":"wb_key","properties":["wb_key"],"propertiesWithHistory":[],"inputs":[{"id":"a"},{"id":"b"},{"id":"c"}]}`, status: 207,
 			answer: `{"status":"COMPLETE","results":[{"id":"2","properties":{"wb_key":"b"}}],"errors":[{"category":"OBJECT_NOT_FOUND","message":"x","context":{"ids":["c"]}}]}`},
 		step{path: archivePath, body: `{"inputs":[{"id":"1"},{"id":"2"}]}`, status: 204},
 	)
@@ -175,5 +176,29 @@ func TestDescribeErrors(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: got %s (%v), want %s", name, got, err, c.want)
 		}
+	}
+}
+
+// Somebody deletes a record and makes it again, so that the noted id is that of another one: a
+// delete means the one that has the key.
+func TestArchiveOfWhatWasMadeAgain(t *testing.T) {
+	s := sandbox.New(sandbox.Options{FreeArchived: true})
+	c := serve(t, Options{}, s)
+	n := withNotes(c)
+	var ids []string
+	for range 2 {
+		id := outcomes(deliver(t, c, upsert("a")))
+		if ids = append(ids, id); len(ids) == 1 {
+			if _, err := c.post(t.Context(), c.paths.objects("contacts", "batch/archive"), inputs[ref]{refs([]string{id})}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if ids[0] == ids[1] {
+		t.Fatalf("ids %v", ids)
+	}
+	n.spaces["id:contacts:wb_key"]["a"] = ids[0]
+	if got := outcomes(deliver(t, c, remove("a"))); got != ids[1] || s.Count("contacts") != 0 {
+		t.Errorf("got %s, want %s; %d are left", got, ids[1], s.Count("contacts"))
 	}
 }

@@ -244,7 +244,8 @@ func archived(a *transport.Answer) error {
 	return transport.ReadError(a.Host, fmt.Errorf("its status is %d, want %d", a.Status, http.StatusNoContent))
 }
 
-// find looks for the ids of items.
+// find looks for the ids of items: by their keys, since who made a record again gave it another
+// id than the noted one. One that has no such key is known by its note all the same.
 func (d *delivery) find(ctx context.Context, items []*item) error {
 	byKey := map[string][]key{}
 	for _, it := range items {
@@ -253,7 +254,7 @@ func (d *delivery) find(ctx context.Context, items []*item) error {
 		}
 	}
 	for property, keys := range byKey {
-		ids, err := d.ids(ctx, d.object, property, keys)
+		ids, err := d.archivable(ctx, property, keys)
 		if err != nil {
 			return err
 		}

@@ -6,8 +6,8 @@
 // any order and some records may fail where others do not (207). Where an answer does not say
 // which record it refuses, the whole batch is refused, for the engine to halve (I6).
 //
-// Deletes are archives, by HubSpot's own record ids. Those are noted as records are upserted,
-// and looked for where they are not. A field named association.NAME is none of the record's
+// Deletes are archives, by HubSpot's own record ids. Those are looked for by the key, and are
+// noted as records are upserted, for one that has it no more. A field named association.NAME is none of the record's
 // properties: it associates the record with another one, and what it was associated with by
 // the same field before is taken away. A record counts as delivered once that is done too.
 //

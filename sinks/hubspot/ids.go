@@ -42,22 +42,46 @@ func (c *Client) ids(ctx context.Context, object, property string, keys []key) (
 	if err != nil {
 		return nil, err
 	}
-	var unknown []key
-	seen := map[string]bool{}
-	for _, k := range keys {
-		if found[k.fold] == "" && !seen[k.fold] {
-			seen[k.fold] = true
-			unknown = append(unknown, k)
-		}
-	}
-	fresh := map[string]string{}
-	for part := range slices.Chunk(unknown, c.limits.MaxBatch) {
-		if err := c.look(ctx, object, property, part, fresh); err != nil {
-			return nil, err
-		}
+	fresh, err := c.fresh(ctx, object, property, slices.DeleteFunc(slices.Clone(keys), func(k key) bool { return found[k.fold] != "" }))
+	if err != nil {
+		return nil, err
 	}
 	maps.Copy(found, fresh)
 	return found, c.note(ctx, idSpace(object, property), fresh)
+}
+
+// fresh looks for records by some keys, whatever is noted, and gives their ids by key.fold.
+func (c *Client) fresh(ctx context.Context, object, property string, keys []key) (map[string]string, error) {
+	var each []key
+	seen := map[string]bool{}
+	for _, k := range keys {
+		if !seen[k.fold] {
+			seen[k.fold] = true
+			each = append(each, k)
+		}
+	}
+	out := map[string]string{}
+	for part := range slices.Chunk(each, c.limits.MaxBatch) {
+		if err := c.look(ctx, object, property, part, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// archivable gives the ids of the records with some keys, and of those that had them, by key.fold.
+func (d *delivery) archivable(ctx context.Context, property string, keys []key) (map[string]string, error) {
+	folds := make([]string, len(keys))
+	for i, k := range keys {
+		folds[i] = k.fold
+	}
+	ids, err := d.noted(ctx, idSpace(d.object, property), folds)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := d.fresh(ctx, d.object, property, keys)
+	maps.Copy(ids, fresh)
+	return ids, err
 }
 
 // look looks for records by some keys, no two of the same fold, and adds their ids by those.
