@@ -27,7 +27,7 @@ redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
 return ''`)
 
 // Forget removes everything that is kept of a target: its consumer groups, state,
-// fences, dead letters, deferred entries and owners of target keys, and which mappings it has.
+// fences, dead letters, deferred entries and owners of target keys, its replays, and which mappings it has.
 // *OwnedError says that it is in use.
 func (l *Log) Forget(ctx context.Context, target string) error {
 	for p := range l.partitions { // before anything is touched
@@ -58,6 +58,9 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 		return fmt.Errorf("forget target %s: %w", target, err)
 	}
 	if err := l.forgetNotes(ctx, target); err != nil {
+		return err
+	}
+	if err := l.forgetReplaysOf(ctx, target); err != nil {
 		return err
 	}
 	// Of the same name may come another target, which begins as a new one does.

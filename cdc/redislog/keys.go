@@ -37,6 +37,12 @@ func (k Keys) DurableIn(partition int) string {
 // were started.
 func (k Keys) Backfills() string { return fmt.Sprintf("walbridge:{%s}:backfills", k.Name) }
 
+// Replays is the hash of the replays that were asked for.
+func (k Keys) Replays() string { return fmt.Sprintf("walbridge:{%s}:replays", k.Name) }
+
+// Replay is the text that says how far a replay is in a partition.
+func (k Keys) Replay(id string, partition int) string { return k.of(partition, "replay", id) }
+
 // Times is the sorted set that says which Position the log had reached when.
 func (k Keys) Times() string { return fmt.Sprintf("walbridge:{%s}:times", k.Name) }
 

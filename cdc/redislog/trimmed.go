@@ -51,3 +51,13 @@ func (l *Log) trimmedAbove(ctx context.Context, s cdc.Stream, at cdc.Position) (
 	}
 	return at.Before(begins), nil
 }
+
+// TrimmedAbove tells whether entries above a Position may have been taken out of any stream.
+func (l *Log) TrimmedAbove(ctx context.Context, at cdc.Position) (bool, error) {
+	for _, s := range l.streams {
+		if gone, err := l.trimmedAbove(ctx, s, at); err != nil || gone {
+			return gone, err
+		}
+	}
+	return false, nil
+}

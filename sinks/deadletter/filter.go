@@ -2,9 +2,7 @@ package deadletter
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -27,37 +25,7 @@ func (f *Filter) Match(l *Letter) bool {
 	case !f.Before.IsZero() && !l.Time.Before(f.Before), !f.After.IsZero() && !l.Time.After(f.After):
 		return false
 	}
-	return f.Key == "" || sameKey(f.Key, l.Key)
-}
-
-// sameKey compares what a person writes with a key of the log.
-func sameKey(want, key string) bool {
-	have, err := cdc.ParseRow(key)
-	if err != nil {
-		return want == key
-	}
-	if !strings.HasPrefix(want, "{") {
-		return len(have) == 1 && plain(have[0].Value) == want
-	}
-	columns, err := cdc.ParseRow(want)
-	if err != nil || len(columns) != len(have) {
-		return false
-	}
-	for _, c := range columns {
-		if v := have.Get(c.Name); v.IsAbsent() || plain(v) != plain(c.Value) {
-			return false
-		}
-	}
-	return true
-}
-
-// plain is a value without the quotes of a text.
-func plain(v cdc.Value) string {
-	var s string
-	if json.Unmarshal([]byte(v.JSON()), &s) == nil {
-		return s
-	}
-	return v.JSON()
+	return f.Key == "" || cdc.SameKey(f.Key, l.Key)
 }
 
 // Group is the letters of one error. It holds no value of a row.

@@ -40,6 +40,9 @@ type doubts struct {
 // inDoubt tells whether it is not certain what a session before has left of an entry's
 // key at the target.
 func (p *part) inDoubt(e *queue.Entry) bool {
+	if e.Replay != queue.Live && p.cleared() { // it began when nothing of the session before was left
+		return e.Doubt
+	}
 	if e.Doubt || !p.unclean.IsZero() && e.Oldest.Before(p.unclean) {
 		return true
 	}

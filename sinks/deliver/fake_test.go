@@ -144,6 +144,7 @@ type fakeMapper struct {
 	set      []sinks.Field // by set; a note of -1 if empty
 	slim     bool          // C and D are all there is
 	always   bool          // C and D are always written
+	flipped  bool          // Sum is written the other way round
 	key      string        // the column of the target key; id if empty
 	table    cdc.Table     // deals if zero
 	parent   string        // the mapping that the column parent refers to
@@ -202,6 +203,9 @@ func (m *fakeMapper) Map(ch *cdc.Change, prior sinks.Prior) (sinks.Record, bool,
 		return sinks.Record{}, false, &sinks.Unresolved{Columns: []string{"b"}}
 	}
 	if !m.slim {
+		if m.flipped {
+			a, b = b, a
+		}
 		rec.Fields = append(rec.Fields, sinks.Field{Name: "Sum", Value: json.RawMessage(`"` + a.JSON() + "+" + b.JSON() + `"`)})
 		if note := row.Get("note"); !note.IsAbsent() {
 			rec.Fields = append(rec.Fields, sinks.Field{Name: "Note", Value: json.RawMessage(note.JSON())})

@@ -40,6 +40,7 @@ type fakeStore struct {
 	hold        [partitions]time.Time
 	open        [partitions]bool
 	mirror      *mirror
+	replays     *fakeReplays
 	unclean     bool            // as the last session was told
 	same        map[string]bool // "source position" with which it was written that the target has the same already
 	commits     int

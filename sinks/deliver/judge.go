@@ -103,7 +103,9 @@ func (j *job) accept(now time.Time, it *item) {
 	if it.rec.Op != sinks.Upsert && it.reserved != "" {
 		it.release(j)
 	}
-	j.s.e.stats.accepted(it.entry.Lane, now.Sub(it.entry.Oldest))
+	if !it.replayed() {
+		j.s.e.stats.accepted(it.entry.Lane, now.Sub(it.entry.Oldest))
+	}
 	if it.known.Seen.Before(it.change.Position) { // else of a newer change, which was counted
 		j.s.e.stats.within(j.mapper.Name(), it.row.Newest(), now)
 	}

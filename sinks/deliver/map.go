@@ -20,7 +20,11 @@ func (j *job) mapAll() (lacking []*item) {
 	for _, it := range j.undecided() {
 		switch it.guard() {
 		case fresh:
-			if it.change.Op != cdc.OpSweep && j.mapOne(it) {
+			if it.change.Op != cdc.OpSweep && !it.unread() && j.mapOne(it) {
+				continue
+			}
+		case repeated:
+			if j.mapAgain(it) {
 				continue
 			}
 		case gapped:
@@ -49,6 +53,8 @@ const (
 	gapped
 	old
 	overtaken // old, but the target may lack columns that it has
+	// repeated was dealt with before, and is asked for by a replay.
+	repeated
 )
 
 // guard compares an item with what was seen of its key (I4), and takes from it
@@ -64,6 +70,8 @@ func (it *item) guard() age {
 			return gapped
 		}
 		return fresh
+	case it.replayed():
+		return repeated
 	case c == 0 && k.Live && k.Partial && (it.row.Filled() || it.row.Bare()), c < 0 && k.Live && (k.Partial || k.Lacking):
 		return overtaken
 	}
@@ -234,7 +242,10 @@ func (j *job) begun(it *item) (k state.Known, changed bool) {
 	k.Old = j.without(k.Old, it.rec.Key)
 	// A field that changes holds from now on the one value or the other.
 	k.Sent = common(k.Sent, it.rec.Sent)
-	return k, it.doubt || k.Sent != it.known.Sent || len(k.Old) != len(it.known.Old)
+	if it.replayed() {
+		k.Payload = 0 // else it would be taken for what the target has, whatever comes of this
+	}
+	return k, it.doubt || k.Sent != it.known.Sent || len(k.Old) != len(it.known.Old) || k.Payload != it.known.Payload
 }
 
 // common gives those tokens of a that b has too.

@@ -76,6 +76,8 @@ type Options struct {
 	// for nothing to do. It may take its time, and ends with its context. A session whose
 	// Begin fails starts over. failing tells that the last requests to the target failed.
 	Begin func(ctx context.Context, failing bool) error
+	// Replays may be nil: then there are none.
+	Replays Replays
 	// Completer may be nil: rows that need it are then parked as unresolved.
 	Completer Completer
 	Logger    *slog.Logger
@@ -177,6 +179,7 @@ type claim interface {
 	LoadDeferred(ctx context.Context, partition int, keys []state.Key) ([]state.Deferred, error)
 	Prepare(ctx context.Context, partition int, in state.Intent) error
 	Commit(ctx context.Context, partition int, w state.Commit) error
+	SetReplay(ctx context.Context, partition int, id string, at map[string]cdc.Position, p cdc.ReplayProgress) error
 	Own(ctx context.Context, ops []targetkey.Op) ([]targetkey.Answer, error)
 	Collect(ctx context.Context, partition int, cursor uint64, count int64, below cdc.Position) (state.Collected, error)
 	Tend(ctx context.Context, partition int, now time.Time, told deadletter.Totals) (t deadletter.Totals, more bool, err error)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/queue"
 )
 
 // repeats notes the hash of an item's record, and tells whether the target has all of it
@@ -17,7 +18,10 @@ func (j *job) repeats(it *item, rec sinks.Record) bool {
 		return false
 	}
 	it.hash = j.hash(it, &rec)
-	if op := it.row.Newest().Op; op != cdc.OpCreate && op != cdc.OpUpdate || len(it.known.Old) > 0 {
+	if it.entry.Replay == queue.Forced || len(it.known.Old) > 0 {
+		return false
+	}
+	if op := it.row.Newest().Op; op != cdc.OpCreate && op != cdc.OpUpdate && !it.replayed() {
 		return false
 	}
 	return it.known.Holds(it.hash)

@@ -62,6 +62,8 @@ type session struct {
 	asideFrom time.Time
 	family    family
 
+	replays replays
+
 	// mu covers noted: up to where it is written that a partition may be handed to
 	// the target.
 	mu    sync.Mutex
@@ -342,6 +344,7 @@ func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
 			s.tend(p, now, soon)
 			s.collect(p, now, soon)
 		}
+		s.replay(now, soon)
 		s.tellDropped(now, soon)
 		s.dispatch(now, soon)
 		s.putAside(now, soon)

@@ -405,7 +405,8 @@ func (s *sim) trim() {
 	defer s.log.mu.Unlock()
 	for st, all := range s.log.streams {
 		n := 0
-		for n < len(all) && !s.store.checkpoints[st].Before(all[n].Position) {
+		upTo := s.replays.low(st, s.store.checkpoints[st])
+		for n < len(all) && !upTo.Before(all[n].Position) {
 			n++
 		}
 		s.log.streams[st] = all[s.draw(n+1):]
@@ -556,7 +557,9 @@ func (s *sim) run() {
 	begin := s.begin
 	begin()
 	for range 40 + s.draw(80) {
-		switch s.draw(13) {
+		switch s.draw(14) {
+		case 13:
+			s.askReplay()
 		case 12:
 			s.stick()
 		case 0:
@@ -636,6 +639,7 @@ func (s *sim) run() {
 		s.Fatalf("the target takes all, and still parked are %+v", s.store.parked)
 	}
 	s.leftOver()
+	s.replaysEnd()
 	s.nothingToSay()
 	s.end()
 	s.check()
@@ -646,6 +650,7 @@ func (s *sim) run() {
 // more of them, WALBRIDGE_SIM_SEED for a single one.
 func TestRandomRuns(t *testing.T) {
 	runs, first, asides, collected, suppressed, jobs := 150, uint64(1), 0, 0, uint64(0), 0
+	var replayed cdc.ReplayProgress
 	if n, err := strconv.Atoi(os.Getenv("WALBRIDGE_SIM_RUNS")); err == nil {
 		runs = n
 	}
@@ -663,6 +668,7 @@ func TestRandomRuns(t *testing.T) {
 					if s.jobs != nil {
 						jobs += len(s.jobs.hasRun())
 					}
+					s.addReplays(&replayed)
 					if t.Failed() {
 						s.engine.kill(errKilled)
 						<-s.ended
@@ -675,10 +681,13 @@ func TestRandomRuns(t *testing.T) {
 			return
 		}
 	}
+	if runs > 1 && (replayed.Same < int64(runs)/10 || replayed.Queued < int64(runs) || replayed.Source < int64(runs) || replayed.Older < int64(runs)) {
+		t.Errorf("in %d runs replays came to no more than %+v: that is not tried", runs, replayed)
+	}
 	if runs > 1 && asides < runs {
 		t.Errorf("in %d runs only %d entries were put aside: that is not tried", runs, asides)
 	}
-	if runs > 1 && collected < runs/10 {
+	if runs > 1 && collected < runs/20 {
 		t.Errorf("in %d runs only %d states were collected: that is not tried", runs, collected)
 	}
 	if runs > 1 && jobs < runs/2 {

@@ -25,7 +25,9 @@ type world struct {
 	source *fakeSource
 	mapper *fakeMapper
 	lines  *lines
-	last   int
+	// replays may be asked for at any time.
+	replays *fakeReplays
+	last    int
 	// maxCommit is the engine's, if above zero.
 	maxCommit int
 	quietJob  time.Duration // likewise
@@ -42,17 +44,19 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	return &world{
+	w := &world{
 		TB: t, slack: time.Minute, log: newFakeLog(), store: newFakeStore(), target: newFakeTarget(), lines: &lines{},
 		source: &fakeSource{rows: map[string]string{}, gone: map[string]bool{}},
 		mapper: &fakeMapper{coalesce: sinks.Coalesce{MaxBatch: 10}, filtered: map[string]bool{}},
 	}
+	w.replays = newFakeReplays(w.log, w.store)
+	return w
 }
 
 func (w *world) start(change ...func(*Options)) {
 	w.Helper()
 	o := Options{
-		Name: "crm", Target: w.target, Mappers: []Mapper{w.mapper}, Reader: w.log, Oldest: w.log.oldest, Partitions: partitions, Completer: w.source,
+		Name: "crm", Target: w.target, Mappers: []Mapper{w.mapper}, Reader: w.log, Oldest: w.log.oldest, Partitions: partitions, Completer: w.source, Replays: w.replays,
 		Logger: slog.New(slog.NewTextHandler(w.lines, nil)), MaxAttempts: 5,
 	}
 	if w.account != nil {

@@ -54,8 +54,9 @@ type Arrival struct {
 	Partition int
 	Change    cdc.Change
 	// Lane is how urgent the change is to this mapping.
-	Lane  Lane
-	Token Token
+	Lane   Lane
+	Token  Token
+	Replay Replay
 }
 
 // Entry is what the changes of a key have folded into. Once taken it is not
@@ -86,6 +87,8 @@ type Entry struct {
 	Deferred bool
 	// Doubt tells that a session before may have handed that part to the target.
 	Doubt bool
+	// Replay tells that a replay asks for it; the most of those folded in.
+	Replay Replay
 	// Looked is when it was found for the first time that a record it refers to is not
 	// there; zero if it was not. Tried is the Position at which it was sent without, and
 	// refused, TriedAt when; zero if it was not.
@@ -101,7 +104,7 @@ type Entry struct {
 
 func (e *Entry) add(now time.Time, a Arrival) {
 	e.Row = e.Row.Merge(Fold(a.Change))
-	e.Lane = min(e.Lane, a.Lane)
+	e.Lane, e.Replay = min(e.Lane, a.Lane), max(e.Replay, a.Replay)
 	e.Tokens = append(e.Tokens, a.Token)
 	e.bytes += int64(a.Token.Size)
 	if e.held.IsZero() {
@@ -121,7 +124,7 @@ func (e *Entry) onto(newer *Entry) *Entry {
 		return &out
 	}
 	out.Row = e.Row.Merge(newer.Row)
-	out.Lane = min(e.Lane, newer.Lane)
+	out.Lane, out.Replay = min(e.Lane, newer.Lane), max(e.Replay, newer.Replay)
 	out.Tokens = slices.Concat(e.Tokens, newer.Tokens)
 	out.Changes = e.Changes + newer.Changes
 	if newer.Oldest.Before(out.Oldest) {

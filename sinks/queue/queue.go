@@ -131,7 +131,7 @@ func (q *Queue) Add(now time.Time, a Arrival) {
 	}
 	q.pending++
 	n.pending = &Entry{
-		Key: a.Key, Partition: a.Partition, Row: Fold(a.Change), Lane: a.Lane,
+		Key: a.Key, Partition: a.Partition, Row: Fold(a.Change), Lane: a.Lane, Replay: a.Replay,
 		Tokens: []Token{a.Token}, Changes: 1, Oldest: a.Change.Time,
 		first: now, last: now, held: now, bytes: int64(a.Token.Size), node: n,
 	}

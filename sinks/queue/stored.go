@@ -37,6 +37,7 @@ type stored struct {
 	Together int       `json:"together,omitempty"`
 	Failed   time.Time `json:"failed"`
 	Doubt    bool      `json:"doubt,omitempty"`
+	Replay   Replay    `json:"replay,omitempty"`
 	Looked   time.Time `json:"looked"`
 
 	Tried   cdc.Position `json:"tried"`
@@ -60,7 +61,7 @@ func (e *Entry) Encode() (json.RawMessage, error) {
 		V: storedVersion, Op: f.newest.Op.String(), Position: f.newest.Position, Table: f.newest.Table, Key: f.newest.Key,
 		After: f.newest.After, Before: f.newest.Before, Absent: f.newest.Absent, Unread: f.newest.Unread, For: f.newest.For,
 		Since: f.newest.Since, Time: f.newest.Time, XID: f.newest.XID, Base: f.base, Bare: f.bare,
-		Lane: e.Lane.String(), Changes: e.Changes, Oldest: e.Oldest, Attempts: e.Attempts, Together: e.Together, Failed: e.Failed, Doubt: e.Doubt, Looked: e.Looked, Tried: e.Tried, TriedAt: e.TriedAt,
+		Lane: e.Lane.String(), Changes: e.Changes, Oldest: e.Oldest, Attempts: e.Attempts, Together: e.Together, Failed: e.Failed, Doubt: e.Doubt, Replay: e.Replay, Looked: e.Looked, Tried: e.Tried, TriedAt: e.TriedAt,
 	}
 	for _, c := range f.older {
 		s.Older = append(s.Older, storedColumn{c.name, c.value.JSON(), c.pos})
@@ -88,7 +89,7 @@ func Decode(k Key, partition int, text json.RawMessage) (*Entry, error) {
 	}
 	e := &Entry{
 		Key: k, Partition: partition, Lane: LaneOf(s.Lane), Changes: s.Changes, Oldest: s.Oldest,
-		Attempts: s.Attempts, Together: s.Together, Failed: s.Failed, Deferred: true, Doubt: s.Doubt,
+		Attempts: s.Attempts, Together: s.Together, Failed: s.Failed, Deferred: true, Doubt: s.Doubt, Replay: s.Replay,
 		Looked: s.Looked, Tried: s.Tried, TriedAt: s.TriedAt,
 	}
 	e.Row = Folded{newest: cdc.Change{
