@@ -30,6 +30,7 @@ type target struct {
 	engine     *deliver.Engine
 	store      *state.Store
 	reader     *redislog.Reader
+	replays    *replays
 	client     vendors.Target
 	conditions *conditions
 	detached   atomic.Bool // it waits until the target can be reached, to come back
@@ -37,7 +38,7 @@ type target struct {
 
 func (t *target) close() error {
 	t.client.Close()
-	return errors.Join(t.reader.Close(), t.store.Close())
+	return errors.Join(t.reader.Close(), t.replays.Close(), t.store.Close())
 }
 
 // openTarget makes the delivery to a target; nil if no mapping leads there.
@@ -69,7 +70,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	vendors.Expect(client, slices.DeleteFunc(slices.Clone(mappings), func(m *mapping.Mapping) bool { return m.Target() != cfg.Name }))
 	t := &target{
 		name: cfg.Name, kind: cfg.Type, client: client, conditions: newConditions(b.log, cfg.Name, b.logger),
-		reader: b.log.NewReader(b.log.Partitions()),
+		reader: b.log.NewReader(b.log.Partitions()), replays: &replays{Reader: b.log.NewReader(b.log.Partitions()), log: b.log, target: cfg.Name},
 		store: state.New(state.Options{Client: b.log.Client(), Keys: b.log.Keys(), Target: cfg.Name,
 			Partitions: b.log.Partitions(), Owner: owner(), TTL: b.cfg.Delivery.Lease,
 			DeadLetters: deadletter.Bounds(b.cfg.Delivery.DeadLetters)}),
@@ -83,7 +84,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	}
 	lanes := len(cdc.Lanes())
 	t.engine, err = deliver.New(deliver.Options{
-		Name: cfg.Name, Target: sinks.WithRules(client, cfg.Errors), Mappers: mappers, Reader: t.reader, Oldest: b.log.Oldest, State: t.store,
+		Name: cfg.Name, Target: sinks.WithRules(client, cfg.Errors), Mappers: mappers, Reader: t.reader, Replays: t.replays, Oldest: b.log.Oldest, State: t.store,
 		Partitions: b.log.Partitions(), Completer: b.completer, Renamed: b.renames, Logger: b.logger, Registerer: b.registry,
 		Begin:        func(ctx context.Context, failing bool) error { return b.begin(ctx, t, mappers, failing) },
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes), Floor: floor(b.cfg.Delivery.Floor)},
