@@ -12,6 +12,7 @@
 //	go run ./test/bench dead [--json] [--changes 5000000] [--for 30s]
 //	go run ./test/bench hubspot [--json] [--records 100000]
 //	go run ./test/bench postgres [--json] [--records 200000] [--batch 1000] [--runs 3]
+//	go run ./test/bench replay [--json] [--changes 1000000] [--runs 3]
 //	go run ./test/bench salesforce [--json] [--records 100000]
 //
 // It counts at the destination: the entries that Redis holds, not what
@@ -34,7 +35,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{Use: "bench", Short: "Measure walbridge beside a reference", SilenceUsage: true}
-	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand(), foldCommand(), deliverCommand(), urgentCommand(), quotaCommand(), deadCommand(), hubspotCommand(), postgresCommand(), salesforceCommand(), verifyCommand(), targetCommand())
+	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand(), foldCommand(), deliverCommand(), urgentCommand(), quotaCommand(), deadCommand(), hubspotCommand(), postgresCommand(), replayCommand(), salesforceCommand(), verifyCommand(), targetCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		os.Exit(1)
 	}
