@@ -185,7 +185,7 @@ func TestTargets(t *testing.T) {
 		"silent":       {Target{Name: "crm"}, nil, "ok | target crm | it can be reached; it does not tell its fields: not checked"},
 		"away":         {Target{Name: "crm", Err: errors.New("refused")}, []string{"fail | target crm | refused | check targets.crm.url, and that the target runs"}, ""},
 		"not set up":   {Target{Name: "crm", Err: &cdc.SetupError{What: "it is not set up", Err: errors.New("bad"), Hint: "correct it"}}, []string{"fail | target crm | it is not set up: bad | correct it"}, ""},
-		"unauthorized": {Target{Name: "crm", Err: &sinks.Unauthorized{Err: errors.New("h answered 401")}}, []string{"fail | target crm | h answered 401 | check the credentials in targets.crm.headers"}, ""},
+		"unauthorized": {Target{Name: "crm", Err: &sinks.Unauthorized{Err: errors.New("h answered 401")}}, []string{"fail | target crm | h answered 401 | check the credentials in targets.crm"}, ""},
 		"broken": {Target{Name: "crm", Describes: true, Objects: map[string]Object{"Deal": {Err: errors.New("no JSON")}}},
 			[]string{"fail | target crm | it does not tell the fields of Deal: no JSON | check targets.crm.describe"}, "ok | target crm | it can be reached, and tells its fields"},
 		"no object": {Target{Name: "crm", Describes: true, Objects: map[string]Object{"Deal": {Err: &sinks.UnknownObject{Object: "Deal", Known: []string{"Deals", "Account"}}}}},

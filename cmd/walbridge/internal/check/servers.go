@@ -205,7 +205,7 @@ func (r *Report) target(t *Target, f *Facts) {
 	var denied *sinks.Unauthorized
 	switch {
 	case errors.As(t.Err, &denied):
-		r.fail(about, denied.Error(), fmt.Sprintf("check the credentials in targets.%s.headers", t.Name))
+		r.fail(about, denied.Error(), fmt.Sprintf("check the credentials in targets.%s", t.Name))
 		return
 	case t.Err != nil:
 		r.trouble(about, t.Err, fmt.Sprintf("check targets.%s.url, and that the target runs", t.Name))
