@@ -135,6 +135,9 @@ func writeReport(out io.Writer, r wire.Report) error {
 		if t.State != "" {
 			line("  state\t%s", t.Condition(r.Now))
 		}
+		if t.Waits != "" {
+			line("  to mend\t%s", t.Waits)
+		}
 		if t.Rate != nil {
 			line("  account %s\t%s", t.Rate.Account, t.Rate.Words())
 			if !t.Rate.BulkUntil.IsZero() && t.Rate.Left > 0 {

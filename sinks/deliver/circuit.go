@@ -1,6 +1,9 @@
 package deliver
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,20 +35,38 @@ type Condition struct {
 	// Until is the end of the pause, Why what it is for; empty while requests go.
 	Until time.Time
 	Why   string
+	// Waits says which mappings somebody has to mend, and what; empty if none. The others
+	// go on meanwhile.
+	Waits string
 }
 
 // condition says how the target is now.
 func (s *session) condition(now time.Time) Condition {
-	c := Condition{Until: s.queue.PausedUntil(), Why: s.e.why}
+	c := Condition{Until: s.queue.PausedUntil(), Why: s.e.why, Waits: s.waits()}
 	switch {
 	case now.Before(c.Until):
 		c.Circuit = Open
 	case s.faults > 0:
 		c.Circuit = Probing
 	default:
-		return Condition{}
+		return Condition{Waits: c.Waits}
 	}
 	return c
+}
+
+// mappingFault is what keeps a mapping from being sent.
+type mappingFault struct {
+	times int // in a row
+	why   string
+}
+
+// waits says which mappings wait for somebody to mend something.
+func (s *session) waits() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(s.mappingFaults)) {
+		all = append(all, "mapping "+name+" waits: "+s.mappingFaults[name].why)
+	}
+	return strings.Join(all, "; ")
 }
 
 // closed tells whether another request may be started: while the target is probed, only

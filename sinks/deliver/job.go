@@ -353,8 +353,8 @@ func (s *session) weigh(j *job, now time.Time) {
 	f := j.halt
 	if f.mapping {
 		s.e.log.wants(mapping, f.err)
-		n := s.mappingFaults[j.mapper.Name()]
-		s.mappingFaults[j.mapper.Name()]++
+		n := s.mappingFaults[j.mapper.Name()].times
+		s.mappingFaults[j.mapper.Name()] = mappingFault{times: n + 1, why: f.err.Error()}
 		s.queue.PauseGroup(j.mapper.Name(), now.Add(max(f.after, backOff(f.waits, n))))
 		return
 	}

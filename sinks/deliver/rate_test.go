@@ -288,3 +288,33 @@ func TestSlowAccount(t *testing.T) {
 		}
 	})
 }
+
+// A mapping that waits for somebody to mend something is told of, and what is wrong with it,
+// while the target takes the others; and no more once it is mended.
+func TestConditionOfAMapping(t *testing.T) {
+	run(t, func(w *world) {
+		broken := true
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+			if broken {
+				return nil, nil, &sinks.Misconfigured{Err: errors.New("no such field"), Hint: "make it"}
+			}
+			return acceptAll(ctx, b)
+		})
+		var told []Condition
+		w.start(func(o *Options) { o.Told = func(c Condition) { told = append(told, c) } })
+		w.put(cdc.LaneNormal, 1, "a=1 b=1")
+		rest(time.Second)
+		want := Condition{Waits: "mapping " + w.mapper.Name() + " waits: no such field; make it"}
+		if s := w.engine.Stats(); s.Condition != want {
+			t.Errorf("%+v, want %+v", s.Condition, want)
+		}
+		broken = false
+		rest(time.Hour)
+		if s := w.engine.Stats(); s.Condition != (Condition{}) || s.Delivered != 1 {
+			t.Errorf("%+v and %d delivered after it was mended", s.Condition, s.Delivered)
+		}
+		if want := []Condition{{}, want, {}}; !slices.Equal(told, want) {
+			t.Errorf("told %+v, want %+v", told, want)
+		}
+	})
+}

@@ -54,8 +54,8 @@ type session struct {
 	blocked map[queue.Key]int
 	// rivals are the rows whose target keys others wait for aside.
 	rivals family
-	// mappingFaults counts the faults of mappings in a row.
-	mappingFaults map[string]int
+	// mappingFaults are those of mappings that wait, by name.
+	mappingFaults map[string]mappingFault
 	probe         *job // while the target is probed
 	told          bool // how the target is
 	// asideFrom is before when it is not looked for what is to be put aside.
@@ -114,7 +114,7 @@ func newSession(e *Engine, c claim, claimed time.Time) *session {
 	s := &session{
 		e: e, claim: c, claimed: claimed, limits: e.o.Target.Limits(), faults: e.faults,
 		events: make(chan event, 16), queue: queue.New(e.o.Limits),
-		noted: make([]reach, e.o.Partitions), mappingFaults: map[string]int{}, doubtful: map[queue.Key]bool{}, blocked: map[queue.Key]int{}, family: newFamily(), rivals: newFamily(), meanSize: meanSizeFirst,
+		noted: make([]reach, e.o.Partitions), mappingFaults: map[string]mappingFault{}, doubtful: map[queue.Key]bool{}, blocked: map[queue.Key]int{}, family: newFamily(), rivals: newFamily(), meanSize: meanSizeFirst,
 	}
 	s.queue.Pause(e.pausedUntil)
 	s.queue.SetJobs(e.jobsOf(s.limits))

@@ -87,7 +87,7 @@ type Target struct {
 	Type        string    `json:"type"`
 	State       string    `json:"state"` // running, waiting (for a lease), paused, probing, detached
 	PausedUntil time.Time `json:"paused_until,omitzero"`
-	Why         string    `json:"why"` // it is paused or probed
+	Why         string    `json:"why"` // it is paused or probed, or mappings of it wait
 	LastError   string    `json:"last_error"`
 	InFlight    int       `json:"in_flight"`
 	Pending     int       `json:"pending"`

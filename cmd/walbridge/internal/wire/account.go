@@ -63,9 +63,10 @@ func held(v rate.View) (until time.Time, why string) {
 
 // condition is how a target is, as it is noted in Redis while not all is well.
 type condition struct {
-	State string    `json:"state"` // paused or probing
+	State string    `json:"state"` // running, paused or probing
 	Until time.Time `json:"until,omitzero"`
 	Why   string    `json:"why"`
+	Waits string    `json:"waits,omitempty"` // which mappings do, and what for
 }
 
 // conditions notes in Redis how a target is, so that walbridge status sees it from
@@ -118,10 +119,10 @@ func (c *conditions) run(ctx context.Context) error {
 }
 
 func (c *conditions) note(ctx context.Context, now deliver.Condition) error {
-	if now.Circuit == deliver.Closed {
+	if now == (deliver.Condition{}) {
 		return c.client.HDel(ctx, c.key, c.target).Err()
 	}
-	text, err := json.Marshal(condition{State: now.Circuit.String(), Until: now.Until.UTC(), Why: now.Why})
+	text, err := json.Marshal(condition{State: now.Circuit.String(), Until: now.Until.UTC(), Why: now.Why, Waits: now.Waits})
 	if err != nil {
 		return err
 	}
@@ -161,7 +162,8 @@ func (r *Report) circuit(ctx context.Context, cfg *config.Config, l *redislog.Lo
 		if err := json.Unmarshal([]byte(text), &c); err != nil {
 			return fmt.Errorf("read how it is: %w", err)
 		}
-		if t.State, t.Until, t.Why = c.State, c.Until, c.Why; !r.Now.Before(c.Until) {
+		t.State, t.Until, t.Why, t.Waits = c.State, c.Until, c.Why, c.Waits
+		if t.State == deliver.Open.String() && !r.Now.Before(c.Until) {
 			t.State = deliver.Probing.String()
 		}
 	}
@@ -175,11 +177,14 @@ func (r *Report) circuit(ctx context.Context, cfg *config.Config, l *redislog.Lo
 		t.State, t.Until, t.Why = "paused", until.UTC(), why
 	}
 	if t.Owner == "" { // what the last owner noted is over
-		t.State, t.Until, t.Why = "", time.Time{}, ""
+		t.State, t.Until, t.Why, t.Waits = "", time.Time{}, "", ""
 		return nil
 	}
 	if t.State != "running" {
 		r.problem(fmt.Sprintf("target %s is %s", t.Name, t.Condition(r.Now)))
+	}
+	if t.Waits != "" {
+		r.problem(fmt.Sprintf("target %s: %s", t.Name, t.Waits))
 	}
 	return nil
 }

@@ -77,9 +77,11 @@ type TargetReport struct {
 	Owner string `json:"owner"` // empty if no process delivers to it
 	// State is running, paused or probing, Until the end of a pause and Why what for; empty
 	// without an owner.
-	State       string       `json:"state"`
-	Until       time.Time    `json:"until,omitzero"`
-	Why         string       `json:"why,omitempty"`
+	State string    `json:"state"`
+	Until time.Time `json:"until,omitzero"`
+	Why   string    `json:"why,omitempty"`
+	// Waits says which mappings wait for somebody to mend something; empty if none.
+	Waits       string       `json:"waits,omitempty"`
 	Rate        *RateReport  `json:"rate,omitempty"`
 	DeadLetters int64        `json:"dead_letters"`
 	Deferred    int64        `json:"deferred"` // entries that wait aside

@@ -178,6 +178,8 @@ func (t *target) status(r *rates, now time.Time) console.Target {
 		out.State, out.PausedUntil, out.Why = "paused", until, why
 	case s.Condition.Circuit == deliver.Probing:
 		out.State, out.Why = "probing", s.Condition.Why
+	default:
+		out.Why = s.Condition.Waits
 	}
 	for _, o := range s.SLO {
 		out.SLOMet += o.Met
