@@ -3,13 +3,17 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/httpapi/form"
 )
 
 func (n cutNotes) Get(ctx context.Context, space string, keys []string) (map[string]string, error) {
@@ -118,6 +122,74 @@ func TestUnwrittenNoteLeavesDoubt(t *testing.T) {
 		c.Close()
 		if want := map[string]int{"create": 1, "delete": 0}[name]; len(f.records) != want || err == nil || !sinks.Unknown(err) {
 			t.Errorf("%s: %v, unknown %v, %d records", name, err, sinks.Unknown(err), len(f.records))
+		}
+	}
+}
+
+// lagging is an API whose lookup does not find what was made lately.
+type lagging struct{ *fakeREST }
+
+func (l lagging) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet {
+		return l.fakeREST.RoundTrip(r)
+	}
+	was := l.records
+	l.records = nil
+	defer func() { l.records = was }()
+	return l.fakeREST.RoundTrip(r)
+}
+
+// Also after a crash, what may have been made is not made again, nor taken for missing, before the
+// lookup can find it; others go on meanwhile.
+func TestSettleAfterACrash(t *testing.T) {
+	for name, r := range map[string]sinks.Record{"made again": rec(sinks.Upsert, "A", "2"), "deleted": rec(sinks.Delete, "A", "")} {
+		f, now := newREST(), time.Unix(1_800_000_000, 0)
+		client := func(lags bool) *Client {
+			c := f.client(t)
+			c.Close()
+			of := restForm()
+			of.Requests[form.Lookup].Settle = time.Minute
+			o := Options{Form: of, Credentials: Credentials{Token: secret}, Transport: f, Now: func() time.Time { return now }}
+			if lags {
+				o.Transport = lagging{f}
+			}
+			c, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(c.Close)
+			c.TakeNotes(cutNotes{f.notes, f})
+			return c
+		}
+		c := client(true)
+		f.cut = 2*3 + 1 // the create is carried out, and the client dies
+		if _, err := deliverOne(t, c, rec(sinks.Upsert, "A", "1")); err == nil || len(f.records) != 1 {
+			t.Fatalf("%s: %v, %v", name, f.records, err)
+		}
+		f.cut = -1
+		c = client(true)
+		now = now.Add(20 * time.Second)
+		rs, err := c.Deliver(t.Context(), sinks.Batch{Object: "Deal", Records: []sinks.Record{r}})
+		var ret *sinks.Retryable
+		if err != nil || !errors.As(rs[0].Err, &ret) || !ret.KeptBack || ret.After != 55*time.Second || len(f.records) != 1 {
+			t.Errorf("%s: %+v, %v; %v", name, rs, err, f.records)
+		}
+		if _, err := deliverOne(t, c, rec(sinks.Upsert, "B", "1")); err != nil {
+			t.Errorf("%s: another one: %v", name, err)
+		}
+		c = client(false)
+		now = now.Add(55 * time.Second) // the time of a request, and that of the lookup
+		if _, err := deliverOne(t, c, r); err != nil || len(f.held("A")) > 1 || r.Op == sinks.Delete && len(f.held("A")) > 0 {
+			t.Errorf("%s: %v; %v", name, f.records, err)
+		}
+		if _, err := deliverOne(t, c, rec(sinks.Upsert, "C", "bad")); err == nil {
+			t.Errorf("%s: a bad one", name)
+		}
+		if _, err := deliverOne(t, c, rec(sinks.Upsert, "C", "1")); err != nil { // it was refused, and is not waited for
+			t.Errorf("%s: after a refusal: %v", name, err)
+		}
+		if all, err := f.notes.All(t.Context(), space("Deal")); err != nil || len(all) > 3 || all[":Ext:A"] != "" {
+			t.Errorf("%s: notes %v, %v", name, all, err)
 		}
 	}
 }

@@ -1,10 +1,13 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/httpapi/form"
@@ -27,7 +30,7 @@ func (c *Client) one(ctx context.Context, call *form.Call, object string, r *sin
 func (c *Client) remove(ctx context.Context, call *form.Call, object string, r *sinks.Record) (sinks.Result, error) {
 	known, err := c.find(ctx, object, r.Key)
 	if err != nil || known.id == "" {
-		return sinks.Result{}, err // there is nothing to remove
+		return c.unfound(known), err // there is nothing to remove
 	}
 	res, gone, err := c.write(ctx, call, object, form.Item{Record: r, ID: known.id})
 	if err != nil || res.Err != nil {
@@ -55,7 +58,9 @@ func (c *Client) createOrUpdate(ctx context.Context, object string, r *sinks.Rec
 		if known, err = c.find(ctx, object, r.Key); err != nil {
 			return sinks.Result{}, err
 		}
-		if known.id == "" {
+		if res := c.unfound(known); known.id == "" && res.Err != nil {
+			return res, nil
+		} else if known.id == "" {
 			return c.create(ctx, object, r)
 		}
 		item.ID = known.id
@@ -79,7 +84,15 @@ func (c *Client) createOrUpdate(ctx context.Context, object string, r *sinks.Rec
 
 func (c *Client) create(ctx context.Context, object string, r *sinks.Record) (sinks.Result, error) {
 	call := c.plan.Call(form.Create)
+	if err := c.begin(ctx, object, r.Key); err != nil {
+		return sinks.Result{}, err
+	}
 	res, _, err := c.write(ctx, call, object, form.Item{Record: r})
+	if failed := cmp.Or(err, res.Err); failed != nil && c.settles() && !sinks.Unknown(failed) { // it was not made
+		if err := c.note(ctx, object, r.Key, ""); err != nil {
+			return sinks.Result{}, err
+		}
+	}
 	switch lookup := c.plan.Call(form.Lookup); {
 	case err != nil:
 		return res, c.settled(err)
@@ -91,11 +104,39 @@ func (c *Client) create(ctx context.Context, object string, r *sinks.Record) (si
 	return res, nil
 }
 
+// begin notes that a record may come into being, where a lookup finds it only after a while: then
+// it is not made again for so long, also if nothing is known here any more of a first try.
+func (c *Client) begin(ctx context.Context, object string, key sinks.Field) error {
+	if !c.settles() {
+		return nil
+	}
+	until := c.now().Add(c.limits.Timeout + c.plan.Call(form.Lookup).Settle)
+	return c.notes.Set(ctx, space(object), map[string]string{making + c.noteKey(object, key): strconv.FormatInt(until.Unix(), 10)})
+}
+
+// settles tells whether it is noted what may not be found yet.
+func (c *Client) settles() bool {
+	lookup := c.plan.Call(form.Lookup)
+	return c.notes != nil && lookup != nil && lookup.Settle > 0
+}
+
+// making begins the key of a note that says until when a record may have been made without being
+// found. No field has an empty name.
+const making = ":"
+
+// unfound is the result of a record that a lookup did not find: an error if it may be there.
+func (c *Client) unfound(f found) (res sinks.Result) {
+	if wait := f.until.Sub(c.now()); f.id == "" && wait > 0 {
+		res.Err = &sinks.Retryable{KeptBack: true, After: wait, Err: fmt.Errorf("look for the record at %s: it may have been made, and is not found yet", c.host)}
+	}
+	return res
+}
+
 // settled makes the next try of a record that may have been created wait, where the lookup
-// finds it only after a while.
+// finds it only after a while and no note says so.
 func (c *Client) settled(err error) error {
 	var ret *sinks.Retryable
-	if lookup := c.plan.Call(form.Lookup); lookup != nil && sinks.Unknown(err) && errors.As(err, &ret) {
+	if lookup := c.plan.Call(form.Lookup); c.notes == nil && lookup != nil && sinks.Unknown(err) && errors.As(err, &ret) {
 		return &sinks.Retryable{Err: ret.Err, Unknown: true, After: max(ret.After, lookup.Settle)}
 	}
 	return err
@@ -129,6 +170,8 @@ func (c *Client) write(ctx context.Context, call *form.Call, object string, item
 type found struct {
 	id    string // "" if it has none
 	noted bool   // it is one that was noted, and may be out of date
+	// until is when a lookup finds for certain what was made.
+	until time.Time
 }
 
 // CodeSeveral is of a record whose key several records of the target have.
@@ -138,12 +181,16 @@ const CodeSeveral = "several_records"
 // finds, which is noted then.
 func (c *Client) find(ctx context.Context, object string, key sinks.Field) (f found, err error) {
 	if c.notes != nil {
-		notes, err := c.notes.Get(ctx, space(object), []string{c.noteKey(object, key)})
+		at := c.noteKey(object, key)
+		notes, err := c.notes.Get(ctx, space(object), []string{at, making + at})
 		if err != nil {
 			return f, err
 		}
-		if id := notes[c.noteKey(object, key)]; id != "" {
-			return found{id, true}, nil
+		if id := notes[at]; id != "" {
+			return found{id: id, noted: true}, nil
+		}
+		if s, err := strconv.ParseInt(notes[making+at], 10, 64); err == nil {
+			f.until = time.Unix(s, 0)
 		}
 	}
 	call := c.plan.Call(form.Lookup)
@@ -163,7 +210,7 @@ func (c *Client) find(ctx context.Context, object string, key sinks.Field) (f fo
 	case 0:
 		return f, nil
 	case 1:
-		return found{ids[0], false}, c.note(ctx, object, key, ids[0])
+		return found{id: ids[0]}, c.note(ctx, object, key, ids[0])
 	}
 	return f, &sinks.Rejected{Code: CodeSeveral, Err: fmt.Errorf("%d records of the target have the key", len(ids))}
 }
@@ -202,5 +249,6 @@ func (c *Client) note(ctx context.Context, object string, key sinks.Field, id st
 	ctx = context.WithoutCancel(ctx)
 	ctx, cancel := context.WithTimeout(ctx, c.limits.Timeout)
 	defer cancel()
-	return c.notes.Set(ctx, space(object), map[string]string{c.noteKey(object, key): id})
+	at := c.noteKey(object, key)
+	return c.notes.Set(ctx, space(object), map[string]string{at: id, making + at: ""})
 }
