@@ -229,5 +229,10 @@ mappings: [mappings/*.yaml]
 targets:
   crm: {type: salesforce, url: "%[3]s/salesforce", login: {grant: client_credentials, client_id: demo, client_secret: demo}}
   forecast: {type: http, url: "%[3]s/forecast/batch"}
-  commission: {type: http, url: "%[3]s/commission/batch"}
+  commission:
+    type: http
+    preset: captivateiq
+    url: "%[3]s/captivateiq/ciq/v1"
+    auth: {token: demo}
+    objects: {Deal: 7f0c1f5e-3b0a-4f57-9d0e-5a1d7c3e0001, Split: 7f0c1f5e-3b0a-4f57-9d0e-5a1d7c3e0002}
 `

@@ -4,12 +4,17 @@ import (
 	"encoding/json"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/sandbox/captivateiq"
 	"github.com/walbridge/walbridge/sinks/sandbox/salesforce"
 	"github.com/walbridge/walbridge/sinks/sandbox/sim"
 )
 
-// crm is the app of the demo's mappings that the simulated Salesforce org is.
-const crm = "crm"
+// The apps of the demo's mappings that are simulations: crm is a Salesforce org, commission
+// an organization of CaptivateIQ.
+const (
+	crm        = "crm"
+	commission = "commission"
+)
 
 // keyField is the external id of the org's objects, the key of the row.
 const keyField = "External_Id__c"
@@ -50,12 +55,20 @@ func org() []salesforce.Object {
 	}
 }
 
-// fields gives what a target holds of one kind of object, by key. Where the org refers to
-// a record by its own id, it gives the key of the row that this one was made of.
+// fields gives what a target holds of one kind of object, by key as text. Where the org
+// refers to a record by its own id, it gives the key of the row that this one was made of.
 func (s *stage) fields(app, object string) map[string]map[string]json.RawMessage {
-	if app != crm {
-		return s.sandbox.Fields(app, object)
+	switch app {
+	case crm:
+		return s.orgFields(object)
+	case commission:
+		return s.worksheetFields(object)
 	}
+	return s.sandbox.Fields(app, object)
+}
+
+// orgFields is what the Salesforce org holds.
+func (s *stage) orgFields(object string) map[string]map[string]json.RawMessage {
 	keys := map[string]json.RawMessage{}
 	for _, row := range s.org.Records("Account", 0) {
 		keys[row.ID] = row.Fields[keyField]
@@ -89,6 +102,44 @@ func asWritten(o salesforce.Object, row sim.Row, keys map[string]json.RawMessage
 			}
 		}
 		out[f.Name] = v
+	}
+	return out
+}
+
+// The columns that tell the records of a worksheet apart.
+const (
+	dealColumn  = "Deal"
+	splitColumn = "Split"
+)
+
+// worksheets are the tables of the demo's commission plan, by their UUIDs.
+func worksheets() []captivateiq.Worksheet {
+	text, number := captivateiq.TypeText, captivateiq.TypeNumber
+	return []captivateiq.Worksheet{
+		{ID: "7f0c1f5e-3b0a-4f57-9d0e-5a1d7c3e0001", Name: "Deal", Workbook: "Commission", UniqueID: dealColumn, Columns: []captivateiq.Column{
+			{Name: dealColumn, Type: text}, {Name: "Title", Type: text}, {Name: "Owner", Type: number}, {Name: "Amount", Type: number},
+			{Name: "Commission", Type: number}, {Name: "Closed", Type: captivateiq.TypeDate}}},
+		{ID: "7f0c1f5e-3b0a-4f57-9d0e-5a1d7c3e0002", Name: "Split", Workbook: "Commission", UniqueID: splitColumn, Columns: []captivateiq.Column{
+			{Name: splitColumn, Type: text}, {Name: dealColumn, Type: text}, {Name: "Rep", Type: number}, {Name: "Percent", Type: number}, {Name: "Share", Type: number}}},
+	}
+}
+
+// worksheetFields is what CaptivateIQ holds.
+func (s *stage) worksheetFields(object string) map[string]map[string]json.RawMessage {
+	out := map[string]map[string]json.RawMessage{}
+	for _, w := range worksheets() {
+		if w.Name != object {
+			continue
+		}
+		for _, row := range s.plan.Records(object, 0) {
+			fields := map[string]json.RawMessage{}
+			for name, v := range row.Fields {
+				if name != w.UniqueID {
+					fields[name] = v
+				}
+			}
+			out[row.ID] = fields
+		}
 	}
 	return out
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/walbridge/walbridge/sinks/sandbox"
+	"github.com/walbridge/walbridge/sinks/sandbox/captivateiq"
 	"github.com/walbridge/walbridge/sinks/sandbox/salesforce"
 	"github.com/walbridge/walbridge/sinks/sandbox/sim"
 	"github.com/walbridge/walbridge/test/servers"
@@ -27,7 +28,8 @@ type stage struct {
 	redisURL    string
 	targets     string // base URL of the sandbox
 	sandbox     *sandbox.Server
-	org         *salesforce.Server // the CRM, served by the sandbox
+	org         *salesforce.Server  // the CRM, served by the sandbox
+	plan        *captivateiq.Server // the commission plan, likewise
 	conn        *pgx.Conn
 	lines       []string // what was started, for people
 
@@ -190,7 +192,8 @@ func (s *stage) serveTargets() error {
 		return fmt.Errorf("listen for sandbox targets: %w", err)
 	}
 	s.org = salesforce.New(salesforce.Options{Objects: org()})
-	s.sandbox = sandbox.New(sandbox.Options{History: 1 << 20, Simulations: map[string]sim.Simulation{"salesforce": s.org}})
+	s.plan = captivateiq.New(captivateiq.Options{Worksheets: worksheets()})
+	s.sandbox = sandbox.New(sandbox.Options{History: 1 << 20, Simulations: map[string]sim.Simulation{"salesforce": s.org, "captivateiq": s.plan}})
 	srv := &http.Server{Handler: s.sandbox, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
@@ -202,6 +205,6 @@ func (s *stage) serveTargets() error {
 		return err
 	})
 	s.targets = "http://" + l.Addr().String()
-	s.started("targets", s.targets+"/  a Salesforce org, a forecast table, a commission API")
+	s.started("targets", s.targets+"/  a Salesforce org, a forecast API, CaptivateIQ for commissions")
 	return nil
 }

@@ -118,7 +118,7 @@ func apply(t *testing.T, conn *pgx.Conn, m *mapping.Mapping) map[string]map[stri
 		for _, f := range rec.Fields {
 			fields[f.Name] = f.Value
 		}
-		out[string(rec.Key.Value)] = fields
+		out[sinks.ExactKey(rec.Key.Value)] = fields
 	}
 	return out
 }

@@ -53,10 +53,10 @@ func checks() []check {
 			'CloseDate', close_date, 'Commit', probability >= 75)
 			from opportunities where stage not in ('won', 'lost')`},
 		{"splits-to-commission", "commission", "Split", `select id::text, jsonb_build_object(
-			'DealId', opportunity_id, 'RepId', rep_id, 'Percent', percent, 'Share', round(percent / 100, 4))
+			'Deal', opportunity_id::text, 'Rep', rep_id, 'Percent', percent, 'Share', round(percent / 100, 4))
 			from opportunity_splits`},
 		{"deals-to-commission", wonApp, wonObject, `select id::text, jsonb_build_object(
-			'Title', name, 'Owner', owner_id, 'Amount', amount, 'Commission', round(amount * 0.08, 2), 'ClosedAt', closed_at)
+			'Title', name, 'Owner', owner_id, 'Amount', amount, 'Commission', round(amount * 0.08, 2), 'Closed', (closed_at at time zone 'UTC')::date)
 			from opportunities where stage = 'won'`},
 	}
 }
