@@ -287,7 +287,7 @@ func (o *outcome) apply(s *session, now time.Time) {
 			releaseMarks(it.entry.Tokens)
 			outcomes = append(outcomes, queue.Outcome{Entry: it.entry})
 		case again:
-			if !it.alone {
+			if !it.alone && it.wait.IsZero() { // one that waits for another was not tried
 				s.e.stats.retries.Add(1)
 			}
 			until := now.Add(it.after)
