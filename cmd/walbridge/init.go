@@ -230,7 +230,7 @@ func nextSteps(out io.Writer, dir string, o initial.Options, wrote []string) err
 		b.WriteString("\nnext:\n")
 	}
 	for _, v := range initial.Variables(o) {
-		fmt.Fprintf(&b, "  export %s=…  # %s, which is not in the file as it may hold a password\n", v.Name, v.For)
+		fmt.Fprintf(&b, "  export %s=…  # %s, which is not in the file\n", v.Name, v.For)
 	}
 	if slices.ContainsFunc(o.Targets, func(t initial.Target) bool { return t.URL == initial.Sandbox }) {
 		b.WriteString("  walbridge sandbox &  # simulates the target\n")

@@ -79,6 +79,15 @@ func Variables(o Options) (out []Variable) {
 			out = append(out, Variable{v.name, v.what})
 		}
 	}
+	for _, t := range o.Targets {
+		of := account(t)
+		switch t.Type {
+		case "salesforce":
+			out = append(out, Variable{of + "_CLIENT_ID", "the app that logs in to target " + t.Name}, Variable{of + "_CLIENT_SECRET", "its secret"})
+		case "hubspot":
+			out = append(out, Variable{of + "_TOKEN", "the token for target " + t.Name})
+		}
+	}
 	return out
 }
 
@@ -155,10 +164,27 @@ targets:
 `, config.SchemaFile, format.Scalar(bridgeName(o.Database)), v[0].yaml(), v[1].yaml())
 	for i, t := range o.Targets {
 		fmt.Fprintf(&b, "  %s:\n    type: %s\n    url: %s\n", format.Scalar(t.Name), t.Type, v[2+i].yaml())
-		fmt.Fprintf(&b, "    # headers: {Authorization: \"Bearer ${%s}\"}\n", strings.TrimSuffix(variable(t.Name), "_URL")+"_TOKEN")
+		b.WriteString(login(t))
 	}
 	b.WriteString("# The console, the metrics and the health.\n# listen: 127.0.0.1:8642\n# log: {level: info, format: json}\n")
 	return format.Source(ConfigFile, []byte(b.String()))
+}
+
+// account begins the names of the variables by which a target is logged in to.
+func account(t Target) string { return strings.TrimSuffix(variable(t.Name), "_URL") }
+
+// login gives the lines by which a target is logged in to, to be completed.
+func login(t Target) string {
+	of := account(t)
+	switch t.Type {
+	case "salesforce":
+		return fmt.Sprintf("    login: {grant: client_credentials, client_id: \"${%s_CLIENT_ID}\", client_secret: \"${%s_CLIENT_SECRET}\"}\n", of, of)
+	case "hubspot":
+		return fmt.Sprintf("    token: ${%s_TOKEN}\n", of)
+	case "postgres":
+		return "    # schema: public\n    # create: true # makes the tables and columns that are missing\n"
+	}
+	return fmt.Sprintf("    # headers: {Authorization: \"Bearer ${%s_TOKEN}\"}\n", of)
 }
 
 var notInName = regexp.MustCompile(`[^a-z0-9_]+`)

@@ -2,10 +2,13 @@ package initial
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
 	"github.com/walbridge/walbridge/mapping"
 )
 
@@ -104,5 +107,33 @@ func TestParseTarget(t *testing.T) {
 		if got, err := ParseTarget(text); err != nil || got != want {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
+	}
+}
+
+// The configuration of each type of target is right once the variables are set that the user
+// is told of.
+func TestTargetTypes(t *testing.T) {
+	for kind, url := range map[string]string{
+		"http": "https://crm.example.com/x", "salesforce": "https://acme.my.salesforce.com", "hubspot": "https://api.hubapi.com",
+		"postgres": "postgres://app@db/forecast",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			o := Options{Database: "postgres://app@db/sales", Redis: "redis://r:6379/0", Targets: []Target{{"crm", kind, url}}}
+			files, err := Files(o, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), files[0].Path)
+			if err := os.WriteFile(file, files[0].Text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			env := map[string]string{}
+			for _, v := range Variables(o) {
+				env[v.Name] = "x"
+			}
+			if _, err := config.Load(file, func(name string) (string, bool) { v, ok := env[name]; return v, ok }); err != nil {
+				t.Errorf("%v\n%s", err, files[0].Text)
+			}
+		})
 	}
 }
