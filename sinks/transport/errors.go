@@ -55,9 +55,12 @@ func Shorten(s string) string {
 // and is for rules and dead letters.
 //
 //	401, 403        Unauthorized
+//	402             Paused: the account has not paid
 //	429             Throttled, with Retry-After
 //	408, 5xx        Retryable with an unknown outcome, with Retry-After
+//	425             Retryable
 //	3xx, 404, 405   Misconfigured: of the address, never of a record
+//	407             Misconfigured: of the proxy
 //	others          Rejected
 func StatusError(a *Answer, said Saying, now time.Time) error {
 	after := RetryAfter(a.Header, now)
@@ -73,6 +76,12 @@ func StatusError(a *Answer, said Saying, now time.Time) error {
 		return &sinks.Retryable{Err: err, After: after, Unknown: true}
 	case a.Status < 400:
 		return &sinks.Misconfigured{Err: err, Hint: "set the target's url to where it redirects to; redirects are not followed"}
+	case a.Status == http.StatusPaymentRequired:
+		return &sinks.Paused{Err: err, After: after}
+	case a.Status == http.StatusTooEarly:
+		return &sinks.Retryable{Err: err, After: after}
+	case a.Status == http.StatusProxyAuthRequired:
+		return &sinks.Misconfigured{Err: err, Hint: "give the proxy of the environment (HTTPS_PROXY) its user and password"}
 	case a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed:
 		return &sinks.Misconfigured{Err: err, Hint: "check the path of the target's url"}
 	}

@@ -118,8 +118,8 @@ func TestDo(t *testing.T) {
 func TestStatusError(t *testing.T) {
 	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	for status, want := range map[int]string{
-		301: "misconfigured", 400: "http_400", 401: "unauthorized", 403: "unauthorized", 404: "misconfigured", 405: "misconfigured",
-		408: "retry unknown=true after 1m30s", 409: "http_409", 422: "http_422", 429: "throttled after 1m30s", 500: "retry unknown=true after 1m30s", 503: "retry unknown=true after 1m30s",
+		301: "misconfigured", 400: "http_400", 401: "unauthorized", 403: "unauthorized", 402: "paused", 404: "misconfigured", 405: "misconfigured", 407: "misconfigured",
+		408: "retry unknown=true after 1m30s", 409: "http_409", 422: "http_422", 425: "retry unknown=false after 1m30s", 429: "throttled after 1m30s", 500: "retry unknown=true after 1m30s", 503: "retry unknown=true after 1m30s",
 	} {
 		a := &Answer{Host: "h", Status: status, Header: http.Header{"Retry-After": {now.Add(90 * time.Second).Format(http.TimeFormat)}}}
 		err := StatusError(a, Saying{Code: "X", Message: "the row " + secret}, now)
