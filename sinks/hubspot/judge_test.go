@@ -49,7 +49,7 @@ func TestStatuses(t *testing.T) {
 		"403, scopes not named":   {403, body(`"category":"MISSING_SCOPES"`), nil, "misconfigured: give the app the scopes that the object needs, such as crm.objects.contacts.write"},
 		"404":                     {404, body(`"category":"OBJECT_NOT_FOUND"`), nil, "misconfigured: check the target's url and version, and the mapping's object"},
 		"404, a record":           {404, body(`"category":"OBJECT_NOT_FOUND","context":{"ids":["1"]}`), nil, "rejected OBJECT_NOT_FOUND"},
-		"405":                     {405, "", nil, "misconfigured: check the path of the target's url"},
+		"405":                     {405, "", nil, "misconfigured: check the target's url, and the names and ids in its path"},
 		"408":                     {408, "", nil, "retry 0s unknown"},
 		"409":                     {409, body(`"category":"CONFLICT"`), nil, "rejected CONFLICT"},
 		"409 without a body":      {409, "", nil, "rejected http_409"},

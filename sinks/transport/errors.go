@@ -83,7 +83,7 @@ func StatusError(a *Answer, said Saying, now time.Time) error {
 	case a.Status == http.StatusProxyAuthRequired:
 		return &sinks.Misconfigured{Err: err, Hint: "give the proxy of the environment (HTTPS_PROXY) its user and password"}
 	case a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed:
-		return &sinks.Misconfigured{Err: err, Hint: "check the path of the target's url"}
+		return &sinks.Misconfigured{Err: err, Hint: "check the target's url, and the names and ids in its path"}
 	}
 	return &sinks.Rejected{Err: err, Code: fmt.Sprintf("http_%d", a.Status)}
 }
