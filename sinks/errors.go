@@ -16,8 +16,9 @@ type Retryable struct {
 	// Unknown says that the request may have been carried out, as after a
 	// timeout: the record is in doubt until it is delivered once more (I11).
 	Unknown bool
-	// KeptBack says that nothing was sent of the record: a job may still write another
-	// state of it (see Bulk). That is never held against the record, nor the target.
+	// KeptBack says that nothing was sent of the record, as something may still be carried
+	// out that it has to come after: a job (see Bulk), or a create whose outcome is not known.
+	// That is never held against the record, nor the target.
 	KeptBack bool
 }
 
