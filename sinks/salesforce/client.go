@@ -84,16 +84,17 @@ func (c *Client) Abilities(string) sinks.Abilities {
 	return sinks.Abilities{Delete: true, Archive: true, Partial: true, Clear: true, Parents: true}
 }
 
-// Folds tells whether key values that differ in case only are the same.
-func (c *Client) Folds() bool { return !c.exact }
+// Folds tells that there are key values that differ and are the same: by their blanks at least.
+func (c *Client) Folds() bool { return true }
 
-// FoldKey gives what key values have in common that are the same to Salesforce: an external
-// id field compares without case, unless it was made case-sensitive.
+// FoldKey gives what key values have in common that are the same to Salesforce: it takes the
+// blanks off the ends of texts, and an external id field compares without case, unless it was
+// made case-sensitive.
 func (c *Client) FoldKey(_ string, key sinks.Field) string {
 	if c.exact {
-		return sinks.ExactKey(key.Value)
+		return strings.TrimSpace(sinks.ExactKey(key.Value))
 	}
-	return sinks.InsensitiveKey(key.Value)
+	return strings.TrimSpace(sinks.InsensitiveKey(key.Value))
 }
 
 // TellQuota sets who is told what answers say of the requests of a day (Sforce-Limit-Info).

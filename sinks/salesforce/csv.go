@@ -33,10 +33,11 @@ func cell(v json.RawMessage) (text string, ok bool) {
 		return nullCell, true
 	}
 	text = sinks.ExactKey(v)
-	if text == "" {
+	bare := strings.TrimSpace(text) // as Salesforce keeps it
+	if bare == "" {
 		return nullCell, true // Salesforce has no empty texts: they are null
 	}
-	return text, text != nullCell && len(text) <= maxCell && !strings.ContainsAny(text, "\x00\r")
+	return text, bare != nullCell && len(text) <= maxCell && !strings.ContainsAny(text, "\x00\r")
 }
 
 // cells calls f with each column and its text of a record, as it goes into a job. It tells

@@ -122,7 +122,7 @@ func appendField(b []byte, name string, value json.RawMessage) []byte {
 
 // keyOf says what is wrong with the key of a record: it has to be a text or a number.
 func keyOf(r *sinks.Record) error {
-	text := sinks.ExactKey(r.Key.Value)
+	text := strings.TrimSpace(sinks.ExactKey(r.Key.Value))
 	switch v := r.Key.Value; {
 	case r.Key.Name == "":
 		return &sinks.Misconfigured{Err: errors.New("encode the key: it has no field"), Hint: "give the mapping a key"}
