@@ -272,7 +272,12 @@ func (c *Client) endOf(ctx context.Context, j *job) error {
 	j.wait = min(max(2*j.wait, firstPoll), lastPoll)
 	j.next = c.now().Add(j.wait)
 	if err != nil {
-		return unsent(err)
+		back := unsent(err)
+		var ret *sinks.Retryable
+		if errors.As(back, &ret) { // not a try of the record: nothing of it is sent
+			ret.After, ret.KeptBack = max(ret.After, j.wait), true
+		}
+		return back
 	}
 	return heldBack(j.wait)
 }
