@@ -107,6 +107,7 @@ func (t *Target) answered(pe *pgconn.PgError, sent bool) error {
 		a.Err = fmt.Errorf("%s takes no writes: it is a standby, or read-only", t.host)
 		return &sinks.Paused{Err: a, After: standbyAfter}
 	case class == "28":
+		a.Err = fmt.Errorf("%s refuses the login: it does not know the role, the password is wrong, or pg_hba.conf has no line for it (SQLSTATE %s)", t.host, pe.Code)
 		return &sinks.Unauthorized{Err: a}
 	case class == "42", class == "3D", class == "3F", class == "0A":
 		// These are about names and rights, and quote no values: values are parameters.
