@@ -2,9 +2,9 @@ package hubspot
 
 import (
 	"fmt"
-	"os"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 
 	"github.com/walbridge/walbridge/sinks"
