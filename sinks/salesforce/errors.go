@@ -96,6 +96,9 @@ var wrapped = map[string]bool{
 	"APEX_ERROR":                           true,
 }
 
+// codeQuota tells that the jobs of the last 24 hours are spent, in one case of letters or another.
+const codeQuota = "ExceededQuota"
+
 // classOf says what a code with a text means.
 func classOf(s transport.Saying) class {
 	has := func(part string) bool { return strings.Contains(strings.ToLower(s.Message), part) }
@@ -107,6 +110,8 @@ func classOf(s transport.Saying) class {
 	case s.Code == "INVALID_FIELD" && has("foreign key external id"):
 		return parent
 	case s.Code == "REQUEST_LIMIT_EXCEEDED" && !has("concurrent"):
+		return spent
+	case strings.EqualFold(s.Code, codeQuota):
 		return spent
 	}
 	if c, ok := codes[s.Code]; ok {

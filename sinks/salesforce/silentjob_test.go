@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/salesforce"
 	sandbox "github.com/walbridge/walbridge/sinks/sandbox/salesforce"
 	"github.com/walbridge/walbridge/sinks/sinktest"
 )
@@ -27,7 +28,7 @@ func TestNoWordOfAJob(t *testing.T) {
 			s.ServeHTTP(w, r)
 		})
 		first := &pipe{org: org, notes: sinktest.NewNotes(), dies: 8, deed: true, dead: func() {}}
-			if _, err := process(t, first, nil).Deliver(t.Context(), state(1, numbers(0, 20))); err == nil {
+		if _, err := process(t, first, nil).Deliver(t.Context(), state(1, numbers(0, 20))); err == nil {
 			t.Fatal("it did not die")
 		}
 		silent = true
@@ -46,4 +47,17 @@ func TestNoWordOfAJob(t *testing.T) {
 			time.Sleep(ret.After)
 		}
 	})
+}
+
+// That no job can be made since the jobs of the day are spent is no fault of the mapping.
+func TestNoMoreJobs(t *testing.T) {
+	s := script(t, func(int, request) (int, string) {
+		return 400, `[{"errorCode":"EXCEEDEDQUOTA","message":"ExceededQuota : ApiBatchItems Limit exceeded."}]`
+	})
+	c := s.target(t, func(o *salesforce.Options) { o.Bulk.From = 1 })
+	c.TakeNotes(sinktest.NewNotes())
+	var pau *sinks.Paused
+	if _, err := c.Deliver(t.Context(), state(1, numbers(0, 3))); !errors.As(err, &pau) || pau.After <= 0 || sinks.Unknown(err) {
+		t.Errorf("%v", err)
+	}
 }
