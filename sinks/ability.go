@@ -118,6 +118,13 @@ type ReadBack interface {
 	ReadBack(ctx context.Context, object, key string, values []json.RawMessage, fields []string) ([]Held, error)
 }
 
+// OneByOne is the ability of a target that can be read back to tell that it makes a request
+// for each record, so that who pays for requests asks for one at a time.
+type OneByOne interface {
+	// ReadsOneByOne tells whether it does.
+	ReadsOneByOne() bool
+}
+
 // Prober is the ability of a target to tell whether it can be reached.
 type Prober interface {
 	// Probe looks, and changes nothing. The error says what is wrong, without secrets.

@@ -33,6 +33,9 @@ func Open(o Options) (interface {
 	return c, nil
 }
 
+// ReadsOneByOne tells whether the form reads one record in a request.
+func (r Readable) ReadsOneByOne() bool { return !r.plan.Call(form.Read).Many }
+
 // ReadBack gives the records with some keys: in one request, if the form has one for several,
 // or else in one for each.
 func (r Readable) ReadBack(ctx context.Context, object, key string, values []json.RawMessage, fields []string) ([]sinks.Held, error) {

@@ -112,6 +112,11 @@ func TestVerify(t *testing.T) {
 	if v, ok := b.verify(); !ok || v.InFlight != 0 {
 		t.Errorf("after the repair: %v, %+v", ok, v)
 	}
+	b.exec(`ALTER TABLE plan."Forecast" RENAME TO away`)
+	if v, ok := b.verify(); ok || v.ReadError == "" || v.Right != 1170 {
+		t.Errorf("a target that does not tell what it holds: %v, %+v", ok, v)
+	}
+	b.exec(`ALTER TABLE plan.away RENAME TO "Forecast"`)
 	if got, err := b.text(`SELECT remark || ' ' || total FROM plan."Forecast" WHERE id = 'apac/1'`); err != nil || got != "remark 1 10.50" {
 		t.Errorf("the mended row is %q, %v", got, err)
 	}

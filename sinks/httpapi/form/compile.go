@@ -124,11 +124,10 @@ func (c *compiler) request(name string, r *Request) *Call {
 		c.fail(at+".format", "unknown value", r.Format, "write one of json, form, ndjson")
 	}
 	call.Many = name == Batch || r.Record != nil || mentions(r.Body, lists)
-	outside, inside := ofRequest, slices.Concat(ofRequest, ofRecord, wholes)
+	inside := slices.Concat(ofRequest, ofRecord, wholes)
+	outside := inside
 	if call.Many {
 		outside = slices.Concat(ofRequest, lists)
-	} else {
-		outside = inside
 	}
 	texts := slices.DeleteFunc(slices.Clone(outside), mark.alone)
 	call.path = c.template(at+".path", r.Path, texts)

@@ -142,8 +142,6 @@ type Condition struct {
 	Equals json.RawMessage
 }
 
-func (c Condition) given() bool { return c.Path != "" }
-
 // Auth is how a client proves who it is.
 type Auth struct {
 	Type string // one of AuthTypes; none if empty

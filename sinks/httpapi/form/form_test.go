@@ -3,7 +3,6 @@ package form
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -300,7 +299,7 @@ func FuzzTemplate(f *testing.F) {
 		d := sinks.Record{Op: sinks.Upsert, Key: field("K", `"k"`), Fields: []sinks.Field{field("A", value), field(name, value)}}
 		m, err := p.Call(Upsert).Build("Deal", []Item{{Record: &d}})
 		if err == nil && !json.Valid(m.Body) {
-			t.Error(fmt.Sprintf("%q", m.Body))
+			t.Errorf("%q", m.Body)
 		}
 	})
 }

@@ -26,6 +26,8 @@ type MappingVerified struct {
 	Table   string `json:"table"`
 	// ReadBack tells that the target was asked for what it holds.
 	ReadBack bool `json:"read_back"`
+	// ReadError says why the target was asked in part only; empty if it was not.
+	ReadError string `json:"read_error,omitempty"`
 	// Rows is how many rows were looked at, Right how many have the record that they
 	// make, Unmeant how many make none and have none.
 	Rows    int64 `json:"rows"`
@@ -133,7 +135,7 @@ func (r *MappingVerified) Wrong() int64 {
 
 // OK tells that nothing is wrong, and that all of it was looked at.
 func (v *Verified) OK() bool {
-	return !slices.ContainsFunc(v.Mappings, func(m MappingVerified) bool { return m.Wrong() > 0 || m.Waited })
+	return !slices.ContainsFunc(v.Mappings, func(m MappingVerified) bool { return m.Wrong() > 0 || m.Waited || m.ReadError != "" })
 }
 
 func (v *verifier) report() *Verified {
@@ -197,7 +199,10 @@ func (r *MappingVerified) lines() (out []string) {
 	if r.MoreWrong > 0 {
 		say("%d more are wrong than a repair takes: walbridge backfill %s --sweep --for %s/%s", r.MoreWrong, r.Table, r.Target, r.Mapping)
 	}
-	if !r.ReadBack {
+	switch {
+	case r.ReadError != "":
+		say("%s; the rest was compared with what was delivered", r.ReadError)
+	case !r.ReadBack:
 		say("the target was not asked; what was delivered was compared")
 	}
 	return out

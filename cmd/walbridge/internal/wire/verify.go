@@ -93,6 +93,7 @@ type verifiedTarget struct {
 	view    *state.View
 	client  vendors.Target
 	reads   sinks.ReadBack // nil if it is not asked
+	most    int            // keys in a request
 	limits  sinks.Limits
 	account *account
 }
@@ -254,7 +255,10 @@ func (v *verifier) target(name string) (*verifiedTarget, error) {
 		q.TellQuota(t.account.keeper.Observe)
 	}
 	if reads, ok := sinks.As[sinks.ReadBack](client); ok && !v.o.StateOnly {
-		t.reads = reads
+		t.reads, t.most = reads, max(1, t.limits.MaxBatch)
+		if o, ok := sinks.As[sinks.OneByOne](client); ok && o.ReadsOneByOne() {
+			t.most = 1
+		}
 	}
 	return t, nil
 }
@@ -349,7 +353,7 @@ func (v *verifier) judge(ctx context.Context, t *verifiedTable, m *verifiedMappi
 		if err != nil {
 			out[i].code = sinks.Code(err)
 		}
-		if (standing == deliver.Right || standing == deliver.Unsure) && rec != nil && m.target.reads != nil {
+		if (standing == deliver.Right || standing == deliver.Unsure) && rec != nil && m.report.ReadBack {
 			ask = append(ask, asked{i, rec})
 		}
 	}

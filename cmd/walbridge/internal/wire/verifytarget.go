@@ -26,10 +26,14 @@ func (v *verifier) readBack(ctx context.Context, m *verifiedMapping, all []asked
 			fields = append(fields, o.Name)
 		}
 	}
-	for some := range slices.Chunk(all, max(1, m.target.limits.MaxBatch)) {
+	for some := range slices.Chunk(all, max(1, m.target.most)) {
 		held, err := v.ask(ctx, m, some, fields)
-		if err != nil {
-			return fmt.Errorf("read what target %s holds: %w", m.Target(), err)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil: // the other mappings are looked at all the same, and this one by its state
+			m.report.ReadBack, m.report.ReadError = false, fmt.Sprintf("the target does not tell what it holds: %v", err)
+			return nil
 		}
 		byKey := make(map[string]*sinks.Held, len(held))
 		for i := range held {
@@ -59,8 +63,9 @@ func (t *verifiedTarget) fold(object string, key sinks.Field) string {
 	return sinks.ExactKey(key.Value)
 }
 
-// askTries is how often a target is asked that is busy.
-const askTries = 5
+// askTries is how often a target is asked that cannot answer, throttledMost how often one
+// that wants fewer requests: the keeper of its account waits in between.
+const askTries, throttledMost = 5, 100
 
 // ask asks the target for some records, within the limits of its account, in the lane of
 // the least urgent.
@@ -70,7 +75,7 @@ func (v *verifier) ask(ctx context.Context, m *verifiedMapping, some []asked, fi
 		values[i] = a.rec.Key.Value
 	}
 	t := m.target
-	for range askTries {
+	for tries, throttled := 0, 0; tries < askTries && throttled < throttledMost; {
 		permit, werr := t.account.keeper.Wait(ctx, queue.Bulk)
 		if werr != nil {
 			return nil, werr
@@ -83,7 +88,12 @@ func (v *verifier) ask(ctx context.Context, m *verifiedMapping, some []asked, fi
 			thr *sinks.Throttled
 			ret *sinks.Retryable
 		)
-		if !errors.As(err, &thr) && !errors.As(err, &ret) || ctx.Err() != nil {
+		switch {
+		case errors.As(err, &thr) && ctx.Err() == nil:
+			throttled++
+		case errors.As(err, &ret) && ctx.Err() == nil:
+			tries++
+		default:
 			return held, err
 		}
 	}
