@@ -17,8 +17,9 @@ type verified struct {
 	Mapping                                                 string
 	ReadBack                                                bool `json:"read_back"`
 	Rows, Right, Missing, Stale, Different, Orphans, Mended int64
-	InFlight                                                int64 `json:"in_flight"`
-	NotMeant                                                int64 `json:"not_meant"`
+	InFlight                                                int64  `json:"in_flight"`
+	NotMeant                                                int64  `json:"not_meant"`
+	ReadError                                               string `json:"read_error"`
 	Fields                                                  map[string]int64
 	Examples                                                map[string][]string
 }
