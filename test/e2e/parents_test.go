@@ -60,10 +60,12 @@ func TestParents(t *testing.T) {
 	t.Cleanup(server.Close)
 	config := strings.Replace(string(read("walbridge.yaml")), "\npostgres:", "\nlisten: \"\"\ndelivery: {parents: {wait: 1h}}\npostgres:", 1)
 	config = regexp.MustCompile(`(?m)^name: \w+$`).ReplaceAllString(config, "name: "+ks.Name)
+	config, _, _ = strings.Cut(config, "\ntargets:\n")
+	config += fmt.Sprintf("\ntargets:\n  crm: {type: http, url: %q, describe: %q}\n", server.URL+"/crm/batch", server.URL+"/crm/describe/{object}")
 	if err := os.WriteFile(filepath.Join(dir, "walbridge.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := []string{"DATABASE_URL=" + db.URL, "REDIS_URL=" + ks.Server.URL(), "SANDBOX_URL=" + server.URL}
+	env := []string{"DATABASE_URL=" + db.URL, "REDIS_URL=" + ks.Server.URL()}
 	source := &bridge{t: t}
 	source.execAt(db.URL, string(read("schema.sql"))+`;
 ALTER TABLE contacts DROP CONSTRAINT contacts_account_id_fkey; ALTER TABLE accounts DROP CONSTRAINT accounts_parent_id_fkey`)
