@@ -293,12 +293,8 @@ func TestSlowAccount(t *testing.T) {
 // while the target takes the others; and no more once it is mended.
 func TestConditionOfAMapping(t *testing.T) {
 	run(t, func(w *world) {
-		broken := true
-		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
-			if broken {
-				return nil, nil, &sinks.Misconfigured{Err: errors.New("no such field"), Hint: "make it"}
-			}
-			return acceptAll(ctx, b)
+		w.answers(func(context.Context, sinks.Batch) ([]bool, []sinks.Result, error) {
+			return nil, nil, &sinks.Misconfigured{Err: errors.New("no such field"), Hint: "make it"}
 		})
 		var told []Condition
 		w.start(func(o *Options) { o.Told = func(c Condition) { told = append(told, c) } })
@@ -308,7 +304,7 @@ func TestConditionOfAMapping(t *testing.T) {
 		if s := w.engine.Stats(); s.Condition != want {
 			t.Errorf("%+v, want %+v", s.Condition, want)
 		}
-		broken = false
+		w.answers(acceptAll)
 		rest(time.Hour)
 		if s := w.engine.Stats(); s.Condition != (Condition{}) || s.Delivered != 1 {
 			t.Errorf("%+v and %d delivered after it was mended", s.Condition, s.Delivered)
