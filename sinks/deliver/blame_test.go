@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -194,5 +195,29 @@ func TestLeftAndBack(t *testing.T) {
 				w.wantHas(1, "Note=6 Sum=1+2")
 			})
 		})
+	}
+}
+
+// A target that answers one request of a batch and fails the next has answered: the wait is
+// that after a first failure, not after all those that came before it answered.
+func TestAnswerEndsARowOfFailures(t *testing.T) {
+	m := &fakeMapper{}
+	e, err := newEngine(Options{Name: "x", Target: newFakeTarget(), Mappers: []Mapper{m}, Reader: newFakeLog(), Logger: slog.New(slog.DiscardHandler), Partitions: 1}, newFakeStore().leases())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	s := newSession(e, nil, now)
+	s.faults = 6
+	for _, c := range []struct {
+		asked  bool
+		faults int
+		most   time.Duration
+	}{{false, 7, targetWaits.max}, {true, 1, targetWaits.initial}, {false, 2, 2 * targetWaits.initial}} {
+		now = now.Add(2 * targetWaits.max)
+		s.weigh(&job{s: s, mapper: m, asked: c.asked, halt: &fault{err: errBusy, waits: targetWaits}}, now)
+		if wait := s.queue.PausedUntil().Sub(now); s.faults != c.faults || wait > c.most {
+			t.Errorf("asked %v: %d failures in a row, want %d; it waits %v, want %v at the most", c.asked, s.faults, c.faults, wait, c.most)
+		}
 	}
 }

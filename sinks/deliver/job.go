@@ -341,6 +341,9 @@ func (s *session) count(it *item) {
 func (s *session) weigh(j *job, now time.Time) {
 	const what = "target"
 	mapping := "mapping " + j.mapper.Name()
+	if j.asked { // also if it failed after that: what it had failed before is over
+		s.faults, s.e.faults = 0, 0
+	}
 	if j.halt == nil {
 		if j.asked {
 			s.faults, s.e.faults, s.e.why = 0, 0, ""

@@ -51,13 +51,16 @@ func TestTargetFaults(t *testing.T) {
 	}
 }
 
+// aWhile is longer than a target is left in peace after any number of failures.
+const aWhile = 90 * time.Second
+
 // suffers injects a fault of crm and waits until it is over and crm takes records
 // again.
 func (b *bridge) suffers(p *process, name string, f sandbox.Fault) {
 	b.t.Helper()
 	f.App = "crm"
 	b.apps.inject(f)
-	until(b.t, 30*time.Second, func() string {
+	until(b.t, aWhile, func() string {
 		p.mustRun()
 		return unless(len(b.apps.Faults()) == 0, "crm still "+name)
 	})
@@ -68,7 +71,7 @@ func (b *bridge) suffers(p *process, name string, f sandbox.Fault) {
 func (b *bridge) moreAt(app string, records int64, when string) {
 	b.t.Helper()
 	want := b.apps.applied(app) + records
-	until(b.t, 30*time.Second, func() string {
+	until(b.t, aWhile, func() string {
 		return unless(b.apps.applied(app) >= want, fmt.Sprintf("%s takes nothing %s", app, when))
 	})
 }
