@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
@@ -190,52 +189,22 @@ func withBackfills(ctx context.Context, file string, f func(context.Context, *wi
 	return f(ctx, b)
 }
 
-const (
-	// followEvery is how often the progress of a backfill is looked at.
-	followEvery = 500 * time.Millisecond
-	// tellEvery is how often it is told where the output is no terminal.
-	tellEvery = 5 * time.Second
-	// idleAfter is after how long of nothing it is told what is missing.
-	idleAfter = 5 * time.Second
-)
-
 // follow shows the progress of a backfill until its end. The end of ctx leaves it be.
 func follow(ctx context.Context, out io.Writer, b *wire.Backfills, id string) error {
-	tty := false
-	if f, ok := out.(*os.File); ok {
-		tty = term.IsTerminal(int(f.Fd()))
-	}
-	fmt.Fprintf(out, "backfill %s\n", id)
-	began, told, hinted := time.Now(), time.Time{}, false
-	for {
+	f := follower{what: "backfill " + id,
+		left: fmt.Sprintf("the capture goes on with it; walbridge backfill list shows it, walbridge backfill cancel %s ends it", id),
+		idle: "nobody has begun with it: is a capture running (walbridge status), or is it busy with other tables?"}
+	return f.follow(ctx, out, func(ctx context.Context) (followed, error) {
 		s, err := b.Find(ctx, id)
-		if ctx.Err() != nil {
-			_, err := fmt.Fprintf(out, "\nthe capture goes on with it; walbridge backfill list shows it, walbridge backfill cancel %s ends it\n", id)
-			return err
-		}
-		if err != nil {
-			return err
-		}
 		state := s.Progress.State
-		if end := state.Final() || state == cdc.BackfillPaused; end || tty || time.Since(told) >= tellEvery {
-			told = time.Now()
-			writeProgress(out, &s, tty, end)
-		}
-		if state == cdc.BackfillWaiting && !hinted && time.Since(began) > idleAfter {
-			hinted = true
-			fmt.Fprintln(out, "nobody has begun with it: is a capture running (walbridge status), or is it busy with other tables?")
-		}
-		switch state {
-		case cdc.BackfillDone, cdc.BackfillPaused:
-			return nil
-		case cdc.BackfillFailed, cdc.BackfillCancelled:
-			return errProblems
-		}
-		_ = cdc.Sleep(ctx, followEvery) // its end is looked at above
-	}
+		end := state.Final() || state == cdc.BackfillPaused
+		return followed{line: progressLine(&s, end), end: end, idle: state == cdc.BackfillWaiting,
+			bad: state == cdc.BackfillFailed || state == cdc.BackfillCancelled}, err
+	})
 }
 
-func writeProgress(out io.Writer, s *cdc.BackfillStatus, tty, end bool) {
+// progressLine says how far a backfill is.
+func progressLine(s *cdc.BackfillStatus, end bool) string {
 	p := &s.Progress
 	line := fmt.Sprintf("%s: %d rows", p.State, p.Rows)
 	if p.Estimate > 0 && !end {
@@ -250,14 +219,7 @@ func writeProgress(out io.Writer, s *cdc.BackfillStatus, tty, end bool) {
 	if p.Note != "" {
 		line += " (" + p.Note + ")"
 	}
-	if !tty {
-		fmt.Fprintln(out, line)
-		return
-	}
-	fmt.Fprintf(out, "\r\x1b[K%s", line)
-	if end {
-		fmt.Fprintln(out)
-	}
+	return line
 }
 
 // readKeys reads the files that keys are in.

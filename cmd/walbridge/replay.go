@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
@@ -172,41 +171,18 @@ func writeReplays(out io.Writer, list []cdc.ReplayStatus) error {
 
 // followReplay shows the progress of a replay until its end. The end of ctx leaves it be.
 func followReplay(ctx context.Context, out io.Writer, w *wire.Replays, id string) error {
-	tty := false
-	if f, ok := out.(*os.File); ok {
-		tty = term.IsTerminal(int(f.Fd()))
-	}
-	fmt.Fprintf(out, "replay %s\n", id)
-	began, told, hinted := time.Now(), time.Time{}, false
-	for {
+	f := follower{what: "replay " + id,
+		left: fmt.Sprintf("the delivery goes on with it; walbridge replay list shows it, walbridge replay stop %s lets it rest", id),
+		idle: "nobody has begun with it: does a process deliver to the target (walbridge status)?"}
+	return f.follow(ctx, out, func(ctx context.Context) (followed, error) {
 		s, err := w.Find(ctx, id)
-		if ctx.Err() != nil {
-			_, err := fmt.Fprintf(out, "\nthe delivery goes on with it; walbridge replay list shows it, walbridge replay stop %s lets it rest\n", id)
-			return err
-		}
-		if err != nil {
-			return err
-		}
 		end := s.State != cdc.ReplayRunning
-		if end || tty || time.Since(told) >= tellEvery {
-			told = time.Now()
-			writeReplayLine(out, &s, tty, end)
-		}
-		if s.Progress.Changes == 0 && !end && !hinted && time.Since(began) > idleAfter {
-			hinted = true
-			fmt.Fprintln(out, "nobody has begun with it: does a process deliver to the target (walbridge status)?")
-		}
-		switch s.State {
-		case cdc.ReplayDone, cdc.ReplayStopped:
-			return nil
-		case cdc.ReplayCancelled:
-			return errProblems
-		}
-		_ = cdc.Sleep(ctx, followEvery) // its end is looked at above
-	}
+		return followed{line: replayLine(&s, end), end: end, idle: s.Progress.Changes == 0 && !end, bad: s.State == cdc.ReplayCancelled}, err
+	})
 }
 
-func writeReplayLine(out io.Writer, s *cdc.ReplayStatus, tty, end bool) {
+// replayLine says how far a replay is.
+func replayLine(s *cdc.ReplayStatus, end bool) string {
 	p := &s.Progress
 	line := fmt.Sprintf("%s: %d changes", s.State, p.Changes)
 	if !end {
@@ -216,12 +192,5 @@ func writeReplayLine(out io.Writer, s *cdc.ReplayStatus, tty, end bool) {
 	if s.State == cdc.ReplayDone {
 		line += fmt.Sprintf(" in %s", s.Ended.Sub(s.Created).Round(10*time.Millisecond))
 	}
-	if !tty {
-		fmt.Fprintln(out, line)
-		return
-	}
-	fmt.Fprintf(out, "\r\x1b[K%s", line)
-	if end {
-		fmt.Fprintln(out)
-	}
+	return line
 }
