@@ -346,7 +346,7 @@ func (s *session) weigh(j *job, now time.Time) {
 	}
 	if j.halt == nil {
 		if j.asked {
-			s.faults, s.e.faults, s.e.why = 0, 0, ""
+			s.e.why = ""
 			delete(s.mappingFaults, j.mapper.Name())
 			s.e.log.works(what)
 			s.e.log.works(mapping)

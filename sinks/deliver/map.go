@@ -120,11 +120,14 @@ func (j *job) parkUnmapped(it *item, err error) {
 // hold: it has no record of the key yet, another one, or not all that came before. A mapping
 // that gives the same fields with null for the absent columns does not read them.
 func (j *job) leavesGap(it *item, rec sinks.Record) bool {
+	if len(it.change.Absent) == 0 {
+		return false
+	}
 	k := it.known
 	// What takes the place of a record must be whole, whatever that one has.
 	keeps := sinks.AbilitiesOf(j.s.e.o.Target, rec.Object).Partial
-	holds := keeps && k.Live && !k.Lacking && k.Key.Name == rec.Key.Name && bytes.Equal(k.Key.Value, rec.Key.Value)
-	if len(it.change.Absent) == 0 || holds && !it.row.Bare() {
+	holds := k.Live && !k.Lacking && k.Key.Name == rec.Key.Name && bytes.Equal(k.Key.Value, rec.Key.Value)
+	if keeps && holds && !it.row.Bare() {
 		return false
 	}
 	prior := k.Prior()
