@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -211,8 +212,12 @@ func (d *demo) configure() (*config.Config, error) {
 	if err := os.CopyFS(filepath.Join(d.dir, "mappings"), files); err != nil {
 		return nil, fmt.Errorf("write mappings of the demo: %w", err)
 	}
+	var objects []string
+	for _, w := range worksheets() {
+		objects = append(objects, w.Name+": "+w.ID)
+	}
 	path := filepath.Join(d.dir, "walbridge.yaml")
-	if err := os.WriteFile(path, []byte(fmt.Sprintf(configText, d.stage.name, d.options.Listen, d.stage.targets)), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(fmt.Sprintf(configText, d.stage.name, d.options.Listen, d.stage.targets, strings.Join(objects, ", "))), 0o600); err != nil {
 		return nil, fmt.Errorf("write configuration of the demo: %w", err)
 	}
 	env := map[string]string{"POSTGRES_URL": d.stage.postgresURL, "REDIS_URL": d.stage.redisURL}
@@ -234,5 +239,5 @@ targets:
     preset: captivateiq
     url: "%[3]s/captivateiq/ciq/v1"
     auth: {token: demo}
-    objects: {Deal: 7f0c1f5e-3b0a-4f57-9d0e-5a1d7c3e0001, Split: 7f0c1f5e-3b0a-4f57-9d0e-5a1d7c3e0002}
+    objects: {%[4]s}
 `

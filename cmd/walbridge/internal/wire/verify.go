@@ -282,9 +282,7 @@ func (v *verifier) sampled(key string) bool {
 	if v.o.Sample >= 1 {
 		return true
 	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(key)) // it never fails
-	return float64(h.Sum32()) < v.o.Sample*(1<<32)
+	return float64(hashKey(key)>>32) < v.o.Sample*(1<<32)
 }
 
 // scan compares all rows of a table.
