@@ -58,7 +58,10 @@ type Log interface {
 	// does nothing if one was started already.
 	Started(ctx context.Context) (map[string]bool, error)
 	StartMappings(ctx context.Context, mappings []string, list []Backfill) error
-	// ForgetStarted takes mappings from the started ones.
+	// WithoutRows tells which mappings, each as target/mapping, begin without the rows that
+	// are there, as their target does.
+	WithoutRows(ctx context.Context) (map[string]bool, error)
+	// ForgetStarted takes mappings from the started ones, and from those without rows.
 	ForgetStarted(ctx context.Context, mappings []string) error
 	// Readers tells which mappings the delivery to each target knows, of the targets
 	// that something was delivered to.

@@ -73,7 +73,7 @@ func CompileAmong(f *File, files []*File, cat Catalog) (*Mapping, error) {
 	if err := c.err(); err != nil || f.bad {
 		return nil, err
 	}
-	m.outputs, m.fromAt, m.toAt = c.outputs(m), placeOf(f.Path, f.from), placeOf(f.Path, f.to)
+	m.outputs, m.fromAt, m.toAt, m.startAt = c.outputs(m), placeOf(f.Path, f.from), placeOf(f.Path, f.to), placeOf(f.Path, f.start)
 	m.sets = c.setOutputs(m)
 	m.scope, m.names = c.scope, c.scope.Used()
 	m.slots = make(map[string]int, len(m.names))

@@ -41,7 +41,8 @@ type File struct {
 	// that does decides.
 	Lane      string
 	LaneRules []LaneRule
-	// Start says what a mapping that is new begins with: StartBackfill or StartNow.
+	// Start says what a mapping that is new begins with: StartBackfill or StartNow; empty if
+	// the file does not say, and the target decides.
 	Start    string
 	Coalesce sinks.Coalesce
 	// SLO is how long after its commit a change should be at the target; zero if the file
@@ -53,6 +54,7 @@ type File struct {
 	env   func(string) (string, bool)
 	from  *yamldoc.Node
 	to    *yamldoc.Node
+	start *yamldoc.Node
 	tests *yamldoc.Node
 }
 
@@ -162,7 +164,7 @@ func (l Loader) Parse(file string, data []byte) (*File, error) {
 		return nil, err
 	}
 	f := &File{
-		Path: file, doc: doc, env: l.Env, Lane: cdc.LaneNormal, Start: StartBackfill, Coalesce: DefaultCoalesce(),
+		Path: file, doc: doc, env: l.Env, Lane: cdc.LaneNormal, Coalesce: DefaultCoalesce(),
 		Delete: DeletePolicy{Action: DeleteRecord},
 		Name:   strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)),
 	}

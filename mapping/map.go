@@ -32,9 +32,9 @@ type Mapping struct {
 	keyIsSource bool
 	set         []constant
 
-	outputs      []Output
-	sets         []Output
-	fromAt, toAt Place
+	outputs               []Output
+	sets                  []Output
+	fromAt, toAt, startAt Place
 
 	scope *expr.Scope
 	names []string       // the columns that are read, by slot
@@ -95,7 +95,8 @@ func (m *Mapping) Lane() string {
 // said.
 func (m *Mapping) SLO() time.Duration { return m.slo }
 
-// Start says what the mapping begins with when it is new: StartBackfill or StartNow.
+// Start says what the mapping begins with when it is new: StartBackfill or StartNow; empty
+// if its file does not say, and the target decides.
 func (m *Mapping) Start() string { return m.start }
 
 // Coalesce says how long changes of a key are folded.

@@ -146,6 +146,9 @@ func (m *Mapping) From() Place { return m.fromAt }
 // To is where the file names the target.
 func (m *Mapping) To() Place { return m.toAt }
 
+// StartAt is where Start is written.
+func (m *Mapping) StartAt() Place { return m.startAt }
+
 // Deletes tells whether a row that goes does anything to its record.
 func (m *Mapping) Deletes() bool { return m.action != IgnoreDelete }
 

@@ -86,8 +86,9 @@ func (p *parser) knownLane(n *yamldoc.Node, lane string) bool {
 func (p *parser) start(s *yamldoc.Section) {
 	s.Text("start", &p.f.Start)
 	known := []string{StartBackfill, StartNow}
-	if !slices.Contains(known, p.f.Start) && !p.doc.Failed("start") {
-		p.doc.Fail(s.Node("start"), "unknown start", p.f.Start, nearest.Hint(p.f.Start, known, "write one of "+nearest.List(known)))
+	p.f.start = s.Node("start")
+	if p.f.start != nil && p.f.start.Kind != yamldoc.Null && !slices.Contains(known, p.f.Start) && !p.doc.Failed("start") {
+		p.doc.Fail(p.f.start, "unknown start", p.f.Start, nearest.Hint(p.f.Start, known, "write one of "+nearest.List(known)))
 	}
 }
 

@@ -47,6 +47,10 @@ func (s *starter) start(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
+	rowless, err := log.WithoutRows(ctx)
+	if err != nil {
+		return err
+	}
 	left := maps.Clone(started)
 	captured, shared := map[cdc.Table]bool{}, map[cdc.Table]bool{}
 	var begun, waiting []string
@@ -60,7 +64,7 @@ func (s *starter) start(ctx context.Context, conn *pgx.Conn) error {
 		case reads && !slices.Contains(known, mapping):
 			waiting = append(waiting, m.Name)
 			shared[m.Table] = true
-		case m.Now:
+		case m.Now, rowless[m.Name]:
 			begun = append(begun, m.Name)
 			shared[m.Table] = true
 		default:

@@ -24,6 +24,9 @@ const (
 	// backfillStarted has a mapping behind it, as target/mapping, and tells that its
 	// table was begun with.
 	backfillStarted = "started:"
+	// backfillRowless has a mapping behind it, as target/mapping, and tells that it begins
+	// without the rows that are there.
+	backfillRowless = "rowless:"
 	// backfillReader has a target behind it, and tells which mappings its delivery knows.
 	backfillReader = "reader:"
 	// backfillVersion is a number that rises with whatever somebody asks for or wishes.
@@ -107,11 +110,11 @@ func (l *Log) Started(ctx context.Context) (map[string]bool, error) {
 	return out, err
 }
 
-// ForgetStarted forgets that mappings, each as target/mapping, were started.
+// ForgetStarted forgets that mappings, each as target/mapping, were started, or how.
 func (l *Log) ForgetStarted(ctx context.Context, mappings []string) error {
-	fields := make([]string, len(mappings))
-	for i, m := range mappings {
-		fields[i] = backfillStarted + m
+	var fields []string
+	for _, m := range mappings {
+		fields = append(fields, backfillStarted+m, backfillRowless+m)
 	}
 	if err := l.client.HDel(ctx, l.keys.Backfills(), fields...).Err(); err != nil {
 		return fmt.Errorf("forget mappings of the log: %w", err)

@@ -17,6 +17,8 @@ type Inspection struct {
 	Why        string
 	// Troubles are what a start refuses.
 	Troubles []*cdc.SetupError
+	// Began tells how those of the targets began that did.
+	Began map[string]Beginning
 }
 
 // ServerReport is what one server says of itself.
@@ -31,8 +33,8 @@ type ServerReport struct {
 }
 
 // Inspect looks at the servers of a log and changes nothing. A server that cannot be used
-// is a SetupError.
-func Inspect(ctx context.Context, o Options) (out *Inspection, err error) {
+// is a SetupError. Of the targets it looks whether they began.
+func Inspect(ctx context.Context, o Options, targets ...string) (out *Inspection, err error) {
 	client, from, err := connect(&o)
 	if err != nil {
 		return nil, err
@@ -67,6 +69,17 @@ func Inspect(ctx context.Context, o Options) (out *Inspection, err error) {
 	if have[0] != nil && have[1] != nil {
 		if trouble := l.misfit(fmt.Sprint(have[0]), fmt.Sprint(have[1])); trouble != nil {
 			out.Troubles = append(out.Troubles, trouble)
+			return out, nil
+		}
+	}
+	out.Began = map[string]Beginning{}
+	for _, t := range targets {
+		b, ok, err := l.Began(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out.Began[t] = b
 		}
 	}
 	return out, nil

@@ -51,7 +51,7 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 			return err
 		}
 	}
-	if err := l.client.HDel(ctx, l.keys.Meta(), metaDetached+target, metaReturned+target).Err(); err != nil {
+	if err := l.client.HDel(ctx, l.keys.Meta(), metaDetached+target, metaReturned+target, metaBegan+target).Err(); err != nil {
 		return fmt.Errorf("forget target %s: %w", target, err)
 	}
 	if err := l.client.HDel(ctx, l.keys.Conditions(), target).Err(); err != nil {
@@ -70,7 +70,7 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 	}
 	fields := []string{backfillReader + target}
 	for field := range all {
-		if strings.HasPrefix(field, backfillStarted+target+"/") {
+		if strings.HasPrefix(field, backfillStarted+target+"/") || strings.HasPrefix(field, backfillRowless+target+"/") {
 			fields = append(fields, field)
 		}
 	}

@@ -94,9 +94,9 @@ func (l *Log) Detached(ctx context.Context) (map[string]Detached, error) {
 	return out, nil
 }
 
-// EnsureGroups makes the consumer groups of targets that have none yet, before the
-// first entry: from then on they hold the log, whether they run or not. Those that are
-// detached stay so. A server whose memory is full refuses new groups; without one a
+// EnsureGroups makes the consumer groups of targets that have none, before the first
+// entry: from then on they hold the log, whether they run or not. Those that are detached
+// stay so. A server whose memory is full refuses new groups; without one a
 // target holds the log from its beginning all the same.
 func (l *Log) EnsureGroups(ctx context.Context, targets []string) error {
 	detached, err := l.Detached(ctx)
@@ -261,6 +261,9 @@ func ownerOf(lease string) string {
 // Traces tells whether anything is kept of a target.
 func (l *Log) Traces(ctx context.Context, target string) (bool, error) {
 	if n, err := l.client.HExists(ctx, l.keys.Meta(), metaDetached+target).Result(); err != nil || n {
+		return n, wrap(err, "read description of the log")
+	}
+	if n, err := l.client.HExists(ctx, l.keys.Meta(), metaBegan+target).Result(); err != nil || n {
 		return n, wrap(err, "read description of the log")
 	}
 	if n, err := l.client.Exists(ctx, l.keys.Notes(target)).Result(); err != nil || n > 0 {

@@ -47,7 +47,7 @@ var (
 			"targets": anyValue(&order{
 				keys: []string{"type", "preset", "form", "url", "version", "token", "login", "auth", "objects", "describe", "headers", "addresses",
 					"schema", "create", "position", "duplicates", "assignment", "associations", "bulk",
-					"timeout", "max_batch", "max_in_flight", "key_case", "rate", "retry", "errors"},
+					"timeout", "max_batch", "max_in_flight", "from", "key_case", "rate", "retry", "errors"},
 				of: map[string]*order{
 					"rate":  {keys: []string{"account", "per_second", "burst", "bulk_floor", "daily", "keep_for_people"}},
 					"retry": {keys: []string{"attempts", "initial", "max"}},

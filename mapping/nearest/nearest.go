@@ -35,9 +35,9 @@ func Hint(name string, candidates []string, fallback string) string {
 	return fallback
 }
 
-// List joins names for a text, at most sixteen of them.
+// List joins names for a text, at most twenty of them.
 func List(names []string) string {
-	const most = 16
+	const most = 20
 	if len(names) > most {
 		return strings.Join(names[:most], ", ") + ", …"
 	}

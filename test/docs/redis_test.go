@@ -117,6 +117,8 @@ func captureAndDeliver(t *testing.T, l *redislog.Log) {
 	must(l.SetEpoch(ctx, cdc.Epoch{SystemID: "7"}))
 	must(l.SetDurableMark(ctx, 1))
 	must(l.Renew(ctx, cdc.Epoch{SystemID: "7", Timeline: 1, Slot: "s"}, 2))
+	_, err := l.Begin(ctx, "late", redislog.FromNow, []string{"late/deals"})
+	must(err)
 	backfills(t, l)
 	a, err := l.NewAppender(ctx)
 	must(err)

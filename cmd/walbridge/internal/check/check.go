@@ -30,6 +30,7 @@ func Run(f *Facts) *Report {
 	for i := range f.Targets {
 		r.target(&f.Targets[i], f)
 	}
+	r.beginnings(f)
 	r.mistakes(f)
 	if !f.Compiled && len(f.Files) > 0 {
 		r.warn("mappings", "they are not held against tables, which are not known", "see to postgres; where it cannot be reached, catalog.json tells them: walbridge check --save")

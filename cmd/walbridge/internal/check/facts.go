@@ -79,6 +79,9 @@ type Redis struct {
 	// there is no bound.
 	Retention int64
 	HighMark  int
+	// Began tells where the targets started that have taken something; the text is empty where
+	// that is not known.
+	Began map[string]string
 }
 
 // RedisServer is one of them.
@@ -94,6 +97,8 @@ type RedisServer struct {
 // Target is what a target says of itself.
 type Target struct {
 	Name string
+	// From is the setting that says where it starts; empty if it is not set.
+	From string
 	// Err says why it cannot be reached, or what is wrong with its part of the
 	// configuration.
 	Err error

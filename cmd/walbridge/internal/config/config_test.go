@@ -85,6 +85,7 @@ var badFiles = map[string]string{
 	"wal-budget-range":       `1:52: postgres.wal_budget: less than 1MiB; write a size such as 10GiB`,
 	"heartbeat-range":        `1:51: postgres.heartbeat: out of range "1ms"; write a duration from 100ms to 1h`,
 	"lease":                  `6:19: delivery.lease: out of range "10ms"; write a duration from 1s to 10m`,
+	"from":                   `8:11: targets.crm.from: unknown value "start"; write one of beginning, now, backfill`,
 	"key-case":               `8:15: targets.crm.key_case: unknown value "upper"; write one of exact, insensitive`,
 	"list":                   `1:1: want a section of keys, not a list; its keys are name, postgres, redis, mappings, targets, delivery, listen, log`,
 	"listen":                 `6:9: listen: want a text, not a number "8642"; put it in quotes`,
@@ -184,7 +185,7 @@ func TestFullFile(t *testing.T) {
 		Mappings: []string{"mappings/*.yaml", "more/dev/*.yaml"},
 		Targets: []Target{
 			{
-				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Addresses: sinks.Addresses{"public", "10.0.0.0/8"}, Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2, KeyCase: KeyCaseInsensitive,
+				Name: "crm", Type: "http", URL: "https://crm.example.com/batch", Addresses: sinks.Addresses{"public", "10.0.0.0/8"}, Timeout: 20 * time.Second, MaxBatch: 100, MaxInFlight: 2, From: FromNow, KeyCase: KeyCaseInsensitive,
 				HTTP:  HTTP{Describe: "https://crm.example.com/describe/{object}?key=s3cret-token", Headers: []Header{{"Authorization", "Bearer s3cret-token"}, {"X-Price", "5$"}}},
 				Rate:  Rate{Account: "sf", PerSecond: 2.5, Burst: 10, BulkFloor: 10, Daily: 100_000, KeepPercent: 20},
 				Retry: Retry{Attempts: 7, Initial: time.Second, Max: 5 * time.Minute},

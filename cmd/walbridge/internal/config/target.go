@@ -20,6 +20,9 @@ type Target struct {
 	MaxBatch int
 	// MaxInFlight is the greatest number of requests under way at once.
 	MaxInFlight int
+	// From says where a target starts that has never taken anything: one of the From
+	// constants; empty if the file does not say, which is FromBackfill.
+	From string
 	// KeyCase says whether the target takes key values that differ in case only for the
 	// same: KeyCaseExact if it does not.
 	KeyCase string
@@ -35,6 +38,14 @@ type Target struct {
 	Salesforce Salesforce
 	Postgres   PostgresTarget
 }
+
+// Where a target starts: its tables are read, beside what the log holds; or it takes what
+// the log holds and what comes, or only what comes.
+const (
+	FromBackfill  = "backfill"
+	FromBeginning = "beginning"
+	FromNow       = "now"
+)
 
 // How a target compares the values of a key field.
 const (
@@ -87,7 +98,7 @@ func DefaultTarget(name string) Target {
 	return t
 }
 
-var keysOfTarget = []string{"type", "url", "addresses", "timeout", "max_batch", "max_in_flight", "key_case", "rate", "retry", "errors"}
+var keysOfTarget = []string{"type", "url", "addresses", "timeout", "max_batch", "max_in_flight", "from", "key_case", "rate", "retry", "errors"}
 
 func (l *loader) targets(n *yamldoc.Node, c *Config) {
 	if n == nil {
@@ -131,6 +142,7 @@ func (l *loader) target(name string, n *yamldoc.Node) Target {
 		l.doc.Fail(n, "out of range", n.Shown(), "write a number from 1 to 10000")
 	}
 	s.Int("max_in_flight", &t.MaxInFlight)
+	s.Text("from", &t.From)
 	s.Text("key_case", &t.KeyCase)
 	l.rate(s.Node("rate"), &t.Rate)
 	l.retry(s.Node("retry"), &t.Retry)
@@ -156,6 +168,9 @@ func (t *Target) check(v *validator) {
 		v.number(at+".max_batch", int64(t.MaxBatch), 1, 10_000)
 	}
 	v.number(at+".max_in_flight", int64(t.MaxInFlight), 1, 1000)
+	if t.From != "" {
+		v.choice(at+".from", t.From, []string{FromBeginning, FromNow, FromBackfill})
+	}
 	v.choice(at+".key_case", t.KeyCase, []string{KeyCaseExact, KeyCaseInsensitive})
 	t.validateLimits(v, at)
 }

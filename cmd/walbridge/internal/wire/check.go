@@ -179,12 +179,18 @@ func (c *checker) postgres(ctx context.Context, cfg *config.Config) *check.Postg
 
 func (c *checker) redis(ctx context.Context, cfg *config.Config) *check.Redis {
 	out := &check.Redis{Retention: cfg.Redis.Retention.Bytes, HighMark: cfg.Redis.HighMark}
-	v, err := redislog.Inspect(ctx, logOptions(cfg, c.o.Logger))
+	v, err := redislog.Inspect(ctx, logOptions(cfg, c.o.Logger), cfg.TargetNames()...)
 	if err != nil {
 		out.Err = err
 		return out
 	}
 	out.Durability, out.Why, out.Troubles = string(v.Durability), v.Why, v.Troubles
+	out.Began = map[string]string{}
+	for target, b := range v.Began {
+		if b.Served || b.From == "" {
+			out.Began[target] = string(b.From)
+		}
+	}
 	for _, s := range v.Servers {
 		out.Servers = append(out.Servers, check.RedisServer{Address: s.Address, Version: s.Version, Silent: s.Silent, Hint: s.Hint,
 			Policy: s.Policy, MaxMemory: s.Memory.Max})
@@ -200,7 +206,7 @@ type describer interface {
 
 // target asks a target for the objects that are written, or else only whether it is there.
 func (c *checker) target(ctx context.Context, cfg config.Target) check.Target {
-	out := check.Target{Name: cfg.Name, Objects: map[string]check.Object{}}
+	out := check.Target{Name: cfg.Name, From: cfg.From, Objects: map[string]check.Object{}}
 	client, err := vendors.Open(cfg, nil)
 	if err != nil {
 		out.Err = err

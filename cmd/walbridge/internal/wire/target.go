@@ -129,7 +129,7 @@ func (b *Bridge) firstContact(ctx context.Context, t *target) error {
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	began, stateErr := b.log.GroupBegan(ctx, t.name)
+	began, stateErr := b.took(ctx, t.name)
 	if stateErr != nil {
 		return stateErr
 	}

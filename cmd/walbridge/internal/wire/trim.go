@@ -18,19 +18,14 @@ import (
 	"github.com/walbridge/walbridge/sinks/deliver"
 )
 
-// openTrimmer attaches the targets that mappings lead to, so that the log is kept for
-// them before they first run, and makes the trimmer.
-func (b *Bridge) openTrimmer(ctx context.Context, mappings []*mapping.Mapping) error {
+// openTrimmer makes the trimmer, for the targets that mappings lead to.
+func (b *Bridge) openTrimmer(mappings []*mapping.Mapping) {
 	targets := mapped(mappings)
-	if err := b.log.EnsureGroups(ctx, targets); err != nil {
-		return err
-	}
 	b.trimmer = b.log.NewTrimmer(redislog.TrimOptions{
 		Retention: retention(b.cfg), Targets: targets,
 		Idle: func() bool { return b.capture.Stats().State == pgsource.Standby },
 	})
 	b.registry.MustRegister(newLogCollector(b.trimmer, targets))
-	return nil
 }
 
 func retention(cfg *config.Config) redislog.Retention {

@@ -57,15 +57,17 @@ type Bridge struct {
 	trimmer   *redislog.Trimmer // where this process captures
 	targets   []*target
 	accounts  map[string]*account
-	console   *console.Server
-	rates     rates
-	renames   map[cdc.Table]cdc.Table
+	// beginnings tell how the targets of this process began.
+	beginnings map[string]redislog.Beginning
+	console    *console.Server
+	rates      rates
+	renames    map[cdc.Table]cdc.Table
 }
 
 // Open checks everything that can be checked before the start: files, servers,
 // privileges, targets. What it makes is Run's to close.
 func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err error) {
-	b := &Bridge{cfg: cfg, options: o, logger: o.Logger, registry: prometheus.NewRegistry(), started: time.Now(), accounts: map[string]*account{}}
+	b := &Bridge{cfg: cfg, options: o, logger: o.Logger, registry: prometheus.NewRegistry(), started: time.Now(), accounts: map[string]*account{}, beginnings: map[string]redislog.Beginning{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close())
@@ -83,6 +85,9 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 	}
 	mappings, err := loadMappings(ctx, cfg, b.source)
 	if err != nil {
+		return nil, err
+	}
+	if err := contrary(cfg, mappings); err != nil {
 		return nil, err
 	}
 	rules, err := mapping.LaneRules(mappings)
@@ -125,9 +130,12 @@ func (b *Bridge) openParts(ctx context.Context, mappings []*mapping.Mapping) err
 			return err
 		}
 		b.registerCapture()
-		if err := b.openTrimmer(ctx, mappings); err != nil {
-			return err
-		}
+	}
+	if err := b.beginTargets(ctx, mappings); err != nil {
+		return err
+	}
+	if b.options.Parts.Capture {
+		b.openTrimmer(mappings)
 	}
 	b.completer = b.source.NewCompleter()
 	var err error
