@@ -2,6 +2,7 @@ package docs
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -118,7 +119,7 @@ func captureAndDeliver(t *testing.T, l *redislog.Log) {
 	must(l.SetDurableMark(ctx, 1))
 	must(l.Renew(ctx, cdc.Epoch{SystemID: "7", Timeline: 1, Slot: "s"}, 2))
 	_, err := l.Begin(ctx, "late", redislog.FromNow, []string{"late/deals"})
-	must(err)
+	must(errors.Join(err, l.Forget(ctx, "late")))
 	backfills(t, l)
 	a, err := l.NewAppender(ctx)
 	must(err)
