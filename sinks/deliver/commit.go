@@ -130,6 +130,9 @@ func (d *commitDone) apply(s *session, now time.Time) {
 			d.p.committed[i] = at
 		}
 	}
+	for i := range d.written.Writes {
+		delete(s.doubtful, queue.Key(d.written.Writes[i].Key))
+	}
 	d.p.noteAside(s, d.written.Deferred)
 	if len(d.written.Dead) > 0 {
 		d.p.tendFrom = time.Time{} // there may be too many now

@@ -12,8 +12,12 @@ import (
 // had no answer that we know of, and may have been carried out. So before anything is
 // left out because the target has it already, the key must not be in doubt (I11). It is:
 //
-//   - after a try in this session that had no certain answer, until one has. Of fields
-//     that are only written when they change prepare noted which of them that is about;
+//   - after a try in this session that had no certain answer, or one that is not written yet,
+//     until a state of the key is written: it is that of a later answer, or has no hash, or
+//     tells that the target lacks something. An answer alone ends no doubt: where a record is
+//     refused for want of another one, its entry goes aside and the state stays as it was.
+//     Of fields that are only written when they change prepare noted which of them that is
+//     about;
 //   - where a session before noted that it may have handed one of its entries over, by
 //     Position, or left it aside;
 //   - until its partition was read again as far as that in every lane: an entry that was

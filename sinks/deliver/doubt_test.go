@@ -119,6 +119,56 @@ func TestBackToWhatWas(t *testing.T) {
 	}
 }
 
+// A goes to B, and the target may have B without our knowing; then to A with a reference to a
+// record that the target does not have, and is refused for that. Nothing of the refusal is
+// written in the state, which says A still: A is sent, as soon as it may be.
+func TestBackToWhatWasForWantOfAParent(t *testing.T) {
+	const refers = rowA + " parent=100"
+	for name, story := range map[string]func(w *world){
+		"the parent comes":  func(w *world) { w.putIn(accounts, cdc.LaneBulk, 100, "a=9 b=9") },
+		"it refers to none": func(w *world) { w.put(cdc.LaneNormal, 1, rowA) },
+		"after an hour":     func(w *world) { w.answers(acceptAll); rest(time.Hour) },
+		"refused once more": func(w *world) { w.put(cdc.LaneNormal, 1, refers); rest(time.Minute); w.put(cdc.LaneNormal, 1, rowA) },
+		"the next has no answer": func(w *world) {
+			w.next(false, errTimeout)
+			w.put(cdc.LaneNormal, 1, rowA)
+		},
+		"crash": func(w *world) {
+			w.crash()
+			w.start(w.withAccounts)
+			w.put(cdc.LaneNormal, 1, rowA)
+		},
+		"stop": func(w *world) {
+			w.end()
+			w.start(w.withAccounts)
+			w.put(cdc.LaneNormal, 1, rowA)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(w *world) {
+				w.slack = -time.Hour // the time of the commit alone makes no doubt
+				w.whole(w.withAccounts)
+				w.next(true, errTimeout)
+				w.put(cdc.LaneBulk, 1, rowB)
+				rest(time.Millisecond)
+				w.wantHas(1, hasB)
+				w.strict(errNoParent)
+				w.put(cdc.LaneNormal, 1, refers)
+				rest(time.Minute)
+				if w.wantHas(1, hasB); w.letter(1) != codeWaiting || w.aside() != 1 {
+					t.Fatalf("parked as %q, %d aside", w.letter(1), w.aside())
+				}
+				story(w)
+				rest(time.Minute)
+				if w.wantHas(1, hasA); !w.caughtUp() || w.aside() != 0 || w.letter(1) != "" {
+					t.Errorf("caught up %v, %d aside, parked as %q", w.caughtUp(), w.aside(), w.letter(1))
+				}
+				w.asks(0, func() { w.put(cdc.LaneNormal, 1, rowA) })
+			})
+		})
+	}
+}
+
 // handedOver is as if the session before had handed the last entry of the bulk lane over:
 // the target has B.
 func (w *world) handedOver(pos cdc.Position) {

@@ -268,10 +268,7 @@ func (o *outcome) apply(s *session, now time.Time) {
 		if it.hold.After(s.unclearUntil) {
 			s.unclearUntil = it.hold
 		}
-		switch {
-		case it.fate != again:
-			delete(s.doubtful, it.entry.Key)
-		case !it.hold.IsZero(), it.took:
+		if !it.hold.IsZero() || it.took {
 			s.doubtful[it.entry.Key] = true
 		}
 	}
