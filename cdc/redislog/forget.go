@@ -16,18 +16,18 @@ import (
 // buckets are gone too, which are too many for one script.
 //
 // KEYS: lease, fence, state, dead letters, their index, deferred entries, owners of target
-// keys, then the streams. ARGV: the target, field and text of the note.
+// keys, the two histories, then the streams. ARGV: the target, field and text of the note.
 // Output: an empty text, or the lease.
 var forgetScript = redis.NewScript(`
 local lease = redis.call('GET', KEYS[1])
 if lease then return lease end
-redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7])
-for i = 8, #KEYS do redis.pcall('XGROUP', 'DESTROY', KEYS[i], ARGV[1]) end
+redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9])
+for i = 10, #KEYS do redis.pcall('XGROUP', 'DESTROY', KEYS[i], ARGV[1]) end
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
 return ''`)
 
 // Forget removes everything that is kept of a target: its consumer groups, state,
-// fences, dead letters, deferred entries and owners of target keys, its replays, and which mappings it has.
+// fences, dead letters, deferred entries, owners of target keys and histories, its replays, and which mappings it has.
 // *OwnedError says that it is in use.
 func (l *Log) Forget(ctx context.Context, target string) error {
 	for p := range l.partitions { // before anything is touched
@@ -36,7 +36,8 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 		}
 	}
 	for p := range l.partitions {
-		keys := []string{l.keys.Lease(target, p), l.keys.Fence(target, p), l.keys.State(target, p), l.keys.DeadLetters(target, p), l.keys.Parked(target, p), l.keys.Deferred(target, p), l.keys.TargetKeys(target, p)}
+		keys := []string{l.keys.Lease(target, p), l.keys.Fence(target, p), l.keys.State(target, p), l.keys.DeadLetters(target, p), l.keys.Parked(target, p), l.keys.Deferred(target, p), l.keys.TargetKeys(target, p),
+			l.keys.Trace(target, p, false), l.keys.Trace(target, p, true)}
 		for _, lane := range cdc.Lanes() {
 			keys = append(keys, l.keys.Stream(cdc.Stream{Lane: lane, Partition: p}))
 		}

@@ -122,6 +122,15 @@ func (k Keys) Deferred(target string, partition int) string {
 	return k.of(partition, "deferred", target)
 }
 
+// Trace is the stream of the history of a target's partition: of what comes in the bulk lane
+// or by a replay, or of everything else.
+func (k Keys) Trace(target string, partition int, bulk bool) string {
+	if bulk {
+		return k.of(partition, "tracebulk", target)
+	}
+	return k.of(partition, "trace", target)
+}
+
 func (k Keys) of(partition int, kind, name string) string {
 	return fmt.Sprintf("walbridge:{%s:%d}:%s:%s", k.Name, partition, kind, name)
 }
