@@ -163,6 +163,7 @@ func (s *session) aside(now time.Time, e *queue.Entry, wait time.Time, dead *dea
 		s.cancel(err)
 		return
 	}
+	s.traceAside(now, e, d.Due)
 	p.settled = append(p.settled, settled{entry: e, aside: &d, wait: wait, dead: dead})
 }
 

@@ -106,6 +106,7 @@ type item struct {
 	hold time.Time
 
 	keyed
+	traced
 }
 
 // places are where the state of the items is.
@@ -240,7 +241,9 @@ func (j *job) ask(ctx context.Context, items []*item, bulk bool) ([]sinks.Result
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	j.s.e.stats.requests.Add(1)
+	began := time.Now()
 	rs, err := j.s.e.o.Target.Deliver(ctx, b)
+	j.traceRequest(items, reply{began, bulk, rs, err})
 	j.told(rs, err, len(items))
 	return rs, err
 }
@@ -255,6 +258,7 @@ type outcome struct {
 // post tells the loop of the outcome. What is to be known of the target comes with the first
 // of its parts, before anything else is sent.
 func (j *job) post() {
+	j.trace(time.Now())
 	for at := 0; at < len(j.items); at += chunk {
 		end := min(at+chunk, len(j.items))
 		j.s.post(&outcome{j: j, items: j.items[at:end], first: at == 0, last: end == len(j.items)})

@@ -113,7 +113,7 @@ func (j *job) accept(now time.Time, it *item) {
 
 // same notes that nothing is to be sent, since the target holds all of it.
 func (it *item) same(rec sinks.Record) {
-	it.fate, it.write = filtered, it.known
+	it.fate, it.write, it.has = filtered, it.known, true
 	it.write.Seen, it.write.Sent, it.write.Partial = it.change.Position, rec.Sent, it.partial()
 }
 

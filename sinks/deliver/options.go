@@ -96,6 +96,8 @@ type Options struct {
 	// Told is told how the target is, at the start of a session and whenever that changes.
 	// It must not wait; it may be nil.
 	Told func(Condition)
+	// Trace is told what became of records, for a history of them; it may be nil.
+	Trace Tracer
 	// Hold is how long a key in back-off may hold the checkpoint before its entry is put
 	// aside; 2 min if zero. Deferred is how many entries may be aside at a time, shared
 	// evenly by the partitions; 10,000 if zero.
