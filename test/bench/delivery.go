@@ -18,6 +18,7 @@ import (
 	"github.com/walbridge/walbridge/sinks/deliver"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
+	"github.com/walbridge/walbridge/sinks/trace"
 	"github.com/walbridge/walbridge/test/servers"
 )
 
@@ -34,6 +35,8 @@ type filledLog struct {
 	server  *servers.Redis
 	log     *redislog.Log
 	changes int
+	// traced is how many bytes of history the deliveries write; none if zero.
+	traced int64
 }
 
 // fillLog appends changes of rows to the normal lane of a new log, as the capture does:
@@ -122,13 +125,24 @@ func (f *filledLog) drainBy(ctx context.Context, name string, target sinks.Targe
 	defer closing(&err, store.Close)
 	reader := f.log.NewReader(partitions)
 	defer closing(&err, reader.Close)
-	e, err := deliver.New(deliver.Options{Name: name, Target: target, Mappers: []deliver.Mapper{m}, Reader: reader, State: store,
-		Partitions: partitions, Logger: quiet(), Limits: queue.Limits{Entries: 100_000 / 3, Bytes: 128 << 20 / 3}})
+	o := deliver.Options{Name: name, Target: target, Mappers: []deliver.Mapper{m}, Reader: reader, State: store,
+		Partitions: partitions, Logger: quiet(), Limits: queue.Limits{Entries: 100_000 / 3, Bytes: 128 << 20 / 3}}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if f.traced > 0 {
+		w, err := trace.NewWriter(trace.Options{Client: f.log.Client(), Keys: f.log.Keys(), Target: name, Partitions: partitions, Bytes: f.traced, Logger: quiet()})
+		if err != nil {
+			return d, err
+		}
+		written := make(chan error, 1)
+		go func() { written <- w.Run(ctx) }()
+		defer func() { err = errors.Join(err, <-written, w.Close()) }()
+		o.Trace = w
+	}
+	e, err := deliver.New(o)
 	if err != nil {
 		return d, err
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	done := make(chan error, 1)
 	before, err := spentBy(ctx, f.log.Client())
 	if err != nil {
