@@ -64,6 +64,13 @@ type Delivery struct {
 	Hold     time.Duration
 	Deferred Deferred
 	Parents  Parents
+	Trace    Trace
+}
+
+// Trace bounds the history that walbridge trace tells from.
+type Trace struct {
+	// Bytes is about how much of it is kept of one target; zero for none.
+	Bytes int64
 }
 
 // Parents say how records wait for those that they refer to.
@@ -101,7 +108,7 @@ func Default() *Config {
 		Redis:    Redis{Partitions: 8, BulkAfter: 1000, Retention: Retention{Age: retainDefault}, HighMark: highMarkDefault, OnFull: OnFullDetach},
 		Delivery: Delivery{Lease: 10 * time.Second, QueueEntries: 100_000, QueueBytes: 128 << 20, Floor: 10, Shutdown: 15 * time.Second,
 			DeadLetters: DeadLetters{Count: 100_000, Age: 30 * 24 * time.Hour},
-			Hold:        2 * time.Minute, Deferred: Deferred{Count: 20_000}, Parents: Parents{Wait: 30 * time.Second}},
+			Hold:        2 * time.Minute, Deferred: Deferred{Count: 20_000}, Parents: Parents{Wait: 30 * time.Second}, Trace: Trace{Bytes: 16 << 20}},
 		Listen: "127.0.0.1:8642",
 		Log:    Log{Level: "info", Format: "text"},
 	}

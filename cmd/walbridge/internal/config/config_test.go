@@ -65,6 +65,7 @@ var badFiles = map[string]string{
 	"errors-type":            `8:13: targets.crm.errors: want a list of rules, not a section of keys; write {code: UNABLE_TO_LOCK_ROW, then: retry, after: 2s} as one of a list`,
 	"dead-letters-age":       `6:32: delivery.dead_letters.age: out of range "1s"; write a duration from 1m to 87600h`,
 	"deferred-count":         `6:30: delivery.deferred.count: out of range "0"; write a number from 1 to 1000000`,
+	"trace-bytes":            `6:27: delivery.trace.bytes: out of range "1000B"; write a size from 1MiB to 1GiB, or 0B to keep no history`,
 	"parents-wait":           `6:28: delivery.parents.wait: out of range "0s"; write a duration from 1ms to 24h`,
 	"hold":                   `6:18: delivery.hold: out of range "10ms"; write a duration from 1s to 1h`,
 	"dead-letters-count":     `6:34: delivery.dead_letters.count: out of range "0"; write a number from 1 to 10000000`,
@@ -198,7 +199,7 @@ func TestFullFile(t *testing.T) {
 			{Name: "forecast", Type: "http", URL: "http://127.0.0.1:9000/", Timeout: 15 * time.Second, MaxInFlight: 4, KeyCase: KeyCaseExact, Rate: Rate{BulkFloor: 5},
 				Retry: Retry{Attempts: 20, Initial: 500 * time.Millisecond, Max: time.Minute}},
 		},
-		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Floor: 5, Shutdown: 5 * time.Second, DeadLetters: DeadLetters{Count: 700, Age: 48 * time.Hour}, Hold: 30 * time.Second, Deferred: Deferred{Count: 500}, Parents: Parents{Wait: 5 * time.Second}},
+		Delivery: Delivery{Lease: 20 * time.Second, QueueEntries: 5000, QueueBytes: 64 << 20, Floor: 5, Shutdown: 5 * time.Second, DeadLetters: DeadLetters{Count: 700, Age: 48 * time.Hour}, Hold: 30 * time.Second, Deferred: Deferred{Count: 500}, Parents: Parents{Wait: 5 * time.Second}, Trace: Trace{Bytes: 4 << 20}},
 		Log:      Log{Level: "debug", Format: "json"},
 		Dir:      "testdata",
 	}

@@ -117,7 +117,7 @@ func (l *loader) postgres(n *yamldoc.Node, p *Postgres) {
 }
 
 func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
-	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters", "hold", "deferred", "parents")
+	s := l.doc.Section(n, "lease", "queue_entries", "queue_bytes", "floor", "shutdown", "dead_letters", "hold", "deferred", "parents", "trace")
 	s.Duration("lease", &d.Lease)
 	s.Int("queue_entries", &d.QueueEntries)
 	s.Duration("shutdown", &d.Shutdown)
@@ -129,6 +129,7 @@ func (l *loader) delivery(n *yamldoc.Node, d *Delivery) {
 	s.Duration("hold", &d.Hold)
 	l.doc.Section(s.Node("deferred"), "count").Int("count", &d.Deferred.Count)
 	l.doc.Section(s.Node("parents"), "wait").Duration("wait", &d.Parents.Wait)
+	l.size(l.doc.Section(s.Node("trace"), "bytes").Node("bytes"), &d.Trace.Bytes, "16MiB")
 }
 
 // size reads a number of bytes.

@@ -31,6 +31,7 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 		"delivery: {dead_letters: {%}}":   {"delivery", "dead_letters"},
 		"delivery: {deferred: {%}}":       {"delivery", "deferred"},
 		"delivery: {parents: {%}}":        {"delivery", "parents"},
+		"delivery: {trace: {%}}":          {"delivery", "trace"},
 		"log: {%}":                        {"log"},
 		"targets: {crm: {rate: {%}}}":     {"rate"},
 		"targets: {crm: {retry: {%}}}":    {"retry"},
@@ -74,7 +75,7 @@ func TestSchemaKeysAreTheLoaders(t *testing.T) {
 // beyondForm are the bad files whose mistake takes the environment, other files or the
 // whole text to be seen, or is in the inside of a text.
 var beyondForm = []string{
-	"addresses", "dead-letters-age", "hold", "parents-wait", "env-dollar", "errors-after", "errors-after-range", "errors-message", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
+	"addresses", "dead-letters-age", "hold", "parents-wait", "trace-bytes", "env-dollar", "errors-after", "errors-after-range", "errors-message", "env-name", "env-number", "env-open", "env-unset", "file-empty", "file-missing", "header-break", "heartbeat-range", "lease",
 	"postgres-escape", "postgres-scheme", "postgres-words", "rate-accounts", "rate-burst", "rate-keep-all", "redis-both", "redis-cluster-db", "redis-cluster-host",
 	"redis-scheme", "redis-sentinel-scheme", "redis-tls-cert", "redis-tls-plain", "retention-bytes", "retry-initial", "retry-max", "target-describe", "target-describe-scheme", "target-url",
 	"wal-budget-range",

@@ -100,6 +100,9 @@ func (d Delivery) validate(v *validator) {
 	v.span("delivery.hold", d.Hold, time.Second, time.Hour)
 	v.number("delivery.deferred.count", int64(d.Deferred.Count), 1, 1_000_000)
 	v.span("delivery.parents.wait", d.Parents.Wait, time.Millisecond, 24*time.Hour)
+	if b := d.Trace.Bytes; b != 0 && (b < 1<<20 || b > 1<<30) {
+		v.fail("delivery.trace.bytes", "out of range", fmt.Sprintf("%dB", b), "write a size from 1MiB to 1GiB, or 0B to keep no history")
+	}
 }
 
 // validator collects mistakes by path.

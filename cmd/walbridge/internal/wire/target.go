@@ -22,6 +22,7 @@ import (
 	"github.com/walbridge/walbridge/sinks/notes"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
+	"github.com/walbridge/walbridge/sinks/trace"
 )
 
 // target is the delivery to one target with all that belongs to it.
@@ -33,12 +34,13 @@ type target struct {
 	replays    *replays
 	client     vendors.Target
 	conditions *conditions
-	detached   atomic.Bool // it waits until the target can be reached, to come back
+	tracer     *trace.Writer // nil if no history is kept
+	detached   atomic.Bool   // it waits until the target can be reached, to come back
 }
 
 func (t *target) close() error {
 	t.client.Close()
-	return errors.Join(t.reader.Close(), t.replays.Close(), t.store.Close())
+	return errors.Join(t.closeTracer(), t.reader.Close(), t.replays.Close(), t.store.Close())
 }
 
 // openTarget makes the delivery to a target; nil if no mapping leads there.
@@ -78,6 +80,9 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	if err := b.firstContact(ctx, t); err != nil {
 		return nil, errors.Join(err, t.close())
 	}
+	if err := b.openTracer(t); err != nil {
+		return nil, errors.Join(err, t.close())
+	}
 	keeper := b.account(cfg)
 	if q, ok := sinks.As[sinks.QuotaTeller](client); ok {
 		q.TellQuota(keeper.Observe)
@@ -90,7 +95,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes), Floor: floor(b.cfg.Delivery.Floor)},
 		DrainTimeout: b.cfg.Delivery.Shutdown, Rate: keeper, Told: t.conditions.tell,
 		MaxAttempts: cfg.Retry.Attempts, Retry: deliver.Waits{Initial: cfg.Retry.Initial, Max: cfg.Retry.Max}, Hold: b.cfg.Delivery.Hold, Deferred: b.cfg.Delivery.Deferred.Count,
-		ParentWait: b.cfg.Delivery.Parents.Wait,
+		ParentWait: b.cfg.Delivery.Parents.Wait, Trace: t.tracing(),
 	})
 	if err != nil {
 		return nil, errors.Join(err, t.close())

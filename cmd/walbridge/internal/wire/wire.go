@@ -178,6 +178,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 			return nil
 		})
 		g.Go(func() error { return t.conditions.run(gctx) })
+		if t.tracer != nil {
+			g.Go(func() error { return t.tracer.Run(gctx) })
+		}
 	}
 	err := g.Wait()
 	return errors.Join(err, b.close())
