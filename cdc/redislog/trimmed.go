@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -60,4 +61,40 @@ func (l *Log) TrimmedAbove(ctx context.Context, at cdc.Position) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// Begin is where a stream of the log begins.
+type Begin struct {
+	Stream cdc.Stream
+	// Position is that of the first entry, and Time when it was committed; zero if there is
+	// none.
+	Position cdc.Position
+	Time     time.Time
+	// Trimmed tells that entries may have been taken out of it before that.
+	Trimmed bool
+}
+
+// Begins tells where the streams of a partition begin, the most urgent lane first.
+func (l *Log) Begins(ctx context.Context, partition int) (out []Begin, err error) {
+	for _, lane := range cdc.Lanes() {
+		b := Begin{Stream: cdc.Stream{Lane: lane, Partition: partition}}
+		if b.Trimmed, err = l.trimmedAbove(ctx, b.Stream, cdc.Position{}); err != nil {
+			return nil, err
+		}
+		first, err := l.client.XRangeN(ctx, l.keys.Stream(b.Stream), "-", "+", 1).Result()
+		if err != nil {
+			return nil, fmt.Errorf("read stream %v: %w", b.Stream, err)
+		}
+		if len(first) > 0 {
+			if b.Position, err = cdc.ParsePosition(first[0].ID); err != nil {
+				return nil, err
+			}
+			text, _ := first[0].Values["ts"].(string) // micros says what is wrong with it
+			if b.Time, err = micros(text); err != nil {
+				return nil, fmt.Errorf("read stream %v: %w", b.Stream, err)
+			}
+		}
+		out = append(out, b)
+	}
+	return out, nil
 }

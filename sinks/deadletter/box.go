@@ -150,6 +150,23 @@ func (b Box) each(ctx context.Context, partition int, filter *Filter, f func(Ent
 	}
 }
 
+// Find gives the entry of a key of a partition; ok is false if there is none.
+func (b Box) Find(ctx context.Context, partition int, mapping, key string) (e Entry, ok bool, err error) {
+	k := b.keys(partition)
+	id, err := b.Client.HGet(ctx, k[1], field(mapping, key)).Result()
+	if errors.Is(err, redis.Nil) {
+		return e, false, nil
+	}
+	if err != nil {
+		return e, false, fmt.Errorf("look for a dead letter of target %s: %w", b.Target, err)
+	}
+	list, err := b.Client.XRange(ctx, k[0], id, id).Result()
+	if err != nil || len(list) == 0 { // it went meanwhile
+		return e, false, err
+	}
+	return Entry{Letter: parse(list[0].Values), Target: b.Target, Partition: partition, ID: id}, true, nil
+}
+
 // Discard takes entries away that were read, and tells how many of them were still
 // there.
 func (b Box) Discard(ctx context.Context, entries []Entry) (gone int64, err error) {

@@ -2,7 +2,9 @@ package state
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -44,6 +46,46 @@ func (v *View) Scan(ctx context.Context, partition int, cursor uint64, count int
 		found, next, err = v.c.Scan(ctx, partition, cursor, count)
 	}
 	return found, next, err
+}
+
+// Deferred reads what waits aside of keys, in the order of the places; what does not wait has
+// no Entry.
+func (v *View) Deferred(ctx context.Context, places []Place) ([]Deferred, error) {
+	out := make([]Deferred, 0, len(places))
+	for _, p := range places {
+		list, err := v.c.LoadDeferred(ctx, p.Partition, []Key{p.Key})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, list...)
+	}
+	return out, nil
+}
+
+// Columns are the columns of the source keys of a mapping, as a partition knows them; none
+// where nothing of it is known there.
+func (v *View) Columns(ctx context.Context, partition int, mapping string) ([]string, error) {
+	if err := v.look(ctx, partition); err != nil {
+		return nil, err
+	}
+	n := v.c.names[partition]
+	for i := n.count(); i > 0; i-- { // the last given is of the table as it is
+		name, _ := n.at(i)
+		of, parts, ok := strings.Cut(name, "\x00")
+		if !ok || of != kindMapping+mapping || parts == "" {
+			continue
+		}
+		var columns []string
+		for part := range strings.SplitSeq(parts, "\x00") {
+			var column string
+			if err := json.Unmarshal([]byte(strings.Trim(part, "{,:")), &column); err != nil {
+				return nil, fmt.Errorf("read the names of partition %d: %w", partition, err)
+			}
+			columns = append(columns, column)
+		}
+		return columns, nil
+	}
+	return nil, nil
 }
 
 // look reads the names of a partition: its owner gives new ones all the time. A state that
