@@ -102,7 +102,7 @@ func writeEntry(out io.Writer, e *wire.LogEntry, values bool) error {
 				fmt.Fprintf(&b, "  %s %s", part.name, part.text)
 			}
 		}
-	} else if names := columnNames(e); len(names) > 0 {
+	} else if names := someNames(e.Columns()); len(names) > 0 {
 		fmt.Fprintf(&b, "  %s", strings.Join(names, ", "))
 	}
 	for _, part := range []struct {
@@ -123,24 +123,10 @@ func writeEntry(out io.Writer, e *wire.LogEntry, values bool) error {
 // namesMost is how many names of columns are printed of an entry.
 const namesMost = 12
 
-// columnNames are the columns that an entry has a value of; where it has the row as it was,
-// those that changed.
-func columnNames(e *wire.LogEntry) (names []string) {
-	before, _ := cdc.ParseRow(string(e.Before)) // without it all are named
-	row, err := cdc.ParseRow(string(e.After))
-	if err != nil {
-		return nil
-	}
-	key, _ := cdc.ParseRow(string(e.Key)) // stands before them, as it is
-	whole := e.Op == "u" && len(before) > len(key)
-	for _, c := range row {
-		if whole && before.Get(c.Name).JSON() == c.Value.JSON() || len(key) > 0 && !key.Get(c.Name).IsAbsent() {
-			continue
-		}
-		names = append(names, c.Name)
-	}
+// someNames leaves out what are too many names of columns for a line.
+func someNames(names []string) []string {
 	if n := len(names); n > namesMost {
-		names = append(names[:namesMost], fmt.Sprintf("and %d more", n-namesMost))
+		names = append(slices.Clone(names[:namesMost]), fmt.Sprintf("and %d more", n-namesMost))
 	}
 	return names
 }

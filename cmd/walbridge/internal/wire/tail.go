@@ -112,6 +112,25 @@ func logEntry(m *cdc.Message, base cdc.LSN) *LogEntry {
 	return e
 }
 
+// Columns are the columns that an entry has a value of; where it has the row as it was,
+// those that changed. Those of the key are left out.
+func (e *LogEntry) Columns() (names []string) {
+	before, _ := cdc.ParseRow(string(e.Before)) // without it all are named
+	row, err := cdc.ParseRow(string(e.After))
+	if err != nil {
+		return nil
+	}
+	key, _ := cdc.ParseRow(string(e.Key)) // stands before them, as it is
+	whole := e.Op == "u" && len(before) > len(key)
+	for _, c := range row {
+		if whole && before.Get(c.Name).JSON() == c.Value.JSON() || len(key) > 0 && !key.Get(c.Name).IsAbsent() {
+			continue
+		}
+		names = append(names, c.Name)
+	}
+	return names
+}
+
 func raw(text string) json.RawMessage {
 	if text == "" {
 		return nil
