@@ -54,6 +54,9 @@ func (k Keys) Account(name string) string {
 // Conditions is the hash of how targets are that do not take everything.
 func (k Keys) Conditions() string { return fmt.Sprintf("walbridge:{%s}:conditions", k.Name) }
 
+// Pass is the key that is there while a pass is good.
+func (k Keys) Pass(pass string) string { return fmt.Sprintf("walbridge:{%s}:pass:%s", k.Name, pass) }
+
 // Notes is the hash of the spaces in which a target has noted something for itself.
 func (k Keys) Notes(target string) string {
 	return fmt.Sprintf("walbridge:{%s}:notes:%s", k.Name, target)

@@ -121,7 +121,7 @@ func (j *job) fail(now time.Time, it *item, err error) {
 		j.park(now, it, sinks.Code(err), err)
 		return
 	}
-	it.fate, it.counted = again, true
+	it.fate, it.counted, it.why = again, true, err.Error()
 	it.after = backOff(waits{j.s.e.o.Retry.Initial, j.s.e.o.Retry.Max}, it.entry.Attempts)
 	if errors.As(err, &ret) {
 		it.after = max(it.after, ret.After)

@@ -34,7 +34,7 @@ func (j *job) complete(ctx context.Context, items []*item) {
 		return
 	}
 	for _, it := range items {
-		it.fate, it.after = again, backOff(recordWaits, max(2, it.entry.Attempts))
+		it.fate, it.after, it.why = again, backOff(recordWaits, max(2, it.entry.Attempts)), "its row could not be read from the source"
 	}
 	whole, cancel := context.WithTimeout(ctx, completeBudget)
 	defer cancel()

@@ -53,6 +53,8 @@ type Engine struct {
 	mu     sync.Mutex
 	handed []reach
 
+	current atomic.Pointer[session] // for who looks at its queue; nil without one
+
 	// hard ends everything at once, unlike the context of Run.
 	hard context.Context
 	kill context.CancelCauseFunc

@@ -86,6 +86,7 @@ type item struct {
 	// needed are columns that the mapping could not do without.
 	needed []string
 
+	why     string // it goes back, without values of the row
 	fate    fate
 	write   state.Known        // if delivered, filtered or parked
 	dead    *deadletter.Letter // if parked
@@ -298,7 +299,7 @@ func (o *outcome) apply(s *session, now time.Time) {
 			if !it.wait.IsZero() {
 				s.family.wait(it.entry.Key, it.missing)
 			}
-			outcomes = append(outcomes, queue.Outcome{Entry: it.entry, Again: true, Until: until, Wait: it.wait, Looked: it.looked, Counted: it.counted, Together: it.together, Alone: it.alone})
+			outcomes = append(outcomes, queue.Outcome{Entry: it.entry, Again: true, Until: until, Wait: it.wait, Looked: it.looked, Counted: it.counted, Together: it.together, Alone: it.alone, Why: o.j.whyAgain(it)})
 		default:
 			s.count(it)
 			if s.keepOrphan(now, it) {
@@ -320,6 +321,14 @@ func (o *outcome) apply(s *session, now time.Time) {
 		s.probe = nil
 	}
 	s.weigh(o.j, now)
+}
+
+// whyAgain says what the try of an item came to that goes back; empty if there was none.
+func (j *job) whyAgain(it *item) string {
+	if it.why == "" && j.halt != nil {
+		return j.halt.err.Error()
+	}
+	return it.why
 }
 
 func (s *session) count(it *item) {

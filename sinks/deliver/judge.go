@@ -65,7 +65,7 @@ func (j *job) judge(now time.Time, it *item, r sinks.Result) {
 	case r.Err == nil:
 		j.accept(now, it)
 	case kept:
-		it.fate, it.after = again, max(after, keptBackWait)
+		it.fate, it.after, it.why = again, max(after, keptBackWait), r.Err.Error()
 	case errors.As(r.Err, &thr):
 		it.fate = again
 		j.stop(haltOf(r.Err))

@@ -271,7 +271,7 @@ func (e *duplicate) Detail() string { return "the other row is " + e.owner.Sourc
 // record is only waited for.
 func (j *job) block(it *item, o targetkey.Owner, entry string) {
 	if !targetkey.Held(entry) {
-		it.fate, it.after = again, backOff(blockedWaits, max(3, it.tries))
+		it.fate, it.after, it.why = again, backOff(blockedWaits, max(3, it.tries)), "the row that has its target key is about to leave it"
 		return
 	}
 	if it.tries+1 >= blockedTries {
@@ -279,7 +279,7 @@ func (j *job) block(it *item, o targetkey.Owner, entry string) {
 		it.orphan, it.rival = true, queue.Key{Mapping: o.Mapping, Source: o.Source}
 		return
 	}
-	it.fate, it.blocked, it.after = again, true, backOff(blockedWaits, it.tries)
+	it.fate, it.blocked, it.after, it.why = again, true, backOff(blockedWaits, it.tries), (&duplicate{o}).Error()
 }
 
 // countBlocked notes which keys of a batch wait for another row, and wakes those that waited

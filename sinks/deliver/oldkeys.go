@@ -25,7 +25,7 @@ func (j *job) reserveKeys(ctx context.Context, items []*item) (ready []*item) {
 		}
 		op := j.leave(it, it.rec.Key)
 		if wait := j.s.e.wanted.claim(now, op.ID); wait > 0 {
-			it.fate, it.after = again, wait
+			it.fate, it.after, it.why = again, wait, "its record is left in place for a row that is to take it over"
 		} else {
 			op.For = 2 * lasts
 		}

@@ -256,7 +256,7 @@ func (it *item) forParent(err error) bool {
 // target knows of one that we do not, the wait begins with that answer.
 func (j *job) orphaned(now time.Time, it *item, err error) {
 	if until := j.waitEnd(now, it); now.Before(until) && !it.looked.IsZero() {
-		it.fate, it.after = again, min(until.Sub(now), backOff(recordWaits, 2))
+		it.fate, it.after, it.why = again, min(until.Sub(now), backOff(recordWaits, 2)), err.Error()
 		var wai *sinks.WaitForParent
 		if errors.As(err, &wai) {
 			it.after = max(it.after, wai.After)

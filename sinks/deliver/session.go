@@ -136,6 +136,8 @@ func (s *session) policyOf(m Mapper) sinks.Coalesce {
 // run is the life of a session. soft ends it in order, hard at once.
 func (s *session) run(soft, hard context.Context) error {
 	s.ctx, s.cancel = context.WithCancelCause(hard)
+	s.e.current.Store(s)
+	defer s.e.current.Store(nil)
 	s.spawn(s.keepLease)
 	err := s.begin(soft)
 	if err == nil {

@@ -46,7 +46,7 @@ func (q *Queue) Overdue(now time.Time, p Patience, may func(*Entry) bool) []*Ent
 			n.group.coming.push(n)
 			continue
 		}
-		n.inFlight, n.pending = n.pending, nil
+		n.inFlight, n.pending, n.since = n.pending, nil, time.Time{}
 		out = append(out, n.inFlight)
 	}
 	q.pending -= len(out)

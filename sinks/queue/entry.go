@@ -80,6 +80,8 @@ type Entry struct {
 	// is when the last did.
 	Together int
 	Failed   time.Time
+	// Why says what the last try came to that was in vain, without values of the row.
+	Why string
 	// Alone tells that it goes in no job.
 	Alone bool
 	// Deferred tells that a part of it is written in the retry set. That part has no
@@ -161,7 +163,8 @@ type node struct {
 	// that wait.
 	ready      *list
 	waiting    bool
-	inJob      bool // of what is in flight
+	inJob      bool      // of what is in flight
+	since      time.Time // when it was taken; zero if it is on its way into the retry set
 	prev, next *node
 }
 

@@ -90,7 +90,7 @@ func (q *Queue) TakeJob(now time.Time) (Batch, bool) {
 	}
 	of.gather = now
 	q.passed[Bulk] = 0
-	q.taken(&b)
+	q.taken(now, &b)
 	return b, true
 }
 

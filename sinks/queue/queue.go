@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"container/heap"
 	"time"
 
@@ -95,6 +96,8 @@ type Outcome struct {
 	Together bool
 	// Alone says that it goes in no job from now on.
 	Alone bool
+	// Why is Entry.Why from now on, if not empty.
+	Why string
 }
 
 // New gives an empty queue. Each lane is bounded by limits.
@@ -249,7 +252,7 @@ func (q *Queue) Take(now time.Time, least Lane) (Batch, bool) {
 	}
 	b := Batch{Mapping: g.name, Lane: lead, Entries: make([]*Entry, 0, min(g.readyLen(), g.policy.MaxBatch))}
 	q.fill(now, &b, g)
-	q.taken(&b)
+	q.taken(now, &b)
 	return b, true
 }
 
@@ -261,7 +264,10 @@ func (q *Queue) give(b *Batch, n *node) {
 	b.Entries = append(b.Entries, n.inFlight)
 }
 
-func (q *Queue) taken(b *Batch) {
+func (q *Queue) taken(now time.Time, b *Batch) {
+	for _, e := range b.Entries {
+		e.node.since = now
+	}
 	q.pending -= len(b.Entries)
 	q.inFlight += len(b.Entries)
 }
@@ -296,6 +302,7 @@ func (q *Queue) Done(now time.Time, outcomes []Outcome) []Token {
 				n.pending.Looked = o.Looked
 			}
 			n.pending.Alone = n.pending.Alone || o.Alone
+			n.pending.Why = cmp.Or(o.Why, n.pending.Why)
 			if o.Counted {
 				n.pending.Attempts++
 			}

@@ -120,6 +120,11 @@ func captureAndDeliver(t *testing.T, l *redislog.Log) {
 	must(l.Renew(ctx, cdc.Epoch{SystemID: "7", Timeline: 1, Slot: "s"}, 2))
 	_, err := l.Begin(ctx, "late", redislog.FromNow, []string{"late/deals"})
 	must(errors.Join(err, l.Forget(ctx, "late")))
+	pass, err := l.NewPass(ctx)
+	must(err)
+	if good, err := l.GoodPass(ctx, pass); err != nil || !good {
+		t.Errorf("a pass is good: %v (%v)", good, err)
+	}
 	backfills(t, l)
 	a, err := l.NewAppender(ctx)
 	must(err)

@@ -25,12 +25,14 @@ const (
 	maxStreams   = 32
 )
 
-// Options are what New needs; all are required.
+// Options are what New needs; all but Peeker are required.
 type Options struct {
 	// Listen is host:port; port 0 takes a free one.
 	Listen string
 	// Source is what the page and the health routes show.
 	Source Source
+	// Peeker shows the queues of targets; nil if nobody may look at them.
+	Peeker Peeker
 	// Gatherer is what /metrics shows.
 	Gatherer prometheus.Gatherer
 	// Logger gets what goes wrong while serving.
@@ -40,6 +42,7 @@ type Options struct {
 // Server serves the console of one process.
 type Server struct {
 	source   Source
+	peeker   Peeker
 	logger   *slog.Logger
 	listener net.Listener
 	http     *http.Server
@@ -60,6 +63,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		source:  o.Source,
+		peeker:  o.Peeker,
 		logger:  o.Logger,
 		streams: make(chan struct{}, maxStreams),
 		every:   eventEvery,

@@ -28,6 +28,7 @@ import (
 // target is the delivery to one target with all that belongs to it.
 type target struct {
 	name, kind string
+	owner      string // this process, as the leases name it
 	engine     *deliver.Engine
 	store      *state.Store
 	reader     *redislog.Reader
@@ -70,11 +71,12 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		}
 	}
 	vendors.Expect(client, slices.DeleteFunc(slices.Clone(mappings), func(m *mapping.Mapping) bool { return m.Target() != cfg.Name }))
+	me := owner()
 	t := &target{
-		name: cfg.Name, kind: cfg.Type, client: client, conditions: newConditions(b.log, cfg.Name, b.logger),
+		name: cfg.Name, kind: cfg.Type, owner: me, client: client, conditions: newConditions(b.log, cfg.Name, b.logger),
 		reader: b.log.NewReader(b.log.Partitions()), replays: &replays{Reader: b.log.NewReader(b.log.Partitions()), log: b.log, target: cfg.Name},
 		store: state.New(state.Options{Client: b.log.Client(), Keys: b.log.Keys(), Target: cfg.Name,
-			Partitions: b.log.Partitions(), Owner: owner(), TTL: b.cfg.Delivery.Lease,
+			Partitions: b.log.Partitions(), Owner: me, TTL: b.cfg.Delivery.Lease,
 			DeadLetters: deadletter.Bounds(b.cfg.Delivery.DeadLetters)}),
 	}
 	if err := b.firstContact(ctx, t); err != nil {
