@@ -79,3 +79,26 @@ type ReplayStatus struct {
 	Left       int       `json:"left"`
 	Ended      time.Time `json:"ended,omitzero"`
 }
+
+// Share is which part of it is done, from 0 to 1, as counted when it was asked for.
+func (s *ReplayStatus) Share() float64 {
+	switch {
+	case s.State == ReplayDone:
+		return 1
+	case s.Changes > 0:
+		return min(1, float64(s.Progress.Changes)/float64(s.Changes))
+	case s.Partitions > 0:
+		return 1 - float64(s.Left)/float64(s.Partitions)
+	}
+	return 0
+}
+
+// Remaining is about how long it takes until the end, at the pace that it had since it was
+// asked for; zero if that is not known, as with what has hardly begun.
+func (s *ReplayStatus) Remaining() time.Duration {
+	took, share := s.Progress.Updated.Sub(s.Created), s.Share()
+	if s.State != ReplayRunning || took <= 0 || share < .01 || share >= 1 {
+		return 0
+	}
+	return time.Duration(float64(took) * (1 - share) / share).Round(time.Second)
+}

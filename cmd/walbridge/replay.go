@@ -169,6 +169,20 @@ func writeReplays(out io.Writer, list []cdc.ReplayStatus) error {
 	return w.Flush()
 }
 
+// writeReplaysLeft writes how far the replays are that are under way.
+func writeReplaysLeft(w io.Writer, list []wire.ReplayReport) {
+	fmt.Fprintln(w, "ID\tTARGET\tSTATE\tDONE\tLEFT\tCHANGES\tOF\tTHE SAME\tOLDER\tQUEUED")
+	for i := range list {
+		s := &list[i]
+		p := &s.Progress
+		left := "-"
+		if s.Seconds > 0 {
+			left = seconds(s.Seconds)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f%%\t%s\t%d\t%d\t%d\t%d\t%d\n", s.ID, s.Target, s.State, 100*s.Share, left, p.Changes, s.Changes, p.Same, p.Older, p.Queued)
+	}
+}
+
 // followReplay shows the progress of a replay until its end. The end of ctx leaves it be.
 func followReplay(ctx context.Context, out io.Writer, w *wire.Replays, id string) error {
 	f := follower{what: "replay " + id,

@@ -130,6 +130,10 @@ func writeReport(out io.Writer, r wire.Report) error {
 		line("\nbackfills")
 		writeBackfills(w, r.Backfills)
 	}
+	if len(r.Replays) > 0 {
+		line("\nreplays")
+		writeReplaysLeft(w, r.Replays)
+	}
 	for _, t := range r.Targets {
 		line("\ntarget %s\tdead letters %d, deferred %d, owner %s", t.Name, t.DeadLetters, t.Deferred, orNone(t.Owner))
 		if t.State != "" {

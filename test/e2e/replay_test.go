@@ -83,9 +83,16 @@ func TestReplayCommands(t *testing.T) {
 	id = lines[len(lines)-1]
 	b.prints(0, "rests", "replay", "stop", id, c)
 	b.prints(0, "stopped", "replay", "list", c)
+	b.prints(1, "\nreplays\nID", "status", c) // as no process delivers
+	if r, _ := b.status(); len(r.Replays) != 1 || r.Replays[0].ID != id || r.Replays[0].State != "stopped" || r.Replays[0].Share != 0 || r.Replays[0].Changes != 4000 {
+		t.Errorf("status tells of the replays %+v", r.Replays)
+	}
 	b.prints(0, "replay replay:"+id, "offsets", c)
 	b.prints(0, "has ended", "replay", "cancel", id[:5], c)
 	b.prints(0, "cancelled", "replay", "list", "--target", "crm", c)
+	if r, _ := b.status(); len(r.Replays) != 0 {
+		t.Errorf("status tells of the replays %+v", r.Replays)
+	}
 }
 
 // keys lists the keys of the bridge's Redis that fit a pattern.

@@ -30,6 +30,11 @@ func (b *bridge) command(args ...string) (out string, status int) {
 type report struct {
 	Problems  []string
 	Backfills []struct{ ID, State, Note string }
+	Replays   []struct {
+		ID, State string
+		Changes   int
+		Share     float64
+	}
 	Source    struct {
 		Slot      string
 		Exists    bool

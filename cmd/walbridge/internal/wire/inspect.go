@@ -30,6 +30,8 @@ type Report struct {
 	Targets  []TargetReport `json:"targets"`
 	// Backfills are those that have not ended well.
 	Backfills []cdc.BackfillStatus `json:"backfills"`
+	// Replays are those under way.
+	Replays []ReplayReport `json:"replays"`
 }
 
 // SourceReport is of the database.
@@ -102,7 +104,7 @@ type LaneReport struct {
 // Inspect looks at a bridge. What cannot be reached is a problem of the report, not
 // an error.
 func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Report {
-	r := Report{Name: cfg.Name, Now: time.Now().UTC(), Problems: []string{}, Targets: []TargetReport{}, Backfills: []cdc.BackfillStatus{}}
+	r := Report{Name: cfg.Name, Now: time.Now().UTC(), Problems: []string{}, Targets: []TargetReport{}, Backfills: []cdc.BackfillStatus{}, Replays: []ReplayReport{}}
 	o := logOptions(cfg, logger)
 	o.Look = true
 	l, err := redislog.Open(ctx, o)
@@ -133,6 +135,7 @@ func Inspect(ctx context.Context, cfg *config.Config, logger *slog.Logger) Repor
 		}
 	}
 	r.backfills(ctx, l)
+	r.replays(ctx, l)
 	for _, t := range cfg.TargetNames() {
 		err := r.target(ctx, l, t)
 		if err == nil {

@@ -60,6 +60,7 @@ type Bridge struct {
 	// beginnings tell how the targets of this process began.
 	beginnings map[string]redislog.Beginning
 	console    *console.Server
+	replays    *replayWatch // where this process delivers
 	rates      rates
 	renames    map[cdc.Table]cdc.Table
 }
@@ -154,6 +155,7 @@ func (b *Bridge) openParts(ctx context.Context, mappings []*mapping.Mapping) err
 			b.targets = append(b.targets, tgt)
 		}
 	}
+	b.watchReplays()
 	return nil
 }
 
@@ -169,6 +171,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 	if b.capture != nil {
 		g.Go(func() error { return b.capture.Run(gctx) })
 		g.Go(func() error { return b.trimmer.Run(gctx) })
+	}
+	if b.replays != nil {
+		g.Go(func() error { return b.replays.run(gctx) })
 	}
 	for _, t := range b.targets {
 		g.Go(func() error {
