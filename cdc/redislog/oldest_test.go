@@ -1,7 +1,9 @@
 package redislog
 
 import (
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -44,4 +46,28 @@ func TestOldest(t *testing.T) {
 		t.Fatal(err)
 	}
 	oldest(8)
+}
+
+// Where each lane of a partition begins is told, and whether something was there before.
+func TestBegins(t *testing.T) {
+	l := open(t, servertest.Redis(t).URL(), "begins")
+	for id, lane := range map[string]string{"7-0": cdc.LaneUrgent, "9-2": cdc.LaneBulk} {
+		for _, at := range []string{id, "11-0"} {
+			if err := l.Client().XAdd(t.Context(), &redis.XAddArgs{Stream: l.Keys().Stream(cdc.Stream{Lane: lane}), ID: at, Values: []string{"ts", "1500000"}}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := l.Client().XTrimMinID(t.Context(), l.Keys().Stream(cdc.Stream{Lane: cdc.LaneUrgent}), "8-0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.Begins(t.Context(), 0)
+	want := []Begin{
+		{cdc.Stream{Lane: cdc.LaneUrgent}, cdc.Position{LSN: 11}, time.UnixMicro(1500000).UTC(), true},
+		{Stream: cdc.Stream{Lane: cdc.LaneNormal}},
+		{cdc.Stream{Lane: cdc.LaneBulk}, cdc.Position{LSN: 9, Ordinal: 2}, time.UnixMicro(1500000).UTC(), false},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
+	}
 }

@@ -370,9 +370,11 @@ func TestForget(t *testing.T) {
 		l.SetReader(ctx, "gone", []string{"deals"}), l.SetReader(ctx, "crm", []string{"deals"})); err != nil {
 		t.Fatal(err)
 	}
-	kept := []string{l.keys.Fence("gone", 1), l.keys.State("gone", 2), l.keys.DeadLetters("gone", 3), l.keys.Parked("gone", 2), l.keys.Deferred("gone", 0), l.keys.TargetKeys("gone", 1), l.keys.NoteSpace("gone", "ids"), l.keys.Notes("gone")}
+	kept := []string{l.keys.Fence("gone", 1), l.keys.State("gone", 2), l.keys.DeadLetters("gone", 3), l.keys.Parked("gone", 2), l.keys.Deferred("gone", 0), l.keys.TargetKeys("gone", 1), l.keys.NoteSpace("gone", "ids"), l.keys.Notes("gone"),
+		l.keys.Trace("gone", 1, false), l.keys.Trace("gone", 2, true)}
 	if err := errors.Join(c.Set(ctx, kept[0], 1, 0).Err(), c.HSet(ctx, kept[1], "a", "b").Err(),
 		c.XAdd(ctx, &redis.XAddArgs{Stream: kept[2], Values: []any{"a", "b"}}).Err(), c.HSet(ctx, kept[3], "a", "b").Err(), c.HSet(ctx, kept[4], "a", "b").Err(), c.HSet(ctx, kept[5], "a", "b").Err(), c.HSet(ctx, kept[6], "a", "b").Err(), c.HSet(ctx, kept[7], "ids", 1).Err(),
+		c.XAdd(ctx, &redis.XAddArgs{Stream: kept[8], Values: []any{"a", "b"}}).Err(), c.XAdd(ctx, &redis.XAddArgs{Stream: kept[9], Values: []any{"a", "b"}}).Err(),
 		c.Set(ctx, l.keys.Lease("gone", 3), "7 some host", 0).Err()); err != nil {
 		t.Fatal(err)
 	}

@@ -100,6 +100,30 @@ func (f *fixture) tend(now time.Time) (deadletter.Totals, bool) {
 	return totals, more
 }
 
+// The letter of one key is found without a look at the others.
+func TestFind(t *testing.T) {
+	onBoth(t, func(t *testing.T, rdb *redis.Client) {
+		f := newFixture(t, rdb, deadletter.Bounds{})
+		f.park(0, 3)
+		f.park(1, 2) // in place of the one before
+		e, ok, err := f.box.Find(t.Context(), 0, "deals", `{"id":1}`)
+		if err != nil || !ok || !reflect.DeepEqual(e.Letter, letter(1)) || e.Target != "crm" || e.ID != f.list(deadletter.Filter{Key: "1"})[0].ID {
+			t.Errorf("found %v %+v, %v", ok, e, err)
+		}
+		for mapping, key := range map[string]string{"deals": `{"id":7}`, "others": `{"id":1}`} {
+			if e, ok, err := f.box.Find(t.Context(), 0, mapping, key); ok || err != nil {
+				t.Errorf("found %+v, %v", e, err)
+			}
+		}
+		if err := rdb.XDel(t.Context(), f.box.Keys.DeadLetters("crm", 0), e.ID).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if e, ok, err := f.box.Find(t.Context(), 0, "deals", `{"id":1}`); ok || err != nil {
+			t.Errorf("found one that is gone: %+v, %v", e, err)
+		}
+	})
+}
+
 // What was written is what is read, over several pages.
 func TestLetterComesBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, rdb *redis.Client) {

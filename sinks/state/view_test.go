@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -34,6 +35,20 @@ func TestView(t *testing.T) {
 		}
 		if err != nil || len(found) != 1 || found[0].Key != k || found[0].Known.String() != live.String() {
 			b.Errorf("%+v, %v", found, err)
+		}
+		two := Key{"lines", `{"order_id":1,"a \" b":"x"}`}
+		b.must(c.Commit(b.Context(), 1, Commit{ID: 2, Writes: []Write{{Key: two, Known: live}}, Deferred: []Deferred{{Key: k, Position: at(6, 0), Entry: json.RawMessage(`{}`)}}}))
+		for mapping, want := range map[string]string{"deals": "[id]", "lines": `[order_id a " b]`, "deal": "[]", "dealsx": "[]"} {
+			if got, err := v.Columns(b.Context(), 1, mapping); err != nil || fmt.Sprint(got) != want {
+				b.Errorf("the columns of the keys of %s are %v, %v; want %s", mapping, got, err, want)
+			}
+		}
+		if got, err := v.Columns(b.Context(), 0, "deals"); err != nil || got != nil {
+			b.Errorf("in another partition: %v, %v", got, err)
+		}
+		aside, err := v.Deferred(b.Context(), []Place{{k, 1}, {two, 1}, {k, 0}})
+		if err != nil || len(aside) != 3 || aside[0].Position != at(6, 0) || len(aside[0].Entry) == 0 || len(aside[1].Entry)+len(aside[2].Entry) > 0 {
+			b.Errorf("aside are %+v, %v", aside, err)
 		}
 		b.must(b.rdb.HSet(b.Context(), b.keys.State("crm", 1), redislog.StateLayout, redislog.StateForgetting).Err())
 		var lies *LayoutError

@@ -47,6 +47,7 @@ type Options struct {
 type Writer struct {
 	o       Options
 	rdb     redis.UniversalClient
+	send    func(context.Context, []taken) (lost uint64, err error)
 	prefix  string // of the ids of its requests
 	last    atomic.Int64
 	kick    chan struct{}
@@ -74,6 +75,7 @@ type buffer struct {
 func NewWriter(o Options) (*Writer, error) {
 	w := newWriter(o)
 	w.rdb = redislog.Sibling(o.Client, redislog.Tuning{Timeout: answerTimeout, Connections: 1, Deadlines: true})
+	w.send = w.add
 	if o.Registerer != nil {
 		c := prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "walbridge_delivery_trace_dropped_total", ConstLabels: prometheus.Labels{"target": o.Target},
 			Help: "Steps of records that are not in the history that walbridge trace reads, since Redis did not take them in time."},
@@ -215,21 +217,28 @@ func (w *Writer) flush(ctx context.Context) {
 		return
 	}
 	defer w.giveBack(all)
+	lost, err := w.send(ctx, all)
+	w.dropped.Add(lost)
+	if failing := err != nil && ctx.Err() == nil; failing != w.failing {
+		if w.failing = failing; failing {
+			w.o.Logger.Warn("the history of records has a gap: Redis did not take a part of it", "target", w.o.Target, "error", err)
+		}
+	}
+}
+
+// add appends to the streams, and tells how many steps did not get there.
+func (w *Writer) add(ctx context.Context, all []taken) (lost uint64, err error) {
 	most := max(1, w.o.Bytes/int64(len(w.buffers)))
 	pipe := w.rdb.Pipeline()
 	answers := make([]*redis.Cmd, len(all))
 	for i, t := range all {
 		answers[i] = addScript.Eval(ctx, pipe, []string{t.key}, t.lines, len(t.lines)+entryRoom, most)
 	}
-	_, err := pipe.Exec(ctx)
+	_, err = pipe.Exec(ctx)
 	for i, t := range all {
 		if answers[i].Err() != nil {
-			w.dropped.Add(t.steps)
+			lost += t.steps
 		}
 	}
-	if failing := err != nil && ctx.Err() == nil; failing != w.failing {
-		if w.failing = failing; failing {
-			w.o.Logger.Warn("the history of records has a gap: Redis did not take a part of it", "target", w.o.Target, "error", err)
-		}
-	}
+	return lost, err
 }
