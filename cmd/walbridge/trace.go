@@ -89,7 +89,7 @@ func writeTrace(out io.Writer, r *wire.TraceReport) error {
 			w.add("  %s", text)
 		}
 		writeEvents(w, r, m)
-		for n, text := range m.Now.Words(r.Now) {
+		for n, text := range m.Words(r.Now) {
 			head := ""
 			if n == 0 {
 				head = "now"
@@ -106,7 +106,7 @@ func writeEvents(w *lines, r *wire.TraceReport, m *wire.TraceMapping) {
 			w.add("  %s  %-8s  %s", e.Time().UTC().Format(momentForm), "change", changeLine(c))
 			continue
 		}
-		w.add("  %s  %-8s  %s", e.Time().UTC().Format(momentForm), e.Step.Fate, e.Step.Words())
+		w.add("  %s  %-8s  %s", e.Time().UTC().Format(momentForm), e.Step.Label(), e.Step.Words())
 	}
 }
 
@@ -134,7 +134,7 @@ func changeLine(c *wire.TraceChange) string {
 	}
 	fmt.Fprintf(&b, ", %s, transaction %d", c.Lane, c.XID)
 	if c.Since != "" {
-		fmt.Fprintf(&b, ", of rows of which nothing came since %s", c.Since)
+		fmt.Fprintf(&b, ", of rows that nothing was heard of since %s", c.Since)
 	}
 	columns := ""
 	if c.Compared {

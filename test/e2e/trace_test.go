@@ -104,6 +104,13 @@ func TestTrace(t *testing.T) {
 		t.Errorf("the story is %+v", s)
 	}
 
+	b.exec("INSERT INTO forecasts VALUES ('s3cret=EU', 4, 1, '')")
+	until(t, 30*time.Second, func() string {
+		out, status := b.command("trace", "forecasts", "quarter=4,region=s3cret=EU", "--json", c)
+		return unless(status == 0 && strings.Contains(out, `"fate": "accepted"`), out)
+	})
+	b.prints(1, "the key of public.forecasts is written as region=…,quarter=…", "trace", "forecasts", "EU", c)
+
 	b.apps.inject(refuse("BAD_STAGE", "stage", `"lost"`))
 	b.exec("UPDATE deals SET stage = 'lost' WHERE id = 42")
 	s = b.came("accepted", "accepted", "refused BAD_STAGE")

@@ -65,8 +65,9 @@ func (t *tracer) run(ctx context.Context) (*TraceReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, table := range tables {
-		if err := t.keyColumns(ctx, &table); err != nil {
+	for i := range tables {
+		table := &tables[i]
+		if err := t.keyColumns(ctx, table); err != nil {
 			return nil, err
 		}
 		for _, key := range meantKeys(t.r.Key, table.key) {

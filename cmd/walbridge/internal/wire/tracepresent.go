@@ -3,11 +3,17 @@ package wire
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/vendors"
+	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/state"
+	"github.com/walbridge/walbridge/sinks/targetkey"
 	"github.com/walbridge/walbridge/sinks/trace"
 )
 
@@ -28,6 +34,9 @@ func (t *tracer) present(ctx context.Context, at state.Place, m *TraceMapping) e
 		if m.Now.TargetKey, err = json.Marshal(map[string]json.RawMessage{k.Key.Name: k.Key.Value}); err != nil {
 			return fmt.Errorf("write target key: %w", err)
 		}
+	}
+	if err := t.owner(ctx, at, k.Key, m); err != nil {
+		return err
 	}
 	aside, err := view.Deferred(ctx, []state.Place{at})
 	if err != nil {
@@ -50,12 +59,63 @@ func (t *tracer) present(ctx context.Context, at state.Place, m *TraceMapping) e
 	if err != nil || !ok {
 		return err
 	}
+	if k.Key.Name == "" {
+		if err := t.owner(ctx, at, refusedKey(e.Payload), m); err != nil {
+			return err
+		}
+	}
 	m.Now.Dead = &TraceDead{Time: e.Time, Position: e.Position, Code: e.Code, Error: e.Error, Attempts: e.Attempts}
 	if t.r.Values {
 		m.Now.Dead.Detail = e.Detail
 		if json.Valid([]byte(e.Payload)) {
 			m.Now.Dead.Payload = raw(e.Payload)
 		}
+	}
+	return nil
+}
+
+// refusedKey is the target key of a record that was refused; none if there is no record.
+func refusedKey(payload string) (f sinks.Field) {
+	var rec struct{ Key map[string]json.RawMessage }
+	if err := json.Unmarshal([]byte(payload), &rec); err != nil || len(rec.Key) != 1 {
+		return f
+	}
+	for name, value := range rec.Key {
+		f = sinks.Field{Name: name, Value: value}
+	}
+	return f
+}
+
+// owner looks which row owns a target key.
+func (t *tracer) owner(ctx context.Context, at state.Place, key sinks.Field, m *TraceMapping) error {
+	cfg, ok := t.cfg.Target(m.Target)
+	if !ok || key.Name == "" {
+		return nil
+	}
+	client, err := vendors.Open(cfg, nil)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	folded := sinks.ExactKey(key.Value)
+	if c, ok := sinks.As[sinks.Collation](client); ok && c.Folds() {
+		folded = c.FoldKey(m.Object, key)
+	}
+	id := targetkey.Of(m.Object, key.Name, folded)
+	entry, err := t.log.Client().HGet(ctx, t.log.Keys().TargetKeys(m.Target, id.Partition(t.log.Partitions())), string(id)).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the owner of a target key: %w", err)
+	}
+	o, err := targetkey.OwnerOf(entry)
+	if err != nil {
+		return err
+	}
+	m.Now.Owner = &TraceOwner{Same: o.Mapping == at.Key.Mapping && o.Source == at.Key.Source, Mapping: o.Mapping, Leaves: !targetkey.Held(entry)}
+	if t.r.Values {
+		m.Now.Owner.Key = raw(o.Source)
 	}
 	return nil
 }

@@ -127,13 +127,26 @@ type TraceNow struct {
 	// another one may still have to be removed.
 	TargetKey json.RawMessage `json:"target_key,omitempty"`
 	Moved     bool            `json:"leaves_target_keys,omitempty"`
-	RemoteID  string          `json:"remote_id,omitempty"`
-	Aside     *TraceAside     `json:"aside,omitempty"`
-	Dead      *TraceDead      `json:"dead_letter,omitempty"`
+	// Owner is the row that owns the target key, where that is noted.
+	Owner    *TraceOwner `json:"target_key_owner,omitempty"`
+	RemoteID string      `json:"remote_id,omitempty"`
+	Aside    *TraceAside `json:"aside,omitempty"`
+	Dead     *TraceDead  `json:"dead_letter,omitempty"`
 	// Condition is how the target is, if something is the matter with it.
 	Condition string `json:"target_condition,omitempty"`
 	// Unreadable says why the state cannot be read.
 	Unreadable string `json:"unreadable,omitempty"`
+}
+
+// TraceOwner is the row that owns a target key.
+type TraceOwner struct {
+	// Same tells that it is the record's own row.
+	Same    bool   `json:"same_row"`
+	Mapping string `json:"mapping"`
+	// Key is a value of the other row.
+	Key json.RawMessage `json:"key,omitempty"`
+	// Leaves tells that it gives the key up.
+	Leaves bool `json:"leaves"`
 }
 
 // TraceAside is a record that waits aside.

@@ -76,13 +76,22 @@ var fateWords = map[trace.Fate]string{
 	trace.Refused:  "it is a dead letter",
 	trace.Failed:   "it is tried again",
 	trace.Later:    "nothing was said of this record: it is tried again",
-	trace.Kept:     "something at the target may still write an older state: it waits for that",
+	trace.Kept:     "something at the target may still write an older state, which it waits for",
 	trace.Same:     "not sent: the target has it already",
 	trace.Filtered: "not sent: the mapping does not want it",
 	trace.Stale:    "dropped: a newer change was dealt with before",
-	trace.Parent:   "waits for a record that it refers to",
-	trace.Blocked:  "waits for its target key, which is another row's",
+	trace.Parent:   "for a record that it refers to",
+	trace.Blocked:  "for its target key, which is another row's",
 	trace.Aside:    "put aside, so that it does not hold the others",
+}
+
+// Label is the fate as a word at the head of a line.
+func (s *TraceStep) Label() string {
+	switch s.Fate {
+	case trace.Parent, trace.Blocked:
+		return "waits"
+	}
+	return string(s.Fate)
 }
 
 // Words says what became of the changes, for people.
@@ -91,6 +100,8 @@ func (s *TraceStep) Words() string {
 	switch {
 	case s.Changes == 0:
 		fmt.Fprintf(&b, "what was there up to %s", s.To)
+	case s.Changes == 1:
+		fmt.Fprintf(&b, "the change at %s", s.To)
 	case s.From.IsZero() || s.From == s.To:
 		fmt.Fprintf(&b, "%s up to %s", count(s.Changes, "change"), s.To)
 	default:
@@ -132,7 +143,8 @@ func (s *TraceStep) Words() string {
 }
 
 // Words says how the record stands, for people.
-func (n *TraceNow) Words(now time.Time) (words []string) {
+func (m *TraceMapping) Words(now time.Time) (words []string) {
+	n := &m.Now
 	say := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
 	if n.Unreadable != "" {
 		say("the state cannot be read: %s", n.Unreadable)
@@ -151,8 +163,18 @@ func (n *TraceNow) Words(now time.Time) (words []string) {
 	if n.Moved {
 		say("it had another key at the target before, whose record may still have to be removed")
 	}
+	if o := n.Owner; o != nil && !o.Same {
+		text := "its key at the target belongs to another row, by mapping " + o.Mapping
+		if len(o.Key) > 0 {
+			text += ": " + string(o.Key)
+		}
+		if o.Leaves {
+			text += ", which gives it up"
+		}
+		words = append(words, text)
+	}
 	if !n.Newest.IsZero() {
-		say("the change at %s is not dealt with: in lane %s the target is at %s", n.Newest, n.Lane, n.Read)
+		say("the change at %s is not dealt with: in lane %s the target is at %s; walbridge peek %s tells what waits", n.Newest, n.Lane, n.Read, m.Target)
 	}
 	if a := n.Aside; a != nil {
 		text := fmt.Sprintf("waits aside since %s, %s", a.Since.Format(momentForm), due(a.Due, now))
