@@ -13,7 +13,8 @@ import (
 )
 
 // Place is where in the log somebody means, as people write it: "beginning", "now", an
-// LSN of the source (16/B374D848), the id of an entry (26843545-4) or a time of RFC 3339.
+// LSN of the source (16/B374D848), the id of an entry (26843545-4), a time of RFC 3339, or a
+// duration (5m), which is that long ago.
 type Place struct {
 	text string
 	kind placeKind
@@ -32,9 +33,13 @@ const (
 	placeTime
 )
 
-// ParsePlace reads a place. Its errors say what may stand there.
-func ParsePlace(text string) (p Place, err error) {
+// ParsePlace reads a place; a duration counts from now. Its errors say what may stand there.
+func ParsePlace(text string, now time.Time) (p Place, err error) {
 	p.text = text
+	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
+		p.kind, p.time = placeTime, now.Add(-ago)
+		return p, nil
+	}
 	switch {
 	case text == "beginning":
 		p.kind = placeBeginning
@@ -51,7 +56,7 @@ func ParsePlace(text string) (p Place, err error) {
 		p.at, err = cdc.ParsePosition(text)
 	}
 	if err != nil {
-		return p, fmt.Errorf("%s: no place in the log; write an LSN such as 16/B374D848, a time such as 2026-11-25T09:30:00Z, the id of an entry such as 26843545-4, beginning, or now", text)
+		return p, fmt.Errorf("%s: no place in the log; write an LSN such as 16/B374D848, a time such as 2026-11-25T09:30:00Z, how long ago such as 5m, the id of an entry such as 26843545-4, beginning, or now", text)
 	}
 	return p, nil
 }

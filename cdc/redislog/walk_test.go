@@ -11,7 +11,7 @@ import (
 
 func parsed(t *testing.T, text string) Place {
 	t.Helper()
-	p, err := ParsePlace(text)
+	p, err := ParsePlace(text, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,13 +72,23 @@ func TestWalk(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"", "yesterday", "12", "16/XYZ", "2026-11-25 09:30:00", "-1-0"} {
-		if _, err := ParsePlace(bad); err == nil {
+	for _, bad := range []string{"", "yesterday", "12", "16/XYZ", "2026-11-25 09:30:00", "-1-0", "-5m", "0s", "5 m"} {
+		if _, err := ParsePlace(bad, time.Now()); err == nil {
 			t.Errorf("%q is taken for a place", bad)
 		}
 	}
 	if _, err := l.UpTo(t.Context(), parsed(t, "beginning")); err == nil {
 		t.Error("something ends at the beginning")
+	}
+}
+
+// A duration is that long ago.
+func TestPlaceAgo(t *testing.T) {
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	ago, err := ParsePlace("1h30m", now)
+	at, terr := ParsePlace("2026-03-04T03:36:07Z", now)
+	if err := errors.Join(err, terr); err != nil || ago.kind != at.kind || !ago.time.Equal(at.time) || ago.String() != "1h30m" {
+		t.Errorf("%+v is not %+v (%v)", ago, at, err)
 	}
 }
 

@@ -85,7 +85,7 @@ change again, or a backfill reads them.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&to, "to", "", "an LSN, a time such as 2026-11-25T09:30:00Z, an entry's id, beginning, or now")
+	c.Flags().StringVar(&to, "to", "", "an LSN, a time such as 2026-11-25T09:30:00Z, how long ago such as 5m, an entry's id, beginning, or now")
 	c.Flags().BoolVar(&force, "force", false, "also where entries are skipped, which are never delivered then")
 	return c
 }

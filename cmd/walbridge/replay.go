@@ -71,7 +71,7 @@ not at all. The log is kept until the replay has read it.`,
 	f.StringVar(&r.Target, "target", "", "the target")
 	f.StringVar(&r.Mapping, "mapping", "", "only this mapping")
 	f.StringVar(&r.Key, "key", "", "only this row: the value of its key, or a JSON object of the key's columns")
-	f.StringVar(&r.From, "from", "", "where to begin: an LSN, a time such as 2026-11-25T09:30:00Z, an entry's id, or beginning")
+	f.StringVar(&r.From, "from", "", "where to begin: an LSN, a time such as 2026-11-25T09:30:00Z, how long ago such as 5m, an entry's id, or beginning")
 	f.StringVar(&r.To, "to", "now", "where to end, which belongs to it")
 	f.BoolVar(&r.Force, "force", false, "also records that the target has already")
 	f.BoolVar(&r.Within, "within", false, "leave out rows that have changed since the range")

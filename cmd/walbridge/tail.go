@@ -34,6 +34,7 @@ It begins with what comes (--from now) and goes on until it is stopped. It reads
 stranger: nothing is kept for it, and no target notices.`,
 		Example: `  walbridge tail
   walbridge tail --table deals --lane urgent --values
+  walbridge tail --from 5m
   walbridge tail --from 2026-11-25T09:30:00Z --until 2026-11-25T09:40:00Z --json > part.jsonl
   walbridge tail --from 16/B374D848 --no-follow`,
 		Args: noArgs,
@@ -71,7 +72,7 @@ stranger: nothing is kept for it, and no target notices.`,
 	f.StringVarP(&file, "config", "c", "walbridge.yaml", "the configuration file")
 	f.StringSliceVar(&r.Tables, "table", nil, "only changes of these tables")
 	f.StringSliceVar(&r.Lanes, "lane", nil, "only these lanes: "+strings.Join(cdc.Lanes(), ", "))
-	f.StringVar(&r.From, "from", "now", "where to begin: an LSN, a time such as 2026-11-25T09:30:00Z, an entry's id, beginning, or now")
+	f.StringVar(&r.From, "from", "now", "where to begin: an LSN, a time such as 2026-11-25T09:30:00Z, how long ago such as 5m, an entry's id, beginning, or now")
 	f.StringVar(&r.Until, "until", "", "where to end, which is printed too; a time or LSN to come is waited for")
 	f.BoolVar(&noFollow, "no-follow", false, "end where the log ends now; without --from it begins with the first entry")
 	f.BoolVar(&values, "values", false, "print the values of the rows")

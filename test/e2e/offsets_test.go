@@ -56,6 +56,7 @@ func TestTailAndOffsets(t *testing.T) {
 			t.Errorf("from %s:\n%s", from, out)
 		}
 	}
+	b.prints(0, "public.deals", "tail", "--no-follow", "--from", "5m", c)
 	b.prints(0, "", "tail", "--until", last.Time.Add(-time.Millisecond).Format(time.RFC3339Nano), "--from", "beginning", c)
 	b.prints(1, "no place in the log", "tail", "--from", "yesterday", c)
 	b.prints(2, "--lane fast", "tail", "--lane", "fast", c)

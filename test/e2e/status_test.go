@@ -35,7 +35,7 @@ type report struct {
 		Changes   int
 		Share     float64
 	}
-	Source    struct {
+	Source struct {
 		Slot      string
 		Exists    bool
 		ActivePID int   `json:"active_pid"`

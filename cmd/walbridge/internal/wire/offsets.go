@@ -169,7 +169,7 @@ type OffsetRequest struct {
 // its leases are taken for the moment, so that an owner which only seems to be dead can
 // write nothing any more. Without Force nothing is done that skips entries.
 func SetOffsets(ctx context.Context, cfg *config.Config, logger *slog.Logger, r OffsetRequest) (m OffsetMove, err error) {
-	place, err := redislog.ParsePlace(r.To)
+	place, err := redislog.ParsePlace(r.To, time.Now())
 	if err != nil {
 		return m, err
 	}

@@ -94,11 +94,11 @@ func (r *Replays) spec(ctx context.Context, q *ReplayRequest) (spec cdc.Replay, 
 	if !slices.Contains(r.cfg.TargetNames(), q.Target) {
 		return spec, noReader(q.Target, r.cfg.TargetNames())
 	}
-	from, err := redislog.ParsePlace(q.From)
+	from, err := redislog.ParsePlace(q.From, time.Now())
 	if err != nil {
 		return spec, err
 	}
-	to, err := redislog.ParsePlace(q.To)
+	to, err := redislog.ParsePlace(q.To, time.Now())
 	if err != nil {
 		return spec, err
 	}

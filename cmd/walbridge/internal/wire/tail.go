@@ -71,7 +71,7 @@ func Tail(ctx context.Context, cfg *config.Config, logger *slog.Logger, r TailRe
 
 func tailSpan(ctx context.Context, l *redislog.Log, r *TailRequest) (s redislog.Span, err error) {
 	s.Follow = r.Follow
-	from, err := redislog.ParsePlace(r.From)
+	from, err := redislog.ParsePlace(r.From, time.Now())
 	if err != nil {
 		return s, err
 	}
@@ -83,7 +83,7 @@ func tailSpan(ctx context.Context, l *redislog.Log, r *TailRequest) (s redislog.
 		until = "now"
 	}
 	if until != "" {
-		to, err := redislog.ParsePlace(until)
+		to, err := redislog.ParsePlace(until, time.Now())
 		if err != nil {
 			return s, err
 		}
