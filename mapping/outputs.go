@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -131,6 +132,14 @@ func constantType(raw json.RawMessage) string {
 type Place struct {
 	File         string
 	Line, Column int
+}
+
+// String gives file:line:column, or only the file.
+func (p Place) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
 func placeOf(file string, n *yamldoc.Node) Place {

@@ -83,6 +83,9 @@ func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // Limits tells the engine how to cut batches.
 func (c *Client) Limits() sinks.Limits { return c.limits }
 
+// Named lists the objects that the form has names for, sorted; none if it has none.
+func (c *Client) Named() []string { return c.plan.Named() }
+
 // Close gives idle connections back.
 func (c *Client) Close() { c.http.Close() }
 

@@ -99,6 +99,9 @@ func (b *bridge) mistakes(t *testing.T) []mistake {
 			says: []string{"redis at 127.0.0.1:1", "redis.url"}},
 		{name: "redis that evicts", before: policy("allkeys-lru"), after: policy("noeviction"),
 			says: []string{"maxmemory-policy allkeys-lru", "CONFIG SET maxmemory-policy noeviction"}},
+		{name: "preset that is none", config: func(c string) string { return c + "  other: {type: http, preset: captivateq}\n" },
+			mapping: strings.Replace(mapping("public.deals", "id", "name"), "crm/", "other/", 1),
+			says:    []string{"bad.yaml:", ":31: targets.other.preset", "did you mean captivateiq?"}},
 		{name: "target that is not there", config: func(c string) string {
 			return c + "  other: {type: http, url: \"http://127.0.0.1:1/batch\"}\n"
 		}, mapping: strings.Replace(mapping("public.deals", "id", "name"), "crm/", "other/", 1),

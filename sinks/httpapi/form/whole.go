@@ -1,6 +1,7 @@
 package form
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/walbridge/walbridge/sinks"
@@ -114,3 +115,6 @@ func (p *Plan) Schema(object string) *sinks.Schema {
 	}
 	return p.form.Schema["*"]
 }
+
+// Named lists the objects that Form.Objects has names for, sorted.
+func (p *Plan) Named() []string { return slices.Sorted(maps.Keys(p.form.Objects)) }

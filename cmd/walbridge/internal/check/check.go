@@ -141,11 +141,7 @@ func (r *Report) mistakes(f *Facts) {
 
 // at tells of a place in a file.
 func (r *Report) at(level Level, name string, p mapping.Place, text [2]string) {
-	f := Finding{Level: level, About: "mapping " + name, What: text[0], Fix: text[1], Place: p.File}
-	if p.Line > 0 {
-		f.Place = fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
-	}
-	r.add(f)
+	r.add(Finding{Level: level, About: "mapping " + name, What: text[0], Fix: text[1], Place: p.String()})
 }
 
 // siblings looks at mappings that write the same records.

@@ -192,6 +192,16 @@ func TestTargets(t *testing.T) {
 			[]string{`fail | mapping m0 | target crm has no object "Deal" | did you mean Deals?`}, ""},
 		"nothing known": {Target{Name: "crm", Describes: true, Objects: map[string]Object{"Deal": {Err: &sinks.UnknownObject{Object: "Deal"}}}},
 			[]string{`fail | mapping m0 | target crm has no object "Deal" | check its name at the target`}, ""},
+		"mistake": {Target{Name: "crm", Err: yamldoc.Errors{{File: "w.yaml", Line: 9, Column: 13, Path: "targets.crm.preset", Msg: "no such preset", Value: "reest", Hint: "did you mean rest?"}}},
+			[]string{`fail | target crm | targets.crm.preset: no such preset "reest" | did you mean rest?`}, ""},
+		"too large a batch": {Target{Name: "crm", MaxBatch: 500, MostInBatch: 100}, []string{"warn | target crm | max_batch: 500 has no effect: a request to it has at most 100 records | write max_batch: 100 or less, or take it out"}, ""},
+		"no batches":        {Target{Name: "crm", MaxBatch: 2, MostInBatch: 1}, []string{"warn | target crm | max_batch: 2 has no effect: a request to it has at most 1 record | take it out"}, ""},
+		"batch":             {Target{Name: "crm", MaxBatch: 100, MostInBatch: 100}, nil, ""},
+		"not named": {Target{Name: "crm", Named: []string{"Account", "Deals"}},
+			[]string{"warn | mapping m0 | targets.crm.objects has no Deal, which is sent as it is, in place of what stands for it | did you mean Deals?"}, ""},
+		"far from named": {Target{Name: "crm", Named: []string{"Account"}},
+			[]string{"warn | mapping m0 | targets.crm.objects has no Deal, which is sent as it is, in place of what stands for it | add it there, or write one of those that there are: Account"}, ""},
+		"named":  {Target{Name: "crm", Named: []string{"Deal"}}, nil, ""},
 		"unused": {Target{Name: "crm2"}, []string{"warn | target crm2 | no mapping leads to it | write to: crm2/… in a mapping file, or take it out of targets"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

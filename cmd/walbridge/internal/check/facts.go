@@ -102,6 +102,13 @@ type Target struct {
 	// Err says why it cannot be reached, or what is wrong with its part of the
 	// configuration.
 	Err error
+	// MaxBatch is the setting, zero if there is none, MostInBatch how many records a request
+	// to it has at most, MaxBatchAt where that is written.
+	MaxBatch, MostInBatch int
+	MaxBatchAt            mapping.Place
+	// Named are the objects that the configuration, or its form, has names for; none if it
+	// has none.
+	Named []string
 	// Abilities tells what it can do with an object; nil if that is not known.
 	Abilities func(object string) sinks.Abilities
 	// Describes tells that it can tell its objects.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/mapping"
+	"github.com/walbridge/walbridge/mapping/yamldoc"
 	"github.com/walbridge/walbridge/sinks"
 )
 
@@ -203,7 +204,14 @@ func (r *Report) target(t *Target, f *Facts) {
 	about := "target " + t.Name
 	mapped := Objects(f.Files, t.Name)
 	var denied *sinks.Unauthorized
+	var mistakes yamldoc.Errors
+	r.settings(t, f)
 	switch {
+	case errors.As(t.Err, &mistakes):
+		for _, e := range mistakes {
+			r.mistake(about, e)
+		}
+		return
 	case errors.As(t.Err, &denied):
 		r.fail(about, denied.Error(), fmt.Sprintf("check the credentials in targets.%s", t.Name))
 		return

@@ -171,6 +171,12 @@ func load(t *testing.T, name string) *Config {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := range c.Targets { // which is not a part of what it says
+		if c.Targets[i].Section.Node == nil {
+			t.Errorf("nothing tells where target %s is", c.Targets[i].Name)
+		}
+		c.Targets[i].Section = Section{}
+	}
 	return c
 }
 

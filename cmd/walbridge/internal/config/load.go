@@ -71,25 +71,13 @@ func (l *loader) place(err error) {
 		if l.doc.Failed(e.Path) {
 			continue
 		}
-		at := l.find(e.Path)
+		at := nearestTo(l.doc.Root, e.Path)
 		value := e.Value
 		if at.Expanded {
 			value = at.Written
 		}
 		l.doc.Fail(&yamldoc.Node{Line: at.Line, Column: at.Column, Path: e.Path}, e.Msg, value, e.Hint)
 	}
-}
-
-// find gives the node of a path, or else the nearest section above it.
-func (l *loader) find(path string) *yamldoc.Node {
-	best := l.doc.Root
-	best.Walk(func(n *yamldoc.Node) {
-		inside := path == n.Path || strings.HasPrefix(path, n.Path+".") || strings.HasPrefix(path, n.Path+"[")
-		if inside && len(n.Path) > len(best.Path) {
-			best = n
-		}
-	})
-	return best
 }
 
 func (l *loader) config(c *Config) {

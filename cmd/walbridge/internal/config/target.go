@@ -32,6 +32,9 @@ type Target struct {
 	Retry  Retry
 	Errors []sinks.Rule
 
+	// Section is where the file says all this; empty where no file does.
+	Section Section
+
 	// What belongs to one type only:
 	HTTP       HTTP
 	HubSpot    HubSpot
@@ -133,6 +136,7 @@ func (l *loader) target(name string, n *yamldoc.Node) Target {
 		}
 	}
 	s := l.doc.Section(n, keys...)
+	t.Section = Section{l.doc.Fresh(), n}
 	s.Text("type", &t.Type)
 	l.secret(s.Node("url"), &t.URL)
 	s.Texts("addresses", (*[]string)(&t.Addresses))

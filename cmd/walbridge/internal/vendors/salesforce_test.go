@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
+	"github.com/walbridge/walbridge/mapping/yamldoc"
 	"github.com/walbridge/walbridge/sinks"
 )
 
@@ -39,8 +39,8 @@ func TestOpenSalesforce(t *testing.T) {
 		t.Error("external ids compare without case, unless key_case says exact")
 	}
 	cfg.Salesforce.Login.PrivateKey = "s3cret"
-	var setup *cdc.SetupError
-	if _, err := Open(cfg, nil); !errors.As(err, &setup) || !strings.Contains(err.Error(), "login.private_key") || strings.Contains(err.Error(), "s3cret") {
+	var mistakes yamldoc.Errors
+	if _, err := Open(cfg, nil); !errors.As(err, &mistakes) || !strings.Contains(err.Error(), "login.private_key") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("a key that is none: %v", err)
 	}
 }

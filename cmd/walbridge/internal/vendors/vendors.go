@@ -1,10 +1,13 @@
 package vendors
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 
-	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
+	"github.com/walbridge/walbridge/mapping/yamldoc"
 	"github.com/walbridge/walbridge/sinks"
 )
 
@@ -25,7 +28,8 @@ var openers = map[string]func(config.Target) (Target, error){
 }
 
 // Open opens a target, with somewhere to keep its notes; nil where it is only looked at. It
-// does not connect. The error is a *cdc.SetupError.
+// does not connect. The error is of type yamldoc.Errors, with the places of the mistakes in the
+// configuration, or in the file that the target's form is in.
 func Open(cfg config.Target, notes sinks.Notes) (Target, error) {
 	open, ok := openers[cfg.Type]
 	if !ok { // config.Validate has said so before
@@ -41,6 +45,28 @@ func Open(cfg config.Target, notes sinks.Notes) (Target, error) {
 	return t, nil
 }
 
+// setting finds the setting that an error begins with, such as login.private_key.
+var setting = regexp.MustCompile(`^([a-z_]+(?:\[[0-9]+\]|\.[a-z_]+)*): `)
+
+// setup gives mistakes their places.
 func setup(cfg config.Target, err error) error {
-	return &cdc.SetupError{What: "targets." + cfg.Name, Err: err, Hint: "correct it in the configuration"}
+	var list, out yamldoc.Errors
+	if errors.As(err, &list) {
+		for _, e := range list {
+			if e.File == "" {
+				e = cfg.Mistake(e.Path, e.Msg, e.Value, e.Hint)
+			}
+			out = append(out, e)
+		}
+		return out.Err()
+	}
+	path, msg := "", err.Error()
+	if m := setting.FindStringSubmatch(msg); m != nil {
+		path, msg = m[1], msg[len(m[0]):]
+	}
+	hint := "correct it in the configuration"
+	if strings.Contains(msg, "; ") { // it says what to do
+		hint = ""
+	}
+	return append(out, cfg.Mistake(path, msg, "", hint)).Err()
 }

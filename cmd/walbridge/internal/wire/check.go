@@ -213,6 +213,12 @@ func (c *checker) target(ctx context.Context, cfg config.Target) check.Target {
 		return out
 	}
 	defer client.Close()
+	if at := cfg.Mistake("max_batch", "", "", ""); cfg.MaxBatch > 0 {
+		out.MaxBatch, out.MostInBatch, out.MaxBatchAt = cfg.MaxBatch, client.Limits().MaxBatch, mapping.Place{File: at.File, Line: at.Line, Column: at.Column}
+	}
+	if n, ok := sinks.As[interface{ Named() []string }](client); ok {
+		out.Named = n.Named()
+	}
 	out.Abilities = func(object string) sinks.Abilities { return sinks.AbilitiesOf(client, object) }
 	probe, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
