@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -44,8 +45,7 @@ func (j *job) traceRequest(items []*item, a reply) {
 		r.Code, r.Error = sinks.Code(a.err), a.err.Error()
 	}
 	for i, it := range items {
-		it.request, it.said = r, sinks.Result{}
-		if a.err == nil {
+		if it.request = r; a.err == nil {
 			it.said = resultOf(a.rs, i)
 		}
 	}
@@ -58,21 +58,22 @@ func (j *job) trace(now time.Time) {
 		return
 	}
 	steps := stepRoom.Get().(*[]trace.Step) // the pool has no others
-	for _, it := range j.items {
-		if s, ok := j.stepOf(now, it); ok {
-			*steps = append(*steps, s)
+	defer stepRoom.Put(steps)
+	for some := range slices.Chunk(j.items, chunk) { // there may be very many in a job
+		for _, it := range some {
+			if s, ok := j.stepOf(now, it); ok {
+				*steps = append(*steps, s)
+			}
 		}
-	}
-	if len(*steps) > 0 {
-		t.Record(trace.Head{Mapping: j.mapper.Name(), Time: now}, *steps)
-	}
-	clear(*steps)
-	if *steps = (*steps)[:0]; cap(*steps) <= 2*chunk {
-		stepRoom.Put(steps)
+		if len(*steps) > 0 {
+			t.Record(trace.Head{Mapping: j.mapper.Name(), Time: now}, *steps)
+		}
+		clear(*steps)
+		*steps = (*steps)[:0]
 	}
 }
 
-// stepRoom is room for the steps of a batch.
+// stepRoom is room for steps.
 var stepRoom = sync.Pool{New: func() any { return new([]trace.Step) }}
 
 // stepOf says what became of an item. Nothing is said of one that comes again at once, for a
@@ -115,6 +116,9 @@ func (j *job) againOf(now time.Time, it *item, s *trace.Step) bool {
 	switch {
 	case !it.wait.IsZero():
 		s.Fate, s.Next = trace.Parent, it.wait
+		if len(it.missing) > 0 {
+			s.On = it.missing[0].Mapping
+		}
 	case it.blocked:
 		s.Fate = trace.Blocked
 	case it.counted:

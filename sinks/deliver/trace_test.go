@@ -35,6 +35,9 @@ func (f *fakeTracer) Record(h trace.Head, steps []trace.Step) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range steps {
+		if s.Key == "" || s.Fate == "" {
+			panic(fmt.Sprintf("a step of nothing: %+v", s))
+		}
 		f.steps = append(f.steps, s)
 		f.heads = append(f.heads, h)
 	}
@@ -54,6 +57,9 @@ func (f *fakeTracer) told(id int) (out []string) {
 			words = append(words, s.Code)
 		}
 		words = append(words, fmt.Sprintf("%s-%s/%d", strings.TrimSuffix(s.From.String(), "-0"), strings.TrimSuffix(s.To.String(), "-0"), s.Changes))
+		if s.On != "" {
+			words = append(words, "on "+s.On)
+		}
 		if r := s.Request; r != nil {
 			words = append(words, fmt.Sprintf("%s of %d%s", r.ID, r.Records, r.Code))
 		}
@@ -104,13 +110,16 @@ func TestTraceFates(t *testing.T) {
 		rest(5 * time.Second)
 		w.put(cdc.LaneBulk, one, "a=2 b=1 note=1")
 		rest(5 * time.Second)
+		w.put(cdc.LaneNormal, one, "a=3 b=1 note=1")
+		w.put(cdc.LaneUrgent, one, "a=4 b=1 note=1")
+		rest(5 * time.Second)
 		w.put(cdc.LaneNormal, one, "gone")
 		rest(5 * time.Second)
-		w.wantTold(f, one, "accepted 1-4/2 r1 of 2", "same 5-5/1", "accepted 6-6/1 r2 of 1")
+		w.wantTold(f, one, "accepted 1-4/2 r1 of 2", "same 5-5/1", "accepted 6-7/2 r2 of 1", "accepted 8-8/1 r3 of 1")
 		w.wantTold(f, two, "refused TOO_LONG 2-2/1 r1 of 2")
 		w.wantTold(f, three, "filtered 3-3/1")
 		s := slices.DeleteFunc(slices.Clone(f.steps), func(s trace.Step) bool { return s.Key != keyOf(one) })
-		if s[0].Op != "upsert" || s[0].Remote != fmt.Sprint("id-", one) || s[0].Bulk || !s[1].Bulk || s[2].Op != "delete" || s[0].Partition != partitionOf(keyOf(one)) {
+		if s[0].Op != "upsert" || s[0].Remote != fmt.Sprint("id-", one) || s[0].Bulk || !s[1].Bulk || s[3].Op != "delete" || s[0].Partition != partitionOf(keyOf(one)) {
 			t.Errorf("%+v", s)
 		}
 		if r := s[0].Request; r.Began.IsZero() || r.Began.After(f.heads[0].Time) || f.heads[0].Mapping != w.mapper.Name() {
@@ -130,7 +139,7 @@ func TestTraceWaits(t *testing.T) {
 		w.put(cdc.LaneNormal, 2, "a=1 b=1 note=1 parent=100")
 		rest(5 * time.Minute)
 		w.wantTold(f, 1, "failed retryable 1-1/1 r1 of 1 in 600s", "aside 1-1/1 in 480s")
-		w.wantTold(f, 2, "parent 2-2/1 in 30s", "accepted 2-2/1 r2 of 1")
+		w.wantTold(f, 2, "parent 2-2/1 on accounts in 30s", "accepted 2-2/1 r2 of 1")
 		if s := f.steps[slices.IndexFunc(f.steps, func(s trace.Step) bool { return s.Fate == trace.Aside })]; s.Attempts != 1 {
 			t.Errorf("aside after %d attempts", s.Attempts)
 		}
@@ -141,18 +150,14 @@ func TestTraceWaits(t *testing.T) {
 func TestTraceOfAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		down := true
 		w.answers(func(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
-			if down {
-				return all(len(b.Records), false), nil, &sinks.Retryable{Err: errors.New("status 503"), After: 20 * time.Second}
-			}
-			return all(len(b.Records), true), make([]sinks.Result, len(b.Records)), nil
+			return all(len(b.Records), false), nil, &sinks.Retryable{Err: errors.New("status 503"), After: 20 * time.Second}
 		})
 		f := w.traced()
 		defer w.end()
 		w.put(cdc.LaneNormal, 1, "a=1 b=1 note=1")
 		rest(10 * time.Second)
-		down = false
+		w.answers(acceptAll)
 		rest(time.Minute)
 		w.wantTold(f, 1, "later 1-1/1 r1 of 1retryable", "accepted 1-1/1 r2 of 1")
 		if s := f.steps[0]; s.Error != "" || s.Request.Error != "status 503" {

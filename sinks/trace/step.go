@@ -64,6 +64,8 @@ type Step struct {
 	Attempts int
 	// Code and Error say what was wrong with the record itself; Error has no values of rows.
 	Code, Error string
+	// On is the mapping of a record that it waits for.
+	On string
 	// Remote is the target's own id of the record.
 	Remote string
 	// Next is when it is tried again.
@@ -95,6 +97,7 @@ type line struct {
 	Attempts int             `json:"x"`
 	Code     string          `json:"c"`
 	Error    string          `json:"e"`
+	On       string          `json:"m"`
 	Remote   string          `json:"i"`
 	Next     int64           `json:"w"` // microseconds since 1970
 }
@@ -140,6 +143,9 @@ func appendStep(b []byte, s *Step) []byte {
 		b = appendInt(b, "x", int64(s.Attempts))
 	}
 	b = appendError(b, s.Code, s.Error)
+	if s.On != "" {
+		b = appendText(append(b, `,"m":`...), s.On)
+	}
 	if s.Remote != "" {
 		b = appendText(append(b, `,"i":`...), s.Remote)
 	}
@@ -210,7 +216,7 @@ func parseStep(text string) (s Step, err error) {
 		return s, fmt.Errorf("read the history: %w", err)
 	}
 	s = Step{Key: string(in.Key), Fate: in.Fate, Op: in.Op, From: in.From, To: in.To, Changes: in.Changes, Attempts: in.Attempts,
-		Code: in.Code, Error: in.Error, Remote: in.Remote}
+		Code: in.Code, Error: in.Error, On: in.On, Remote: in.Remote}
 	if s.From.IsZero() && s.Changes == 1 {
 		s.From = s.To
 	}

@@ -26,6 +26,7 @@ func TestLines(t *testing.T) {
 		{Key: `{"a":"x\"y","b":1}`, Fate: Refused, Op: "delete", From: at(5, 0), To: at(9, 1), Changes: 12, Attempts: 3,
 			Code: `A "CODE"`, Error: "a text\nof two lines: é", Remote: "006<\\>", Next: noon},
 		{Key: `{"id":1}`, Fate: Aside, To: at(9, 1), Changes: 2},
+		{Key: `{"id":1}`, Fate: Parent, Op: "upsert", To: at(9, 1), Changes: 2, On: "accounts", Next: noon},
 	} {
 		text := string(appendStep(nil, &s))
 		if strings.Count(text, "\n") != 1 || !json.Valid([]byte(text)) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,23 +18,47 @@ import (
 // inMemory is a writer that runs, without a server.
 type inMemory struct {
 	*Writer
-	sent  []taken // copies
+	logs bytes.Buffer
+	stop func()
+
+	lock  sync.Mutex // covers what follows
+	taken []taken    // copies
 	fails error
-	logs  bytes.Buffer
-	stop  func()
+	hang  chan struct{}
+}
+
+// sent is what went to the server.
+func (m *inMemory) sent() []taken {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	return m.taken
+}
+
+// is sets what the server does: it hangs, or fails.
+func (m *inMemory) is(hang chan struct{}, err error) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.hang, m.fails = hang, err
 }
 
 func newInMemory(t *testing.T) *inMemory {
 	m := &inMemory{}
 	m.Writer = newWriter(Options{Keys: redislog.Keys{Name: "x"}, Target: "crm", Partitions: 2, Logger: slog.New(slog.NewTextHandler(&m.logs, nil))})
 	m.send = func(_ context.Context, all []taken) (lost uint64, err error) {
+		m.lock.Lock()
+		defer m.lock.Unlock()
+		if hang := m.hang; hang != nil {
+			m.lock.Unlock()
+			<-hang
+			m.lock.Lock()
+		}
 		for _, a := range all {
 			if m.fails != nil {
 				lost += a.steps
 				continue
 			}
 			a.lines = bytes.Clone(a.lines)
-			m.sent = append(m.sent, a)
+			m.taken = append(m.taken, a)
 		}
 		return lost, m.fails
 	}
@@ -65,20 +90,21 @@ func TestWriterGathers(t *testing.T) {
 			steps[i].Request = r
 		}
 		steps[3].Bulk = true
+		steps[2].Request = &Request{ID: m.NewID(), Began: noon, Records: 1} // sent once more, alone
 		m.Record(Head{Mapping: "m", Time: noon}, steps)
 		m.Record(Head{Mapping: "m", Time: noon}, steps[:1])
 		time.Sleep(flushEvery - time.Millisecond)
 		synctest.Wait()
-		if len(m.sent) != 0 {
+		if len(m.sent()) != 0 {
 			t.Fatal("it was not waited for more")
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		var got []string
-		for _, s := range m.sent {
+		for _, s := range m.sent() {
 			got = append(got, fmt.Sprintf("%s %d %d", s.key, s.steps, bytes.Count(s.lines, []byte(`{"m":`))))
 		}
-		want := []string{"walbridge:{x:0}:trace:crm 3 2", "walbridge:{x:0}:tracebulk:crm 1 1", "walbridge:{x:1}:trace:crm 1 1"}
+		want := []string{"walbridge:{x:0}:trace:crm 3 3", "walbridge:{x:0}:tracebulk:crm 1 1", "walbridge:{x:1}:trace:crm 1 1"}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("sent are %q, want %q", got, want)
 		}
@@ -95,8 +121,7 @@ func TestWriterIsBounded(t *testing.T) {
 		m := newInMemory(t)
 		defer m.stop()
 		hang := make(chan struct{})
-		send := m.send
-		m.send = func(ctx context.Context, all []taken) (uint64, error) { <-hang; return send(ctx, all) }
+		m.is(hang, nil)
 		long := stepOf(0, `{"id":"`+strings.Repeat("x", 1000)+`"}`)
 		steps := make([]Step, flushFrom/1000+1)
 		for i := range steps {
@@ -123,7 +148,7 @@ func TestWriterIsBounded(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		written := uint64(0)
-		for _, s := range m.sent {
+		for _, s := range m.sent() {
 			written += s.steps
 		}
 		if all := uint64((n + 1) * len(steps)); dropped == 0 || written+dropped != all || dropped != m.Dropped() {
@@ -136,7 +161,7 @@ func TestWriterIsBounded(t *testing.T) {
 func TestWriterFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newInMemory(t)
-		m.fails = errors.New("OOM command not allowed")
+		m.is(nil, errors.New("OOM command not allowed"))
 		for range 3 {
 			m.Record(Head{Mapping: "m", Time: noon}, []Step{stepOf(0, `{"id":1}`)})
 			time.Sleep(flushEvery)
@@ -145,14 +170,14 @@ func TestWriterFails(t *testing.T) {
 		if text := m.logs.String(); m.Dropped() != 3 || strings.Count(text, "has a gap") != 1 || !strings.Contains(text, "OOM") {
 			t.Errorf("%d dropped, logged is\n%s", m.Dropped(), text)
 		}
-		m.fails = nil
+		m.is(nil, nil)
 		m.Record(Head{Mapping: "m", Time: noon}, []Step{stepOf(0, `{"id":1}`)})
 		time.Sleep(flushEvery)
 		m.stop()
 		m.Record(Head{Mapping: "m", Time: noon}, []Step{stepOf(1, `{"id":2}`)})
 		m.flush(t.Context()) // as Close does
-		if len(m.sent) != 2 || m.Dropped() != 3 {
-			t.Errorf("sent %+v, %d dropped", m.sent, m.Dropped())
+		if len(m.sent()) != 2 || m.Dropped() != 3 {
+			t.Errorf("sent %+v, %d dropped", m.sent(), m.Dropped())
 		}
 	})
 }
