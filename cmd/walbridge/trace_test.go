@@ -39,7 +39,7 @@ func TestWriteTrace(t *testing.T) {
 			{Target: "crm", Mapping: "deals-to-crm", Object: "Opportunity", Earlier: 2, Damaged: 1, History: noon, HistoryBulk: noon.Add(-time.Hour),
 				Steps: []wire.TraceStep{
 					{Time: after(2 * time.Second), Fate: trace.Accepted, Op: "upsert", From: at(100), To: at(200), Changes: 2, RemoteID: "006A\x1b[2J", Request: request("ab-1", 200)},
-					{Time: after(3 * time.Second), Fate: trace.Parent, Op: "upsert", From: at(200), To: at(200), Changes: 1, Next: after(33 * time.Second)},
+					{Time: after(3 * time.Second), Fate: trace.Parent, WaitsFor: "accounts-to-crm", Op: "upsert", From: at(200), To: at(200), Changes: 1, Next: after(33 * time.Second)},
 					{Time: after(4 * time.Second), Fate: trace.Failed, Op: "upsert", From: at(200), To: at(200), Changes: 1, Attempts: 1, Code: "retryable", Error: "the target refused the record: ROW_LOCK", Next: after(5 * time.Second), Request: request("ab-2", 1)},
 					{Time: after(5 * time.Second), Fate: trace.Later, Op: "upsert", From: at(200), To: at(200), Changes: 1, Attempts: 2, Next: after(24 * time.Hour),
 						Request: &wire.TraceCarrier{ID: "ab-3", Began: after(time.Second), Seconds: 75, Records: 9000, Job: true, Code: "unknown_outcome", Error: "no answer"}},

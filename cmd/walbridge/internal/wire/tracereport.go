@@ -81,15 +81,17 @@ type TraceMapping struct {
 
 // TraceStep is what became of changes of the record.
 type TraceStep struct {
-	Time     time.Time     `json:"time"`
-	Fate     trace.Fate    `json:"fate"`
-	Op       string        `json:"op,omitempty"`
-	From     cdc.Position  `json:"from"`
-	To       cdc.Position  `json:"to"`
-	Changes  int           `json:"changes"`
-	Attempts int           `json:"attempts"`
-	Code     string        `json:"code,omitempty"`
-	Error    string        `json:"error,omitempty"`
+	Time     time.Time    `json:"time"`
+	Fate     trace.Fate   `json:"fate"`
+	Op       string       `json:"op,omitempty"`
+	From     cdc.Position `json:"from"`
+	To       cdc.Position `json:"to"`
+	Changes  int          `json:"changes"`
+	Attempts int          `json:"attempts"`
+	Code     string       `json:"code,omitempty"`
+	Error    string       `json:"error,omitempty"`
+	// WaitsFor is the mapping of a record that it waits for.
+	WaitsFor string        `json:"waits_for,omitempty"`
 	RemoteID string        `json:"remote_id,omitempty"`
 	Next     time.Time     `json:"next_try,omitzero"`
 	Bulk     bool          `json:"bulk,omitempty"`
@@ -196,7 +198,7 @@ func traceChange(e *LogEntry, at cdc.Position, after json.RawMessage, values boo
 
 func traceStep(e *trace.Entry) TraceStep {
 	s := TraceStep{Time: e.Time, Fate: e.Fate, Op: e.Op, From: e.From, To: e.To, Changes: e.Changes, Attempts: e.Attempts,
-		Code: e.Code, Error: e.Error, RemoteID: e.Remote, Next: e.Next, Bulk: e.Bulk}
+		Code: e.Code, Error: e.Error, WaitsFor: e.On, RemoteID: e.Remote, Next: e.Next, Bulk: e.Bulk}
 	if r := e.Request; r != nil {
 		s.Request = &TraceCarrier{ID: r.ID, Began: r.Began, Seconds: r.Took.Seconds(), Records: r.Records, Job: r.Job, Code: r.Code, Error: r.Error}
 	}

@@ -126,6 +126,9 @@ func (s *TraceStep) Words() string {
 		b.WriteByte(':')
 	}
 	b.WriteString(" " + fateWords[s.Fate])
+	if s.WaitsFor != "" {
+		b.WriteString(", of mapping " + s.WaitsFor)
+	}
 	if s.Attempts > 0 {
 		fmt.Fprintf(&b, "; it failed %s before", times(s.Attempts))
 	}
