@@ -136,8 +136,8 @@ func writeQueueHead(w io.Writer, q *console.Queue) {
 	case q.Why != "":
 		fmt.Fprintf(w, "  one request probes it, as the last ones failed: %s\n", q.Why)
 	}
-	if q.Holds != "" {
-		fmt.Fprintf(w, "  nothing is sent yet: %s\n", q.Holds)
+	for _, why := range q.Holds {
+		fmt.Fprintf(w, "  nothing is sent yet: %s\n", why)
 	}
 	for _, m := range q.Mappings {
 		fmt.Fprintf(w, "  mapping %s is paused for %s: %s\n", m.Mapping, ahead(q.Now, m.PausedUntil), m.Why)
@@ -229,6 +229,8 @@ func waits(q *console.Queue, k *console.QueueKey) string {
 		}
 	case console.StageReady:
 		text = waitsReady(q, k)
+	case console.StageHeld:
+		text = "for its partition, of which nothing is sent yet"
 	case console.StageGathering:
 		text = "for others, to go with them in a job, at most " + ahead(q.Now, k.Until)
 	case console.StageQuiet:
@@ -269,11 +271,8 @@ func waitsReady(q *console.Queue, k *console.QueueKey) string {
 			return "for its mapping, which is paused"
 		}
 	}
-	switch {
-	case q.Now.Before(q.PausedUntil):
+	if q.Now.Before(q.PausedUntil) {
 		return "for the target, which is paused"
-	case q.Holds != "":
-		return "for the delivery to begin"
 	}
 	return "for its turn"
 }

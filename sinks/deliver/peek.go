@@ -30,16 +30,22 @@ func (q *PeekQuery) means(k queue.Key, l queue.Lane) bool {
 // Peek is the queue of a target as its owner has it at a moment.
 type Peek struct {
 	At time.Time
-	// Holding tells that nothing is sent until the log is read as far as before, HoldUntil
-	// until when, as requests of a session before may still be carried out; zero if not.
-	Holding   bool
-	HoldUntil time.Time
-	Condition Condition
+	// Partitions are those that are ours, Held those of them of which nothing is sent now.
+	Partitions []int
+	Held       []HeldPart
+	Condition  Condition
 	// Mappings are those that are paused.
 	Mappings []PausedMapping
 	Queue    queue.Peek
 	// Keys are those of Queue, with what is known of them besides.
 	Keys []PeekKey
+}
+
+// HeldPart is a partition of which nothing is sent: the log is read first as far as it was
+// sent before, or, with an Until, requests of a session before may still be carried out.
+type HeldPart struct {
+	Partition int
+	Until     time.Time
 }
 
 // PausedMapping is one that somebody has to mend something for.
@@ -100,9 +106,12 @@ func (e *Engine) Peek(ctx context.Context, q PeekQuery) (*Peek, error) {
 
 // apply makes the snapshot.
 func (a *peeking) apply(s *session, now time.Time) {
-	p := &Peek{At: now, Holding: s.holding, Condition: s.condition(now)}
-	if now.Before(s.holdUntil) {
-		p.HoldUntil = s.holdUntil
+	p := &Peek{At: now, Condition: s.condition(now)}
+	for _, part := range s.parts {
+		p.Partitions = append(p.Partitions, part.n)
+		if held, until := s.heldPart(now); held {
+			p.Held = append(p.Held, HeldPart{part.n, until})
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.mappingFaults)) {
 		if until := s.queue.GroupPausedUntil(name); now.Before(until) {
@@ -122,12 +131,17 @@ func (a *peeking) apply(s *session, now time.Time) {
 	a.got <- p
 }
 
+// heldPart tells whether nothing is sent of a partition, and until when.
+func (s *session) heldPart(now time.Time) (held bool, until time.Time) {
+	if s.holding || !now.Before(s.holdUntil) {
+		return s.holding, time.Time{}
+	}
+	return true, s.holdUntil
+}
+
 // sightAside tells what is known of a key that is aside.
 func (s *session) sightAside(k *PeekKey) {
 	for _, p := range s.parts {
-		if p == nil {
-			continue
-		}
 		if d := p.deferred[k.Key]; d != nil {
 			k.Partition, k.Position, k.Since, k.Doubt = p.n, d.position, d.first, k.Doubt || d.doubt || d.unanswered
 			return

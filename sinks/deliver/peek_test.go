@@ -49,7 +49,7 @@ func TestPeekTellsWhy(t *testing.T) {
 		w.put(cdc.LaneNormal, 2, "a=1 b=1 note=1 parent=100")
 		rest(5 * time.Second)
 		p := w.peek(PeekQuery{Limit: 10})
-		if len(p.Keys) != 2 || p.Queue.Matching != 2 || p.Holding || p.Condition.Circuit != Closed {
+		if len(p.Keys) != 2 || p.Queue.Matching != 2 || len(p.Held) > 0 || len(p.Partitions) != partitions || p.Condition.Circuit != Closed {
 			t.Fatalf("saw %+v", p)
 		}
 		if k := p.Keys[0]; k.Key.Source != keyOf(1) || k.Stage != queue.BackOff || k.Why != "row is locked" || k.Attempts != 1 || k.Position != at || k.Lane != queue.Urgent || k.Change.After != "" {

@@ -93,6 +93,9 @@ func (b *bridge) pageHasMeta(t *testing.T) {
 		if table, ok := strings.CutPrefix(f, "stopped:"); ok && table != "" {
 			f = "stopped:TABLE"
 		}
+		if target, ok := strings.CutPrefix(f, "began:"); ok && target != "" {
+			f = "began:TARGET"
+		}
 		if !strings.Contains(string(page), "`"+f+"`") {
 			t.Errorf("docs/events.md does not tell of the field %s of the log's description", f)
 		}

@@ -69,13 +69,15 @@ type Queue struct {
 	// its account.
 	PausedUntil time.Time `json:"paused_until,omitzero"`
 	Why         string    `json:"why,omitempty"`
-	// Holds says why nothing is sent at the begin of a delivery; empty if it is.
-	Holds    string         `json:"holds,omitempty"`
-	Mappings []QueueMapping `json:"mappings"` // those that are paused
-	Lanes    []QueueLane    `json:"lanes"`
-	Aside    int            `json:"aside"`    // keys in the retry set
-	Matching int            `json:"matching"` // keys that are meant; Keys are the first of them
-	Keys     []QueueKey     `json:"keys"`
+	// Partitions are those that the process delivers, Holds says of which of them nothing is
+	// sent, and why.
+	Partitions []int          `json:"partitions"`
+	Holds      []string       `json:"holds,omitempty"`
+	Mappings   []QueueMapping `json:"mappings"` // those that are paused
+	Lanes      []QueueLane    `json:"lanes"`
+	Aside      int            `json:"aside"`    // keys in the retry set
+	Matching   int            `json:"matching"` // keys that are meant; Keys are the first of them
+	Keys       []QueueKey     `json:"keys"`
 }
 
 // QueueMapping is a mapping that waits for somebody to mend something.
@@ -99,6 +101,7 @@ type QueueLane struct {
 const (
 	StageInFlight  = "in_flight"
 	StageReady     = "ready"
+	StageHeld      = "held" // ready, but for its partition
 	StageGathering = "gathering"
 	StageQuiet     = "quiet"
 	StageBackOff   = "back_off"

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
@@ -56,9 +59,17 @@ func (b *Bridge) Peek(ctx context.Context, pass string, q console.PeekQuestion) 
 	case err != nil:
 		return nil, err
 	}
+	if len(p.Partitions) == 0 {
+		out.State = console.QueueElse
+		return out, nil
+	}
 	t.shownQueue(out, p)
 	for i := range p.Keys {
-		out.Keys = append(out.Keys, shownKey(&p.Keys[i]))
+		k := shownKey(&p.Keys[i])
+		if k.Stage == console.StageReady && slices.ContainsFunc(p.Held, func(h deliver.HeldPart) bool { return h.Partition == k.Partition }) {
+			k.Stage = console.StageHeld
+		}
+		out.Keys = append(out.Keys, k)
 	}
 	if q.Values {
 		err = addRows(out.Keys, p.Keys)
@@ -77,18 +88,33 @@ func (t *target) shownQueue(out *console.Queue, p *deliver.Peek) {
 			out.PausedUntil, out.Why = until.UTC(), why
 		}
 	}
-	switch {
-	case p.Holding:
-		out.Holds = "the log is read first as far as it was sent before"
-	case !p.HoldUntil.IsZero():
-		out.Holds = fmt.Sprintf("requests of the process before may still be carried out, until %s", p.HoldUntil.UTC().Format(time.RFC3339))
-	}
+	out.Partitions, out.Holds = p.Partitions, holds(p.Held)
 	for _, m := range p.Mappings {
 		out.Mappings = append(out.Mappings, console.QueueMapping{Mapping: m.Name, PausedUntil: m.Until.UTC(), Why: m.Why})
 	}
 	for l, v := range p.Queue.Lanes {
 		out.Lanes = append(out.Lanes, console.QueueLane{Lane: queue.Lane(l).String(), Keys: v.Keys, Entries: v.Entries, Bytes: v.Bytes, Oldest: v.Oldest.UTC()})
 	}
+}
+
+// holds says of which partitions nothing is sent, and why.
+func holds(list []deliver.HeldPart) (out []string) {
+	var reads []string
+	till := map[time.Time][]string{}
+	for _, h := range list {
+		if n := strconv.Itoa(h.Partition); h.Until.IsZero() {
+			reads = append(reads, n)
+		} else {
+			till[h.Until] = append(till[h.Until], n)
+		}
+	}
+	if len(reads) > 0 {
+		out = append(out, fmt.Sprintf("of partitions %s the log is read first as far as it was sent before", strings.Join(reads, ", ")))
+	}
+	for _, at := range slices.SortedFunc(maps.Keys(till), time.Time.Compare) {
+		out = append(out, fmt.Sprintf("of partitions %s requests of a process before may still be carried out, until %s", strings.Join(till[at], ", "), at.UTC().Format(time.RFC3339)))
+	}
+	return out
 }
 
 func shownKey(k *deliver.PeekKey) console.QueueKey {

@@ -3,10 +3,12 @@ package wire
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
+	"github.com/walbridge/walbridge/sinks/deliver"
 	"github.com/walbridge/walbridge/sinks/queue"
 )
 
@@ -24,16 +26,16 @@ func TestQueuesAreMerged(t *testing.T) {
 		return []console.QueueLane{{Lane: "urgent", Keys: keys, Entries: 2 * keys, Bytes: 10, Oldest: oldest}}
 	}
 	r := &PeekReport{}
-	r.merge(&console.Queue{Owner: "a", Matching: 3, Aside: 1, Lanes: lanes(0, time.Time{}), Mappings: []console.QueueMapping{{Mapping: "m"}},
+	r.merge(&console.Queue{Owner: "a", Partitions: []int{1, 3}, Matching: 3, Aside: 1, Lanes: lanes(0, time.Time{}), Mappings: []console.QueueMapping{{Mapping: "m"}},
 		Keys: []console.QueueKey{key(console.StageInFlight, "bulk", 1, 0), key(console.StageBackOff, "urgent", 2, 9), key(console.StageAside, "", 3, 1)}}, 4)
-	r.merge(&console.Queue{Owner: "b", Matching: 3, Lanes: lanes(3, at), Holds: "it begins", PausedUntil: at, Why: "503", Mappings: []console.QueueMapping{{Mapping: "m"}, {Mapping: "n"}},
+	r.merge(&console.Queue{Owner: "b", Matching: 3, Lanes: lanes(3, at), Partitions: []int{0, 2}, Holds: []string{"it begins"}, PausedUntil: at, Why: "503", Mappings: []console.QueueMapping{{Mapping: "m"}, {Mapping: "n"}},
 		Keys: []console.QueueKey{key(console.StageInFlight, "urgent", 4, 0), key(console.StageReady, "normal", 5, 0), key(console.StageBackOff, "urgent", 6, 5)}}, 4)
 	q := r.Queue
 	var ids []string
 	for _, k := range q.Keys {
 		ids = append(ids, string(k.Key))
 	}
-	if fmt.Sprint(ids) != "[4 1 5 6]" || q.Matching != 6 || q.Aside != 1 || q.Owner != "a, b" || q.Holds != "it begins" || q.Why != "503" || len(q.Mappings) != 2 {
+	if fmt.Sprint(ids) != "[4 1 5 6]" || q.Matching != 6 || q.Aside != 1 || q.Owner != "a, b" || fmt.Sprint(q.Holds, q.Partitions) != "[it begins] [0 1 2 3]" || q.Why != "503" || len(q.Mappings) != 2 {
 		t.Errorf("merged %+v with keys %v", q, ids)
 	}
 	if l := q.Lanes[0]; l.Keys != 3 || l.Entries != 6 || l.Bytes != 20 || !l.Oldest.Equal(at) {
@@ -41,12 +43,27 @@ func TestQueuesAreMerged(t *testing.T) {
 	}
 }
 
-// Each stage has a word, and a place in the order in which they are told.
+// What holds partitions back is told once for all that it is the same for.
+func TestHolds(t *testing.T) {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	got := holds([]deliver.HeldPart{{Partition: 0}, {Partition: 1, Until: at.Add(time.Second)}, {Partition: 2, Until: at}, {Partition: 3}, {Partition: 4, Until: at}})
+	want := []string{"of partitions 0, 3 the log is read first as far as it was sent before",
+		"of partitions 2, 4 requests of a process before may still be carried out, until 2026-03-04T05:06:07Z",
+		"of partitions 1 requests of a process before may still be carried out, until 2026-03-04T05:06:08Z"}
+	if !slices.Equal(got, want) {
+		t.Errorf("held are %q, want %q", got, want)
+	}
+}
+
+// Each stage has a word, and they are told in the order that the queue gives.
 func TestEveryStageHasAName(t *testing.T) {
+	last := -1
 	for s := queue.InFlight; s <= queue.Aside; s++ {
-		if stageNames[s] == "" || stageOrder[s] != stageNames[s] {
-			t.Errorf("stage %d is %q, at its place is %q", s, stageNames[s], stageOrder[s])
+		at := slices.Index(stageOrder, stageNames[s])
+		if stageNames[s] == "" || at <= last {
+			t.Errorf("stage %d is %q, at place %d behind %d", s, stageNames[s], at, last)
 		}
+		last = at
 	}
 }
 

@@ -165,7 +165,7 @@ func askPeek(ctx context.Context, address, pass string, q console.PeekQuestion) 
 }
 
 // stageOrder is that in which keys are told.
-var stageOrder = []string{console.StageInFlight, console.StageReady, console.StageGathering, console.StageQuiet, console.StageBackOff,
+var stageOrder = []string{console.StageInFlight, console.StageReady, console.StageHeld, console.StageGathering, console.StageQuiet, console.StageBackOff,
 	console.StageAwaiting, console.StageLeaving, console.StageReturning, console.StageAside}
 
 // merge adds the queue of one process: each has other partitions.
@@ -179,7 +179,9 @@ func (r *PeekReport) merge(q *console.Queue, limit int) {
 	if all.PausedUntil.Before(q.PausedUntil) {
 		all.PausedUntil, all.Why = q.PausedUntil, q.Why
 	}
-	all.Holds = cmp.Or(all.Holds, q.Holds)
+	all.Holds = append(all.Holds, q.Holds...)
+	all.Partitions = append(all.Partitions, q.Partitions...)
+	slices.Sort(all.Partitions)
 	for _, m := range q.Mappings {
 		if !slices.ContainsFunc(all.Mappings, func(o console.QueueMapping) bool { return o.Mapping == m.Mapping }) {
 			all.Mappings = append(all.Mappings, m)
