@@ -49,6 +49,16 @@ func TestEmbeddedServerServes(t *testing.T) {
 	if err != nil || b.Mode() != DurableNone {
 		t.Errorf("durability %v (%v), want none", b, err)
 	}
+	for _, from := range []From{FromBackfill, FromNow, FromBeginning} {
+		if b, err := l.Begin(t.Context(), "from-"+string(from), from, []string{"x/y"}); err != nil || !b.Made || b.From != from {
+			t.Errorf("from %s: %+v (%v)", from, b, err)
+		}
+	}
+	if pass, err := l.NewPass(t.Context()); err != nil {
+		t.Error(err)
+	} else if good, err := l.GoodPass(t.Context(), pass); err != nil || !good {
+		t.Errorf("a pass is good: %v (%v)", good, err)
+	}
 	if began, err := l.GroupBegan(t.Context(), "crm"); err != nil || began {
 		t.Errorf("a group that read nothing began: %v (%v)", began, err)
 	}

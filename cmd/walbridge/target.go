@@ -109,7 +109,7 @@ func withConfig(ctx context.Context, file string, f func(context.Context, *confi
 
 func writeTargets(out io.Writer, list []wire.TargetState) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TARGET\tSTATE\tENTRIES TO DO\tOLDEST\tUNREAD\tDEAD LETTERS\tOWNER") // errors come with Flush
+	fmt.Fprintln(w, "TARGET\tSTATE\tENTRIES TO DO\tOLDEST\tUNREAD\tDEAD LETTERS\tBEGAN FROM\tOWNER") // errors come with Flush
 	for _, t := range list {
 		n, more, oldest := int64(0), "", 0.0
 		for _, l := range t.Lanes {
@@ -118,7 +118,7 @@ func writeTargets(out io.Writer, list []wire.TargetState) error {
 				more = " or more"
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d%s\t%s\t%s\t%d\t%s\n", t.Name, t.State, n, more, seconds(oldest), size(t.Unread), t.DeadLetters, orNone(t.Owner))
+		fmt.Fprintf(w, "%s\t%s\t%d%s\t%s\t%s\t%d\t%s\t%s\n", t.Name, t.State, n, more, seconds(oldest), size(t.Unread), t.DeadLetters, orDash(string(t.Began)), orNone(t.Owner))
 		if d := t.Detached; d != nil {
 			fmt.Fprintf(w, "  since %s, %s\n", moment(d.At), d.Reason)
 		}

@@ -80,6 +80,10 @@ func TestNewTargetsBegin(t *testing.T) {
 		t.Fatalf("ended with status %d", status)
 	}
 
+	if out, _ := b.command("target", "list", c); strings.Count(out, " backfill ") != 5 || strings.Count(out, " beginning ") != 1 || strings.Count(out, " now ") != 1 {
+		t.Errorf("the list tells how each began:\n%s", out)
+	}
+
 	// Another setting later does nothing, and says so.
 	b.writeConfig("walbridge.yaml", configured("beginning"))
 	b.prints(0, "from: beginning has no effect, as the target began before, from: now", "check", c)

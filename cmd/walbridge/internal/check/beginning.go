@@ -53,7 +53,7 @@ func (r *Report) beginnings(f *Facts) {
 			r.ok(about, "it has taken nothing yet: "+beginning(t, f.Files))
 		case t.From != "" && t.From != began:
 			r.warn(about, fmt.Sprintf("from: %s has no effect, as the target began before, from: %s", t.From, cmp.Or(began, "not known")),
-				fmt.Sprintf("take it out of targets.%s; walbridge target forget %s lets the target begin anew", t.Name, t.Name))
+				fmt.Sprintf("take it out of targets.%s; walbridge target forget --force %s, while nothing delivers to it, lets the target begin anew", t.Name, t.Name))
 		}
 	}
 }

@@ -24,7 +24,7 @@ func TestBeginnings(t *testing.T) {
 		{"", nil, []string{later}, "ok | target crm | it has taken nothing yet: it begins with what the log holds; not for m0 | "},
 		{"beginning", nil, []string{plain}, "ok | target crm | it has taken nothing yet: it begins with the oldest change that the log holds; no table is read for it | "},
 		{"now", nil, []string{plain}, "ok | target crm | it has taken nothing yet: it begins with what changes from its first start on; no table is read for it | "},
-		{"now", map[string]string{"crm": "backfill"}, []string{plain}, "warn | target crm | from: now has no effect, as the target began before, from: backfill | take it out of targets.crm; walbridge target forget crm lets the target begin anew"},
+		{"now", map[string]string{"crm": "backfill"}, []string{plain}, "warn | target crm | from: now has no effect, as the target began before, from: backfill | take it out of targets.crm; walbridge target forget --force crm, while nothing delivers to it, lets the target begin anew"},
 		{"now", map[string]string{"crm": ""}, []string{plain}, "from: now has no effect, as the target began before, from: not known"},
 		{"now", map[string]string{"crm": "now"}, []string{plain}, ""},
 		{"", map[string]string{"crm": "now"}, []string{plain}, ""},

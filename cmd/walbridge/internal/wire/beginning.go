@@ -33,7 +33,7 @@ func (b *Bridge) beginTargets(ctx context.Context, mappings []*mapping.Mapping) 
 			b.logger.Info("a new target begins", "target", t.Name, "from", string(began.From))
 		case t.From != "" && string(began.From) != t.From:
 			b.logger.Warn("targets.NAME.from has no effect, as the target began before", "target", t.Name, "from", t.From,
-				"began_from", cmp.Or(string(began.From), "unknown"), "hint", "walbridge target forget "+t.Name+" lets it begin anew")
+				"began_from", cmp.Or(string(began.From), "unknown"), "hint", "walbridge target forget --force "+t.Name+", while nothing delivers to it, lets it begin anew")
 		}
 	}
 	return nil

@@ -27,7 +27,9 @@ type TargetState struct {
 	TargetReport
 	State string `json:"state"`
 	// Unread is about how many bytes of the log it has not read.
-	Unread   int64              `json:"unread_bytes"`
+	Unread int64 `json:"unread_bytes"`
+	// Began says from where it started that has taken something, empty where that is not known.
+	Began    redislog.From      `json:"began_from,omitempty"`
 	Detached *redislog.Detached `json:"detached,omitempty"`
 }
 
@@ -71,6 +73,11 @@ func targetsOf(ctx context.Context, cfg *config.Config, l *redislog.Log) ([]Targ
 		t := TargetState{TargetReport: r.Targets[0], State: all[n], Unread: s.Unread(n)}
 		if d, ok := s.Detached[n]; ok {
 			t.Detached = &d
+		}
+		if b, _, err := l.Began(ctx, n); err != nil {
+			return nil, err
+		} else if b.Served {
+			t.Began = b.From
 		}
 		out = append(out, t)
 	}
