@@ -211,7 +211,7 @@ func rowOf(k *console.QueueKey) string {
 	if k.Op == "" {
 		return ""
 	}
-	text := fmt.Sprintf("\t%s %s", opWords[k.Op], k.Row)
+	text := fmt.Sprintf("\t%s %s", wire.OpWord(k.Op), k.Row)
 	if len(k.Absent) > 0 {
 		text += "  absent: " + strings.Join(k.Absent, ", ")
 	}

@@ -80,9 +80,6 @@ stranger: nothing is kept for it, and no target notices.`,
 	return c
 }
 
-// opWords say what an entry is.
-var opWords = map[string]string{"c": "create", "u": "update", "d": "delete", "r": "read", "t": "truncate", "s": "sweep"}
-
 // writeEntry writes a line for people.
 func writeEntry(out io.Writer, e *wire.LogEntry, values bool) error {
 	var b strings.Builder
@@ -90,7 +87,7 @@ func writeEntry(out io.Writer, e *wire.LogEntry, values bool) error {
 	if lsn == "" {
 		lsn = "-"
 	}
-	fmt.Fprintf(&b, "%s  %s  %s  %s/%d  %-8s  %s", e.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"), lsn, e.Position, e.Lane, e.Partition, opWords[e.Op], e.Table)
+	fmt.Fprintf(&b, "%s  %s  %s  %s/%d  %-8s  %s", e.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"), lsn, e.Position, e.Lane, e.Partition, wire.OpWord(e.Op), e.Table)
 	if len(e.Key) > 0 {
 		fmt.Fprintf(&b, "  %s", e.Key)
 	}
@@ -103,7 +100,7 @@ func writeEntry(out io.Writer, e *wire.LogEntry, values bool) error {
 				fmt.Fprintf(&b, "  %s %s", part.name, part.text)
 			}
 		}
-	} else if names := someNames(e.Columns()); len(names) > 0 {
+	} else if names := wire.SomeNames(e.Columns()); len(names) > 0 {
 		fmt.Fprintf(&b, "  %s", strings.Join(names, ", "))
 	}
 	for _, part := range []struct {
@@ -119,17 +116,6 @@ func writeEntry(out io.Writer, e *wire.LogEntry, values bool) error {
 	}
 	_, err := fmt.Fprintln(out, b.String())
 	return err
-}
-
-// namesMost is how many names of columns are printed of an entry.
-const namesMost = 12
-
-// someNames leaves out what are too many names of columns for a line.
-func someNames(names []string) []string {
-	if n := len(names); n > namesMost {
-		names = append(slices.Clone(names[:namesMost]), fmt.Sprintf("and %d more", n-namesMost))
-	}
-	return names
 }
 
 // since writes how long ago a moment was, for people.

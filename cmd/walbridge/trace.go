@@ -1,13 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -73,90 +71,10 @@ object of the key's columns.`,
 
 // writeTrace writes the story for people.
 func writeTrace(out io.Writer, r *wire.TraceReport) error {
-	w := &lines{out: out}
-	w.add("%s %s, partition %d", r.Table, r.Key, r.Partition)
-	for _, text := range r.Reach() {
-		w.add("  %s", text)
-	}
-	if len(r.Targets) == 0 {
-		w.add("\nno mapping leads from this table; in the log is")
-		writeEvents(w, r, &wire.TraceMapping{})
-	}
-	for i := range r.Targets {
-		m := &r.Targets[i]
-		w.add("\n%s, mapping %s to %s", m.Target, m.Mapping, m.Object)
-		for _, text := range m.Reach() {
-			w.add("  %s", text)
-		}
-		writeEvents(w, r, m)
-		for n, text := range m.Words(r.Now) {
-			head := ""
-			if n == 0 {
-				head = "now"
-			}
-			w.add("  %-24s  %s", head, text)
+	for _, l := range r.Lines() {
+		if _, err := fmt.Fprintln(out, l); err != nil {
+			return err
 		}
 	}
-	return w.err
-}
-
-func writeEvents(w *lines, r *wire.TraceReport, m *wire.TraceMapping) {
-	for _, e := range r.Events(m) {
-		if c := e.Change; c != nil {
-			w.add("  %s  %-8s  %s", e.Time().UTC().Format(momentForm), "change", changeLine(c))
-			continue
-		}
-		w.add("  %s  %-8s  %s", e.Time().UTC().Format(momentForm), e.Step.Label(), e.Step.Words())
-	}
-}
-
-// momentForm is a time to the millisecond.
-const momentForm = "2006-01-02T15:04:05.000Z07:00"
-
-// lines writes lines until one cannot be written.
-type lines struct {
-	out io.Writer
-	err error
-}
-
-func (l *lines) add(format string, args ...any) {
-	if l.err == nil {
-		_, l.err = fmt.Fprintf(l.out, format+"\n", args...)
-	}
-}
-
-// changeLine says what a change was.
-func changeLine(c *wire.TraceChange) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s at %s", opWords[c.Op], c.Position)
-	if c.LSN != "" {
-		fmt.Fprintf(&b, " (LSN %s)", c.LSN)
-	}
-	fmt.Fprintf(&b, ", %s, transaction %d", c.Lane, c.XID)
-	if c.Since != "" {
-		fmt.Fprintf(&b, ", of rows that nothing was heard of since %s", c.Since)
-	}
-	columns := ""
-	if c.Compared {
-		if columns = "changed: "; len(c.Columns) == 0 {
-			b.WriteString("; no value that was sent is another")
-		}
-	}
-	for _, part := range []struct {
-		name string
-		list []string
-	}{{columns, c.Columns}, {"absent: ", c.Absent}, {"for: ", c.For}} {
-		if len(part.list) > 0 {
-			fmt.Fprintf(&b, "; %s%s", part.name, strings.Join(someNames(part.list), ", "))
-		}
-	}
-	for _, part := range []struct {
-		name string
-		text json.RawMessage
-	}{{"before", c.Before}, {"after", c.After}} {
-		if len(part.text) > 0 {
-			fmt.Fprintf(&b, "\n%s%-6s  %s", strings.Repeat(" ", 38), part.name, part.text)
-		}
-	}
-	return b.String()
+	return nil
 }

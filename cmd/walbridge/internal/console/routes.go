@@ -42,6 +42,7 @@ func (s *Server) routes(g prometheus.Gatherer) (http.Handler, error) {
 	mux.Handle("/api/status", noStore(s.status))
 	mux.Handle("/api/events", noStore(s.events))
 	mux.Handle("/api/peek", noStore(s.peek))
+	mux.Handle("/api/trace", noStore(s.trace))
 	mux.Handle("/livez", noStore(func(w http.ResponseWriter, _ *http.Request) { s.text(w, http.StatusOK, "ok") }))
 	mux.Handle("/readyz", noStore(s.readyz))
 	metrics := promhttp.HandlerFor(g, promhttp.HandlerOpts{

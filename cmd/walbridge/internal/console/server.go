@@ -25,7 +25,7 @@ const (
 	maxStreams   = 32
 )
 
-// Options are what New needs; all but Peeker are required.
+// Options are what New needs; all but Peeker and Teller are required.
 type Options struct {
 	// Listen is host:port; port 0 takes a free one.
 	Listen string
@@ -33,6 +33,8 @@ type Options struct {
 	Source Source
 	// Peeker shows the queues of targets; nil if nobody may look at them.
 	Peeker Peeker
+	// Teller tells the stories of records; nil if nobody does.
+	Teller Teller
 	// Gatherer is what /metrics shows.
 	Gatherer prometheus.Gatherer
 	// Logger gets what goes wrong while serving.
@@ -43,10 +45,12 @@ type Options struct {
 type Server struct {
 	source   Source
 	peeker   Peeker
+	teller   Teller
 	logger   *slog.Logger
 	listener net.Listener
 	http     *http.Server
 	streams  chan struct{} // one element per open event stream
+	telling  chan struct{} // one element while a story is told
 
 	// What tests make shorter.
 	every   time.Duration // between two events of a stream
@@ -64,6 +68,8 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		source:  o.Source,
 		peeker:  o.Peeker,
+		teller:  o.Teller,
+		telling: make(chan struct{}, 1),
 		logger:  o.Logger,
 		streams: make(chan struct{}, maxStreams),
 		every:   eventEvery,

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -127,6 +128,23 @@ func (e *LogEntry) Columns() (names []string) {
 			continue
 		}
 		names = append(names, c.Name)
+	}
+	return names
+}
+
+// opWords say what an entry is.
+var opWords = map[string]string{"c": "create", "u": "update", "d": "delete", "r": "read", "t": "truncate", "s": "sweep"}
+
+// OpWord is the kind of a change in a word.
+func OpWord(op string) string { return opWords[op] }
+
+// namesMost is how many names of columns are printed of an entry.
+const namesMost = 12
+
+// SomeNames leaves out what are too many names of columns for a line.
+func SomeNames(names []string) []string {
+	if n := len(names); n > namesMost {
+		names = append(slices.Clone(names[:namesMost]), fmt.Sprintf("and %d more", n-namesMost))
 	}
 	return names
 }

@@ -90,6 +90,8 @@ func TestTraceChangeColumns(t *testing.T) {
 		{entry("u", `{"id":1,"a":1,"b":3}`, `{"id":1,"a":2,"b":3}`), `{"id":1,"a":1,"b":2}`, "a", true},
 		{entry("u", "", `{"id":1,"a":1,"b":2}`), `{"id":1,"a":1,"b":2}`, "", true},
 		{entry("u", "", `{"id":1,"a":1,"b":2}`), `{"id":1,"a":1}`, "b", true},
+		{entry("r", "", `{"id":1,"a":1,"b":2}`), "", "a b", false},
+		{entry("r", "", `{"id":1,"a":1,"b":2}`), `{"id":1,"a":1,"b":3}`, "b", true},
 		{entry("d", `{"id":1}`, ""), `{"id":1,"a":1}`, "", false},
 	} {
 		got := traceChange(c.e, cdc.Position{}, raw(c.was), false)

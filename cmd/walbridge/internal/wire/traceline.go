@@ -2,6 +2,8 @@ package wire
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -40,6 +42,58 @@ func (r *TraceReport) Events(m *TraceMapping) (out []TraceEvent) {
 	}
 	for _, c := range changes {
 		out = append(out, TraceEvent{Change: c})
+	}
+	return out
+}
+
+// Lines is the story for people, line by line.
+func (r *TraceReport) Lines() (out []string) {
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	add("%s %s, partition %d", r.Table, r.Key, r.Partition)
+	for _, text := range r.Reach() {
+		add("  %s", text)
+	}
+	if len(r.Targets) == 0 {
+		add("")
+		add("no mapping leads from this table; in the log is")
+		out = append(out, r.eventLines(&TraceMapping{})...)
+	}
+	for i := range r.Targets {
+		m := &r.Targets[i]
+		add("")
+		add("%s, mapping %s to %s", m.Target, m.Mapping, m.Object)
+		for _, text := range m.Reach() {
+			add("  %s", text)
+		}
+		out = append(out, r.eventLines(m)...)
+		for n, text := range m.Words(r.Now) {
+			head := ""
+			if n == 0 {
+				head = "now"
+			}
+			add("  %-24s  %s", head, text)
+		}
+	}
+	return out
+}
+
+// eventLines are the lines of what happened.
+func (r *TraceReport) eventLines(m *TraceMapping) (out []string) {
+	for _, e := range r.Events(m) {
+		at := e.Time().UTC().Format(momentForm)
+		if e.Change == nil {
+			out = append(out, fmt.Sprintf("  %s  %-8s  %s", at, e.Step.Label(), e.Step.Words()))
+			continue
+		}
+		out = append(out, fmt.Sprintf("  %s  %-8s  %s", at, "change", e.Change.Words()))
+		for _, part := range []struct {
+			name string
+			text json.RawMessage
+		}{{"before", e.Change.Before}, {"after", e.Change.After}} {
+			if len(part.text) > 0 {
+				out = append(out, fmt.Sprintf("%38s%-6s  %s", "", part.name, part.text))
+			}
+		}
 	}
 	return out
 }

@@ -1,6 +1,12 @@
 package wire
 
 import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
 	"github.com/walbridge/walbridge/sinks/deliver"
 	"github.com/walbridge/walbridge/sinks/trace"
 )
@@ -29,4 +35,20 @@ func (t *target) closeTracer() error {
 		return nil
 	}
 	return t.tracer.Close()
+}
+
+// storyLines is how many changes and steps the console shows.
+const storyLines = 50
+
+// Story tells of a record for the console.
+func (b *Bridge) Story(ctx context.Context, table, key string) ([]string, error) {
+	r, err := Trace(ctx, b.cfg, slog.New(slog.DiscardHandler), TraceRequest{Table: table, Key: key, Limit: storyLines})
+	var unknown *cdc.SetupError
+	if errors.As(err, &unknown) && unknown.Err == nil {
+		return nil, &console.UnknownError{Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Lines(), nil
 }

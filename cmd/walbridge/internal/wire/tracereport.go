@@ -183,12 +183,13 @@ type TraceDead struct {
 func traceChange(e *LogEntry, at cdc.Position, after json.RawMessage, values bool) TraceChange {
 	c := TraceChange{Position: at, LSN: e.LSN, Time: e.Time, Lane: e.Lane, Op: e.Op, XID: e.XID,
 		Columns: e.Columns(), Absent: e.Absent, For: e.For, Since: e.Since}
-	if e.Op == cdc.OpUpdate.String() {
-		key, before := len(columnsOf(e.Key)), e.Before
-		if c.Compared = len(columnsOf(before)) > key; !c.Compared && len(after) > 0 {
-			c.Compared = true
-			c.Columns = (&LogEntry{Op: e.Op, Key: e.Key, After: e.After, Before: after}).Columns()
-		}
+	update := cdc.OpUpdate.String()
+	switch {
+	case e.Op == update && len(columnsOf(e.Before)) > len(columnsOf(e.Key)):
+		c.Compared = true
+	case len(after) > 0 && (e.Op == update || e.Op == cdc.OpRead.String()):
+		c.Compared = true
+		c.Columns = (&LogEntry{Op: update, Key: e.Key, After: e.After, Before: after}).Columns()
 	}
 	if values {
 		c.After, c.Before = e.After, e.Before

@@ -70,6 +70,34 @@ func (m *TraceMapping) Reach() (words []string) {
 	return words
 }
 
+// Words says what a change was, for people.
+func (c *TraceChange) Words() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s at %s", OpWord(c.Op), c.Position)
+	if c.LSN != "" {
+		fmt.Fprintf(&b, " (LSN %s)", c.LSN)
+	}
+	fmt.Fprintf(&b, ", %s, transaction %d", c.Lane, c.XID)
+	if c.Since != "" {
+		fmt.Fprintf(&b, ", of rows that nothing was heard of since %s", c.Since)
+	}
+	columns := ""
+	if c.Compared {
+		if columns = "changed: "; len(c.Columns) == 0 {
+			b.WriteString("; no value that was sent is another")
+		}
+	}
+	for _, part := range []struct {
+		name string
+		list []string
+	}{{columns, c.Columns}, {"absent: ", c.Absent}, {"for: ", c.For}} {
+		if len(part.list) > 0 {
+			fmt.Fprintf(&b, "; %s%s", part.name, strings.Join(SomeNames(part.list), ", "))
+		}
+	}
+	return b.String()
+}
+
 // fateWords say what a fate means.
 var fateWords = map[trace.Fate]string{
 	trace.Accepted: "the target took it",

@@ -104,7 +104,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *Bridge, err er
 		return nil, err
 	}
 	if cfg.Listen != "" {
-		b.console, err = console.New(console.Options{Listen: cfg.Listen, Source: b, Peeker: b, Gatherer: b.registry, Logger: o.Logger})
+		b.console, err = console.New(console.Options{Listen: cfg.Listen, Source: b, Peeker: b, Teller: b, Gatherer: b.registry, Logger: o.Logger})
 	}
 	return b, err
 }

@@ -265,5 +265,24 @@ async function retry() {
   open();
 }
 
+// story asks for the story of one record.
+async function story(event) {
+  event.preventDefault();
+  let lines = [];
+  let error = "";
+  try {
+    const asked = new URLSearchParams({ table: byId("story-table").value.trim(), key: byId("story-key").value.trim() });
+    const response = await fetch("/api/trace?" + asked, { cache: "no-store" });
+    ({ lines = [], error = "" } = await response.json());
+  } catch {
+    error = "The process gave no answer.";
+  }
+  text(byId("story-error"), error);
+  show(byId("story-error"), error !== "");
+  text(byId("story"), lines.join("\n"));
+  show(byId("story"), lines.length > 0);
+}
+
+byId("story-form").addEventListener("submit", story);
 setInterval(connection, 1000);
 open();
