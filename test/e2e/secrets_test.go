@@ -237,13 +237,16 @@ func TestNothingPlantedIsTold(t *testing.T) {
 	if address == "" {
 		t.Fatalf("the console's address is not told:\n%s", p.output())
 	}
-	for _, page := range []string{"/", "/api/status", "/metrics", "/readyz", "/livez"} {
+	for _, page := range []string{"/", "/api/status", "/metrics", "/readyz", "/livez", "/api/trace?table=deals&key=1"} {
 		told["page "+page] = get(t.Context(), strings.TrimSuffix(address, "/")+page)
 	}
 	if !strings.Contains(told["page /metrics"], "walbridge_") {
 		t.Errorf("no metrics: %s", told["page /metrics"])
 	}
-	commands := [][]string{{"status"}, {"status", "--json"}, {"check"}, {"check", "--json"}, {"slot", "show"}, {"target", "list"}, {"backfill", "list"}, {"slot"}}
+	if !strings.Contains(told["page /api/trace?table=deals&key=1"], "mapping ") {
+		t.Errorf("no story of a record: %s", told["page /api/trace?table=deals&key=1"])
+	}
+	commands := [][]string{{"status"}, {"status", "--json"}, {"check"}, {"check", "--json"}, {"slot", "show"}, {"target", "list"}, {"backfill", "list"}, {"slot"}, {"trace", "deals", "1"}, {"trace", "deals", "1", "--json"}}
 	for _, target := range plantedTargets {
 		commands = append(commands, []string{"dlq", "list", "--target", target.name})
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,7 +83,7 @@ func (b *bridge) atCRM(s *story) []storyStep {
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, options{rewrite: func(config string) string {
-		return strings.Replace(config, "shutdown: 5s}", "shutdown: 5s, hold: 1s}", 1)
+		return strings.NewReplacer("shutdown: 5s}", "shutdown: 5s, hold: 1s}", `listen: ""`, "listen: 127.0.0.1:0").Replace(config)
 	}})
 	const c = "-c=walbridge.yaml"
 	b.prints(1, "start walbridge run, or walbridge capture", "trace", "deals", "42", c)
@@ -139,6 +140,14 @@ func TestTrace(t *testing.T) {
 		t.Errorf("after the one that was left out comes %+v", last)
 	}
 	b.toldWithoutValues(c)
+	address := strings.TrimSuffix(regexp.MustCompile(`http://127\.0\.0\.1:\d+/`).FindString(p.output()), "/")
+	page := get(t.Context(), address+"/api/trace?table=deals&key=42")
+	if !strings.Contains(page, "the target refused the record: BAD_STAGE; it is a dead letter") || strings.Contains(page, "s3cret") {
+		t.Errorf("the console tells %s", page)
+	}
+	if page := get(t.Context(), address+"/api/trace?table=deal&key=42"); !strings.Contains(page, "did you mean public.deals?") {
+		t.Errorf("the console tells %s", page)
+	}
 	b.apps.ClearFaults()
 	until(t, 30*time.Second, func() string {
 		steps := b.atCRM(&s)
