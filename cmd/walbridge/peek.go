@@ -258,7 +258,7 @@ func waits(q *console.Queue, k *console.QueueKey) string {
 			text += fmt.Sprintf("; %s %s %s", list.what, r.Mapping, r.Key)
 		}
 	}
-	if k.Error != "" && k.Stage != console.StageInFlight {
+	if k.Error != "" {
 		text += "; after: " + k.Error
 	}
 	return text

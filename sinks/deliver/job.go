@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -48,6 +49,7 @@ type fault struct {
 	mapping bool
 	// throttled: the target asked for fewer requests.
 	throttled bool
+	why       string // that of err, once it was asked for
 }
 
 // fate is what became of an item.
@@ -325,10 +327,11 @@ func (o *outcome) apply(s *session, now time.Time) {
 
 // whyAgain says what the try of an item came to that goes back; empty if there was none.
 func (j *job) whyAgain(it *item) string {
-	if it.why == "" && j.halt != nil {
-		return j.halt.err.Error()
+	if it.why != "" || j.halt == nil {
+		return it.why
 	}
-	return it.why
+	j.halt.why = cmp.Or(j.halt.why, j.halt.err.Error()) // one text for all of them
+	return j.halt.why
 }
 
 func (s *session) count(it *item) {

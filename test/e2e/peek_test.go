@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,6 +70,15 @@ func TestPeek(t *testing.T) {
 	out, status := b.command("peek", "crm", c)
 	if status != 0 || !strings.Contains(out, `{"id":3}`) || !strings.Contains(out, "UNABLE_TO_LOCK_ROW") || strings.Contains(out, `"locked"`) {
 		t.Errorf("status %d:\n%s", status, out)
+	}
+	// Who may not use the log is told nothing.
+	resp, err := http.Get("http://" + address + "/api/peek?target=crm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err = errors.Join(err, resp.Body.Close()); err != nil || resp.StatusCode != http.StatusForbidden || strings.Contains(string(body), "deals") {
+		t.Errorf("without a pass: %d %s (%v)", resp.StatusCode, body, err)
 	}
 	b.prints(0, "nothing of that waits", "peek", "crm", "--key", "4", c)
 	b.prints(0, "nothing waits", "peek", "commission", c)
