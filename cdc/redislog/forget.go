@@ -55,7 +55,10 @@ func (l *Log) Forget(ctx context.Context, target string) error {
 	if err := l.client.HDel(ctx, l.keys.Meta(), metaDetached+target, metaReturned+target, metaBegan+target).Err(); err != nil {
 		return fmt.Errorf("forget target %s: %w", target, err)
 	}
-	if err := l.client.HDel(ctx, l.keys.Conditions(), target).Err(); err != nil {
+	if err := l.forgetConditions(ctx, target); err != nil {
+		return err
+	}
+	if err := l.client.Unlink(ctx, l.keys.Workers(target)).Err(); err != nil {
 		return fmt.Errorf("forget target %s: %w", target, err)
 	}
 	if err := l.forgetNotes(ctx, target); err != nil {

@@ -99,6 +99,11 @@ func (k Keys) StateBucket(target string, partition, bucket int) string {
 // Lease is the key that the owner of a target's partition holds.
 func (k Keys) Lease(target string, partition int) string { return k.of(partition, "lease", target) }
 
+// Workers is the hash of the processes that deliver to a target, or wait to.
+func (k Keys) Workers(target string) string {
+	return fmt.Sprintf("walbridge:{%s}:workers:%s", k.Name, target)
+}
+
 // Fence is the counter that the fencing tokens of a lease come from.
 func (k Keys) Fence(target string, partition int) string { return k.of(partition, "fence", target) }
 

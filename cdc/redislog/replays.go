@@ -249,16 +249,17 @@ func (l *Log) ReplayProgress(ctx context.Context, id string, partition int) (p c
 // keptReplays is how many replays that have ended are remembered.
 const keptReplays = 50
 
-// FinishReplay ends a replay if all its partitions are done. It may be called again.
-func (l *Log) FinishReplay(ctx context.Context, id string) error {
+// FinishReplay ends a replay if all its partitions are done, and tells whether it has ended. It
+// may be called again, and by several at once.
+func (l *Log) FinishReplay(ctx context.Context, id string) (ended bool, err error) {
 	s, err := l.replay(ctx, id)
-	if errors.Is(err, ErrNoReplay) || err == nil && (s.State.Final() || s.Left > 0) {
-		return nil
+	switch {
+	case errors.Is(err, ErrNoReplay), err == nil && s.State.Final():
+		return true, nil
+	case err != nil || s.Left > 0:
+		return false, err
 	}
-	if err != nil {
-		return err
-	}
-	return l.endReplay(ctx, &s, cdc.ReplayDone)
+	return true, l.endReplay(ctx, &s, cdc.ReplayDone)
 }
 
 // CancelReplay ends a replay where it is: the log is not kept for it any more.

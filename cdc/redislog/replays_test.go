@@ -53,8 +53,8 @@ func TestReplayHoldsTheLog(t *testing.T) {
 	if err := l.AddReplay(t.Context(), spec); !errors.Is(err, ErrTrimmed) {
 		t.Errorf("a replay of what is gone: %v", err)
 	}
-	if err := l.FinishReplay(t.Context(), "r1"); err != nil { // no partition is done
-		t.Fatal(err)
+	if ended, err := l.FinishReplay(t.Context(), "r1"); err != nil || ended { // no partition is done
+		t.Fatal(ended, err)
 	}
 	list, err := l.Replays(t.Context())
 	if err != nil || len(list) != 1 || list[0].State != cdc.ReplayStopped || list[0].Left != l.Partitions() || list[0].Replay.To != spec.To {

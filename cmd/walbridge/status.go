@@ -135,7 +135,8 @@ func writeReport(out io.Writer, r wire.Report) error {
 		writeReplaysLeft(w, r.Replays)
 	}
 	for _, t := range r.Targets {
-		line("\ntarget %s\tdead letters %d, deferred %d, owner %s", t.Name, t.DeadLetters, t.Deferred, orNone(t.Owner))
+		line("\ntarget %s\tdead letters %d, deferred %d, %s", t.Name, t.DeadLetters, t.Deferred, ownership(&t))
+		writeWorkers(line, &t)
 		if t.State != "" {
 			line("  state\t%s", t.Condition(r.Now))
 		}

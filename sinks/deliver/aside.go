@@ -33,40 +33,6 @@ type deferred struct {
 	doubt, unanswered bool
 }
 
-// openDeferred learns what is in the retry set of a partition.
-func (s *session) openDeferred(p *part) error {
-	p.deferred = map[queue.Key]*deferred{}
-	err := s.claim.EachDeferred(s.ctx, p.n, func(d state.Deferred) {
-		k := queue.Key(d.Key)
-		if p.deferred[k] != nil {
-			return // it comes twice
-		}
-		known := deferredOf(&d)
-		known.doubt = true
-		p.deferred[k] = known
-		if s.e.byName[k.Mapping] == nil {
-			s.e.log.once("deferred "+k.Mapping, "entries of a mapping that is not there any more wait aside; walbridge target forget takes them away", "mapping", k.Mapping)
-			return
-		}
-		due := d.Due
-		if d.Waiting && len(d.Parents) == 0 {
-			// Which row has its target key is not noted, and that one may have left it.
-			due = time.Now()
-		}
-		s.queue.Away(k, due, d.Waiting)
-		parents := make([]queue.Key, len(d.Parents))
-		for i, p := range d.Parents {
-			parents[i] = queue.Key(p)
-		}
-		s.family.wait(k, parents)
-	})
-	if err != nil {
-		return fmt.Errorf("open partition %d: %w", p.n, err)
-	}
-	p.oldestAside = p.oldest()
-	return nil
-}
-
 func deferredOf(d *state.Deferred) *deferred {
 	out := &deferred{position: d.Position, first: d.First}
 	for i, lane := range cdc.Lanes() {
@@ -87,7 +53,7 @@ func (s *session) roomAside() int { return max(1, s.e.o.Deferred/s.e.o.Partition
 
 // putAside takes out what holds the log for too long, to be written in the retry set.
 func (s *session) putAside(now time.Time, soon func(time.Time)) {
-	if s.holding || s.queue.Counts().Pending == 0 {
+	if s.queue.Counts().Pending == 0 {
 		return
 	}
 	if s.faults > 0 {
@@ -183,9 +149,9 @@ func (p *part) noteAside(s *session, list []state.Deferred) {
 		} else {
 			p.deferring--
 		}
-		known.unanswered = s.doubtful[k]
+		known.unanswered = p.doubtful[k]
 		p.deferred[k] = known
-		delete(s.doubtful, k) // the next session takes all of them for doubtful
+		delete(p.doubtful, k) // the next session takes all of them for doubtful
 	}
 	if len(list) > 0 && (p.oldestAside.IsZero() || len(p.deferred) == 0) {
 		p.oldestAside = p.oldest()
@@ -210,12 +176,9 @@ type backDone struct {
 
 // bringBack reads what is due from the retry set.
 func (s *session) bringBack(now time.Time) {
-	if s.holding {
-		return
-	}
 	byPart := map[*part][]state.Key{}
 	for _, k := range s.queue.Coming(now, backAtOnce) {
-		for _, p := range s.parts {
+		for _, p := range s.owned() {
 			if p.deferred[k] != nil {
 				byPart[p] = append(byPart[p], state.Key(k))
 				break
@@ -246,6 +209,9 @@ func (s *session) bringBack(now time.Time) {
 
 // apply puts the entries beneath what arrived meanwhile.
 func (d *backDone) apply(s *session, now time.Time) {
+	if d.p.over() {
+		return
+	}
 	for i := range d.all {
 		row := &d.all[i]
 		k := queue.Key(row.Key)
@@ -261,7 +227,7 @@ func (d *backDone) apply(s *session, now time.Time) {
 		}
 		e.Doubt = e.Doubt || d.p.deferred[k].doubt
 		if d.p.deferred[k].unanswered {
-			s.doubtful[k] = true
+			d.p.doubtful[k] = true
 		}
 		s.queue.Restore(now, e)
 	}

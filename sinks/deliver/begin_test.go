@@ -16,8 +16,8 @@ func TestBeginComesFirst(t *testing.T) {
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		calls := 0
 		w.start(func(o *Options) {
-			o.Begin = func(ctx context.Context, failing bool) error {
-				if failing {
+			o.Begin = func(ctx context.Context, b Beginning) error {
+				if b.Failing {
 					t.Error("the target failed without having been asked")
 				}
 				calls++
@@ -39,7 +39,7 @@ func TestBeginComesFirst(t *testing.T) {
 func TestStopDoesNotWaitForBegin(t *testing.T) {
 	run(t, func(w *world) {
 		w.start(func(o *Options) {
-			o.Begin = func(ctx context.Context, _ bool) error { return cdc.Sleep(ctx, time.Hour) }
+			o.Begin = func(ctx context.Context, _ Beginning) error { return cdc.Sleep(ctx, time.Hour) }
 		})
 		rest(time.Second)
 		w.stop()
@@ -56,7 +56,7 @@ func TestLostLeaseEndsBegin(t *testing.T) {
 	run(t, func(w *world) {
 		calls := 0
 		w.start(func(o *Options) {
-			o.Begin = func(ctx context.Context, _ bool) error {
+			o.Begin = func(ctx context.Context, _ Beginning) error {
 				if calls++; calls > 1 {
 					return nil
 				}

@@ -207,7 +207,7 @@ func TestAnswerEndsARowOfFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	s := newSession(e, nil, now)
+	s := newSession(e)
 	s.faults = 6
 	for _, c := range []struct {
 		asked  bool

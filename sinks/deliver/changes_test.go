@@ -49,7 +49,7 @@ func (c *changes) was(key string, from cdc.Position, d *deal) {
 }
 
 // begin forgets everything: what a session before handed over is sent again.
-func (c *changes) begin(context.Context, bool) error {
+func (c *changes) begin(context.Context, Beginning) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.sure)

@@ -71,6 +71,9 @@ func (d *collectDone) apply(s *session, now time.Time) {
 	const what = "collect states"
 	c := &d.p.collecting
 	c.busy = false
+	if d.p.over() {
+		return
+	}
 	var lost *state.LostError
 	switch {
 	case errors.As(d.err, &lost):

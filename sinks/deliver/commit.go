@@ -77,7 +77,7 @@ func (s *session) commit(p *part, now time.Time, soon func(time.Time)) {
 		if len(d.written.Checkpoints) == 0 {
 			return
 		}
-		if now.Before(p.idleFrom) && !s.stopping {
+		if now.Before(p.idleFrom) && !p.leaving {
 			soon(p.idleFrom)
 			return
 		}
@@ -131,7 +131,7 @@ func (d *commitDone) apply(s *session, now time.Time) {
 		}
 	}
 	for i := range d.written.Writes {
-		delete(s.doubtful, queue.Key(d.written.Writes[i].Key))
+		delete(d.p.doubtful, queue.Key(d.written.Writes[i].Key))
 	}
 	d.p.noteAside(s, d.written.Deferred)
 	if len(d.written.Dead) > 0 {

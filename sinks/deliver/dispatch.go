@@ -10,13 +10,6 @@ import (
 
 // dispatch sends what is ready, as far as the target may be asked at once.
 func (s *session) dispatch(now time.Time, soon func(time.Time)) {
-	if s.holding {
-		return
-	}
-	if now.Before(s.holdUntil) {
-		soon(s.holdUntil)
-		return
-	}
 	for s.senders < s.limits.MaxInFlight && s.closed() {
 		if s.startJob(now) {
 			continue
@@ -45,7 +38,8 @@ func (s *session) start(j *job, b *queue.Batch) {
 	s.hired(j, 1)
 	for _, e := range b.Entries {
 		p := s.parts[e.Partition]
-		it := &item{entry: e, doubt: p.inDoubt(e), swept: p.sweptOver(e), unanswered: s.doubtful[e.Key], keyed: keyed{tries: s.blocked[e.Key]}}
+		it := &item{entry: e, doubt: p.inDoubt(e), swept: p.sweptOver(e), unanswered: p.doubtful[e.Key], opened: p.opened, keyed: keyed{tries: s.blocked[e.Key]}}
+		p.flying[j.lane]++
 		it.parentInJob = slices.ContainsFunc(s.family.parents[e.Key], s.queue.InJob)
 		s.family.forget(e.Key)
 		s.rivals.forget(e.Key)

@@ -25,6 +25,7 @@ type Engine struct {
 	byName map[string]Mapper
 	keys   *keyRules
 	wanted wanted
+	worker state.Worker // what others are told of this process
 	stats  *recorder
 	log    *journal
 
@@ -78,10 +79,12 @@ func newEngine(o Options, l leases) (*Engine, error) {
 		routes: map[cdc.Table][]Mapper{}, byName: map[string]Mapper{}, dropped: map[int]deadletter.Totals{}, maxCommit: maxCommit, quietJob: quietJob, clockSlack: time.Minute, collectEvery: collectEvery,
 		handed: make([]reach, o.Partitions),
 	}
+	e.worker.Since = time.Now().UTC()
 	e.hard, e.kill = context.WithCancelCause(context.Background())
 	for _, m := range o.Mappers {
 		e.routes[m.Table()] = append(e.routes[m.Table()], m)
 		e.byName[m.Name()] = m
+		e.worker.Mappings = append(e.worker.Mappings, m.Name())
 	}
 	e.keys = newKeyRules(&e.o)
 	e.stats = newRecorder(o.Mappers)
@@ -105,53 +108,18 @@ var errKilled = errors.New("killed")
 func (e *Engine) Run(ctx context.Context) error {
 	defer e.kill(nil)
 	for failures := 0; ; failures++ {
-		c, claimed, err := e.claim(ctx)
-		if err != nil {
-			return nil // ctx has ended
-		}
-		s := newSession(e, c, claimed)
-		began := time.Now()
-		err = s.run(ctx, e.hard)
+		s := newSession(e)
+		err := s.run(ctx, e.hard)
 		if ctx.Err() != nil || e.hard.Err() != nil {
 			return nil
 		}
-		if time.Since(began) > time.Minute {
+		if time.Since(s.began) > time.Minute {
 			failures = 0
 		}
 		wait := backOff(restartWaits, failures)
 		e.logger.Warn("delivery starts over from the checkpoint", "error", err, "retry_in", wait.Round(time.Millisecond))
 		if cdc.Sleep(ctx, wait) != nil {
 			return nil
-		}
-	}
-}
-
-// claim waits for the lease of the target's partitions, and tells from when its
-// time counts: from before it was asked for. Its only error is that ctx has ended.
-func (e *Engine) claim(ctx context.Context) (claim, time.Time, error) {
-	const what = "take lease"
-	holder := ""
-	for failures := 0; ; failures++ {
-		asked := time.Now()
-		c, err := e.leases.take(ctx)
-		if err == nil {
-			e.log.works(what)
-			e.logger.Info("delivery started", "partitions", e.o.Partitions, "mappings", len(e.o.Mappers))
-			return c, asked, nil
-		}
-		wait := backOff(redisWaits, failures)
-		var held *state.HeldError
-		if errors.As(err, &held) {
-			wait, failures = e.leases.ttl/10, 0
-			if held.Owner != holder {
-				holder = held.Owner
-				e.logger.Info("waiting for the owner of the target to end", "owner", held.Owner, "partition", held.Partition)
-			}
-		} else if ctx.Err() == nil {
-			e.log.fails(what, err)
-		}
-		if err := cdc.Sleep(ctx, wait); err != nil {
-			return nil, time.Time{}, err
 		}
 	}
 }

@@ -18,8 +18,15 @@ func run(t *testing.T, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		f(w)
-		w.end()
+		func() {
+			defer func() { // also if it fails: nothing may be left in the bubble
+				for len(w.more) > 0 {
+					w.killed(w.more[0])
+				}
+				w.end()
+			}()
+			f(w)
+		}()
 		for _, s := range w.target.wrong {
 			t.Errorf("order: %s", s)
 		}

@@ -116,17 +116,17 @@ func (r *fakeReplays) Read(ctx context.Context, partition int, from map[string]c
 	return r.log.Read(ctx, partition, from, max)
 }
 
-func (r *fakeReplays) Finish(_ context.Context, id string) error {
+func (r *fakeReplays) Finish(_ context.Context, id string) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for p := range partitions {
 		if !r.parts[replayAt{id, p}].Done {
-			return nil
+			return false, nil
 		}
 	}
 	r.ended[id] = true
 	r.version++
-	return nil
+	return true, nil
 }
 
 // set is called under the lease.
@@ -158,5 +158,5 @@ func (s *fakeStore) faultOf(call string) (before, after error) {
 }
 
 func (c *fakeClaim) SetReplay(_ context.Context, partition int, id string, at map[string]cdc.Position, p cdc.ReplayProgress) error {
-	return c.s.do("set replay", c.token, func() error { return c.s.replays.set(partition, id, at, p) })
+	return c.do("set replay", partition, c.of(partition), func() error { return c.s.replays.set(partition, id, at, p) })
 }

@@ -3,10 +3,10 @@ package deliver
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -21,8 +21,11 @@ import (
 type fakeStore struct {
 	mu          sync.Mutex
 	token       int
-	owner       int // the token that holds the lease, or 0
-	expires     time.Time
+	owner       [partitions]int // the tokens that hold the leases, or 0
+	names       [partitions]string
+	expires     [partitions]time.Time
+	workers     map[string]fakeWorker
+	cut         map[string]bool // the workers that cannot reach it
 	known       map[state.Key]state.Known
 	owners      map[targetkey.ID]string
 	left        map[string]bool            // "source position" with which it was written that the target has no record
@@ -58,45 +61,43 @@ const fakeTTL = 10 * time.Second
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{
-		known: map[state.Key]state.Known{}, owners: map[targetkey.ID]string{}, left: map[string]bool{}, collected: map[state.Key]cdc.Position{}, same: map[string]bool{}, place: map[state.Key]int{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
+		workers: map[string]fakeWorker{}, cut: map[string]bool{}, known: map[state.Key]state.Known{}, owners: map[targetkey.ID]string{}, left: map[string]bool{}, collected: map[state.Key]cdc.Position{}, same: map[string]bool{}, place: map[state.Key]int{}, parked: map[state.Key]deadletter.Letter{}, deferred: map[state.Key]state.Deferred{}, trail: map[state.Key][]string{}, checkpoints: map[cdc.Stream]cdc.Position{}, sent: map[cdc.Stream]cdc.Position{},
 		fault: func(string) (error, error) { return nil, nil },
 	}
 }
 
-func (s *fakeStore) leases() leases {
-	return leases{ttl: fakeTTL, take: func(ctx context.Context) (claim, error) {
-		c := &fakeClaim{s: s}
-		err := s.do("claim", 0, func() error {
-			if s.owner != 0 && time.Now().Before(s.expires) {
-				return &state.HeldError{Owner: strconv.Itoa(s.owner)}
-			}
-			s.token++
-			s.owner, s.expires = s.token, time.Now().Add(fakeTTL)
-			c.token = s.token
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		return c, nil
-	}}
+// fakeWorker is what a worker says of itself, and until when it counts as there.
+type fakeWorker struct {
+	about   state.Worker
+	expires time.Time
+}
+
+func (s *fakeStore) leases() leases { return s.leasesOf("one") }
+
+// leasesOf are those that a worker of a name takes.
+func (s *fakeStore) leasesOf(name string) leases {
+	return leases{ttl: fakeTTL, name: name, claim: func() claim { return &fakeClaim{s: s, name: name} }}
 }
 
 // do runs a script: f under the lease of token, unless that is 0.
-func (s *fakeStore) do(call string, token int, f func() error) error {
+func (s *fakeStore) do(call string, partition, token int, f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, after := s.fault(call)
 	if before != nil {
 		return before
 	}
-	if token != 0 && (s.owner != token || !time.Now().Before(s.expires)) {
-		return &state.LostError{}
+	if token != 0 && !s.holds(partition, token) {
+		return &state.LostError{Partition: partition}
 	}
 	if err := f(); err != nil {
 		return err
 	}
 	return after
+}
+
+func (s *fakeStore) holds(partition, token int) bool {
+	return token != 0 && s.owner[partition] == token && time.Now().Before(s.expires[partition])
 }
 
 func (s *fakeStore) write(call string, w state.Write) {
@@ -136,35 +137,180 @@ func (s *fakeStore) wasUnclean() bool {
 	return s.unclean
 }
 
-// steal ends the lease, as if another owner had taken it and gone.
+// steal ends the leases, as if another owner had taken them and gone.
 func (s *fakeStore) steal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.owner = 0
+	s.owner = [partitions]int{}
+	clear(s.workers)
+}
+
+// other has another worker own all for a time, whose name is in no list.
+func (s *fakeStore) other(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.owner {
+		s.token++
+		s.owner[p], s.names[p], s.expires[p] = s.token, "other", until
+	}
+}
+
+// owned is how many partitions have an owner.
+func (s *fakeStore) owned() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p, t := range s.owner {
+		if s.holds(p, t) {
+			n++
+		}
+	}
+	return n
+}
+
+// kill ends the leases of one worker, and that it is there.
+func (s *fakeStore) kill(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.workers, name)
+	for p := range s.owner {
+		if s.names[p] == name {
+			s.owner[p] = 0
+		}
+	}
 }
 
 type fakeClaim struct {
 	s     *fakeStore
-	token int
+	name  string
+	mu    sync.Mutex // covers token; within that of the store
+	token [partitions]int
 	last  [partitions]fakeCommit
 }
 
-func (c *fakeClaim) Renew(context.Context) error {
-	return c.s.do("renew", c.token, func() error {
-		c.s.expires = time.Now().Add(fakeTTL)
+// do is that of the store, for a worker that may be cut off from it.
+func (c *fakeClaim) do(call string, partition, token int, f func() error) error {
+	if c.s.isCut(c.name) {
+		return errors.New("connection refused")
+	}
+	return c.s.do(call, partition, token, f)
+}
+
+func (s *fakeStore) isCut(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cut[name]
+}
+
+// cutOff cuts a worker off from the store, or ends that.
+func (s *fakeStore) cutOff(name string, off bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut[name] = off
+}
+
+// of is the token of a partition; one that is not ours has one that nobody has.
+func (c *fakeClaim) of(partition int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.token[partition]; t != 0 {
+		return t
+	}
+	return -1
+}
+
+func (c *fakeClaim) Meet(_ context.Context, me state.Worker) (m state.Meeting, err error) {
+	err = c.do("meet", 0, 0, func() error {
+		now := time.Now()
+		me.Name = c.name
+		c.s.workers[c.name] = fakeWorker{me, now.Add(fakeTTL)}
+		for name, w := range c.s.workers {
+			if !now.Before(w.expires) {
+				delete(c.s.workers, name)
+				continue
+			}
+			m.Workers = append(m.Workers, w.about)
+		}
+		slices.SortFunc(m.Workers, func(a, b state.Worker) int {
+			return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Name, b.Name))
+		})
+		m.Owners = make([]string, partitions)
+		for p, t := range c.s.owner {
+			if t != 0 && now.Before(c.s.expires[p]) {
+				m.Owners[p] = c.s.names[p]
+			}
+		}
+		return nil
+	})
+	return m, err
+}
+
+func (c *fakeClaim) Leave(context.Context) error {
+	return c.do("leave", 0, 0, func() error {
+		delete(c.s.workers, c.name)
 		return nil
 	})
 }
 
-func (c *fakeClaim) Release(_ context.Context, clean bool) error {
-	return c.s.do("release", 0, func() error {
-		if c.s.owner == c.token {
-			c.s.owner = 0
+func (c *fakeClaim) Take(_ context.Context, list []int) (got []int, err error) {
+	var tokens []int
+	err = c.do("take", 0, 0, func() error {
+		for _, p := range list {
+			if c.s.owner[p] != 0 && time.Now().Before(c.s.expires[p]) && c.s.names[p] != c.name {
+				continue
+			}
+			c.s.token++
+			c.s.owner[p], c.s.names[p], c.s.expires[p] = c.s.token, c.name, time.Now().Add(fakeTTL)
+			got = append(got, p)
+			tokens = append(tokens, c.s.token)
+		}
+		return nil
+	})
+	if err != nil { // perhaps the answer was lost
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, p := range got {
+		c.token[p] = tokens[i]
+	}
+	return got, nil
+}
+
+func (c *fakeClaim) Renew(context.Context) error {
+	return c.do("renew", 0, 0, func() error {
+		for p := range partitions {
+			if t := c.of(p); t > 0 {
+				if !c.s.holds(p, t) {
+					return &state.LostError{Partition: p}
+				}
+				c.s.expires[p] = time.Now().Add(fakeTTL)
+			}
+		}
+		return nil
+	})
+}
+
+func (c *fakeClaim) Release(_ context.Context, clean bool, list ...int) error {
+	if len(list) == 0 {
+		for p := range partitions {
+			list = append(list, p)
+		}
+	}
+	return c.do("release", 0, 0, func() error {
+		for _, p := range list {
+			t := c.of(p)
+			c.mu.Lock()
+			c.token[p] = 0
+			c.mu.Unlock()
+			if !c.s.holds(p, t) {
+				continue
+			}
+			c.s.owner[p] = 0
 			if clean {
-				clear(c.s.sent)
-				c.s.swept = [partitions]cdc.Position{}
-				c.s.hold = [partitions]time.Time{}
-				c.s.open = [partitions]bool{}
+				for _, lane := range cdc.Lanes() {
+					delete(c.s.sent, cdc.Stream{Lane: lane, Partition: p})
+				}
+				c.s.swept[p], c.s.hold[p], c.s.open[p] = cdc.Position{}, time.Time{}, false
 			}
 		}
 		return nil
@@ -173,7 +319,7 @@ func (c *fakeClaim) Release(_ context.Context, clean bool) error {
 
 func (c *fakeClaim) Open(_ context.Context, partition int) (start state.Start, err error) {
 	start = state.Start{Checkpoint: map[string]cdc.Position{}, Sent: map[string]cdc.Position{}}
-	err = c.s.do("open", 0, func() error {
+	err = c.do("open", partition, 0, func() error {
 		c.last[partition] = c.s.last[partition]
 		start.Unclean = c.s.open[partition]
 		c.s.open[partition], c.s.unclean = true, start.Unclean
@@ -188,7 +334,7 @@ func (c *fakeClaim) Open(_ context.Context, partition int) (start state.Start, e
 }
 
 func (c *fakeClaim) Load(_ context.Context, places []state.Place) (out []state.Loaded, err error) {
-	err = c.s.do("load", 0, func() error {
+	err = c.do("load", 0, 0, func() error {
 		for _, p := range places {
 			l := state.Loaded{}
 			if k, ok := c.s.known[p.Key]; ok && c.s.place[p.Key] == p.Partition {
@@ -203,7 +349,7 @@ func (c *fakeClaim) Load(_ context.Context, places []state.Place) (out []state.L
 
 func (c *fakeClaim) Scan(_ context.Context, partition int, cursor uint64, _ int64) (out []state.Found, next uint64, err error) {
 	const page = 2
-	err = c.s.do("scan", 0, func() error {
+	err = c.do("scan", partition, 0, func() error {
 		keys := slices.SortedFunc(maps.Keys(c.s.known), func(a, b state.Key) int {
 			return cmp.Or(cmp.Compare(a.Mapping, b.Mapping), cmp.Compare(a.Source, b.Source))
 		})
@@ -220,7 +366,7 @@ func (c *fakeClaim) Scan(_ context.Context, partition int, cursor uint64, _ int6
 }
 
 func (c *fakeClaim) EachDeferred(_ context.Context, partition int, f func(state.Deferred)) error {
-	return c.s.do("deferred", 0, func() error {
+	return c.do("deferred", partition, 0, func() error {
 		for k, d := range c.s.deferred {
 			if partitionOf(k.Source) == partition {
 				f(d)
@@ -232,7 +378,7 @@ func (c *fakeClaim) EachDeferred(_ context.Context, partition int, f func(state.
 }
 
 func (c *fakeClaim) LoadDeferred(_ context.Context, _ int, keys []state.Key) (out []state.Deferred, err error) {
-	err = c.s.do("load deferred", 0, func() error {
+	err = c.do("load deferred", 0, 0, func() error {
 		for _, k := range keys {
 			d := c.s.deferred[k]
 			d.Key = k
@@ -244,7 +390,7 @@ func (c *fakeClaim) LoadDeferred(_ context.Context, _ int, keys []state.Key) (ou
 }
 
 func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) error {
-	return c.s.do("prepare", c.token, func() error {
+	return c.do("prepare", partition, c.of(partition), func() error {
 		for lane, pos := range in.Sent {
 			st := cdc.Stream{Lane: lane, Partition: partition}
 			if c.s.sent[st].Before(pos) {
@@ -253,6 +399,9 @@ func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) e
 		}
 		if c.s.swept[partition].Before(in.Swept) {
 			c.s.swept[partition] = in.Swept
+		}
+		if c.s.hold[partition].Before(in.Hold) {
+			c.s.hold[partition] = in.Hold
 		}
 		for _, w := range in.Writes {
 			if k, ok := c.s.known[w.Key]; ok && k.String() != w.Was || !ok && w.Was != "" {
@@ -268,10 +417,10 @@ func (c *fakeClaim) Prepare(_ context.Context, partition int, in state.Intent) e
 }
 
 func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) error {
-	this := fakeCommit{c.token, w.ID}
-	err := c.s.do("commit", c.token, func() error {
+	this := fakeCommit{c.of(partition), w.ID}
+	err := c.do("commit", partition, c.of(partition), func() error {
 		c.s.commits++
-		if have := c.s.last[partition]; have.token == c.token && have.id >= w.ID {
+		if have := c.s.last[partition]; have.token == this.token && have.id >= w.ID {
 			return nil
 		} else if have != c.last[partition] {
 			return state.ErrRolledBack
@@ -304,7 +453,7 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 				c.s.asides++
 			}
 		}
-		if !w.Hold.IsZero() {
+		if c.s.hold[partition].Before(w.Hold) {
 			c.s.hold[partition] = w.Hold
 		}
 		for lane, pos := range w.Checkpoints {
@@ -323,7 +472,7 @@ func (c *fakeClaim) Commit(_ context.Context, partition int, w state.Commit) err
 }
 
 func (c *fakeClaim) Collect(_ context.Context, partition int, cursor uint64, _ int64, below cdc.Position) (out state.Collected, err error) {
-	err = c.s.do("collect", c.token, func() error {
+	err = c.do("collect", partition, c.of(partition), func() error {
 		for k, known := range c.s.known {
 			_, aside := c.s.deferred[k]
 			if c.s.place[k] != partition || known.Live || known.Doubt || len(known.Old) > 0 || !known.Seen.Before(below) || aside {
@@ -343,7 +492,7 @@ func (c *fakeClaim) Own(_ context.Context, ops []targetkey.Op) (out []targetkey.
 	if c.s.late != nil {
 		defer func() { time.Sleep(c.s.late(ops)) }() // the bubble's time
 	}
-	err = c.s.do("own", 0, func() error {
+	err = c.do("own", 0, 0, func() error {
 		for _, op := range ops {
 			next, a := targetkey.Apply(c.s.owners[op.ID], op, time.Now())
 			if c.s.owners[op.ID] = next; next == "" {
@@ -359,7 +508,7 @@ func (c *fakeClaim) Own(_ context.Context, ops []targetkey.Op) (out []targetkey.
 }
 
 func (c *fakeClaim) Tend(_ context.Context, partition int, _ time.Time, told deadletter.Totals) (t deadletter.Totals, more bool, err error) {
-	err = c.s.do("tend", c.token, func() error {
+	err = c.do("tend", partition, c.of(partition), func() error {
 		have := &c.s.totals[partition]
 		have.Parked, have.ToldFull, have.ToldOld = 0, told.ToldFull, told.ToldOld
 		for k, l := range c.s.parked {

@@ -214,8 +214,11 @@ func TestLargeRowsAreReadFewAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSession(e, nil, time.Now())
-	s.parts = make([]*part, 8)
+	s := newSession(e)
+	s.parts = nil
+	for n := range 8 {
+		s.parts = append(s.parts, &part{n: n})
+	}
 	share := e.o.Limits.Bytes / (8 * laneCount)
 	for _, size := range []int64{1, 400, 10 << 10, 1 << 20, 1 << 30} {
 		s.meanSize = size

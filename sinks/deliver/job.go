@@ -77,6 +77,7 @@ type item struct {
 	// nothing is known of an answer (I11, see doubt.go): what the state says of what was
 	// delivered is not trusted, and not in known.
 	doubt, unanswered bool
+	opened            time.Time // when its partition was taken
 	// swept is a sweep above the entry; see sweptOver.
 	swept cdc.Change
 	// hash is that of the record; suppressed tells that the target has it already.
@@ -241,6 +242,9 @@ func (j *job) ask(ctx context.Context, items []*item, bulk bool) ([]sinks.Result
 	if bulk {
 		most = j.s.limits.Bulk.Timeout
 	}
+	if !j.s.mayAsk(time.Now()) {
+		return nil, &sinks.Retryable{Err: errLeaseExpired}
+	}
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	j.s.e.stats.requests.Add(1)
@@ -272,11 +276,13 @@ func (j *job) post() {
 func (o *outcome) apply(s *session, now time.Time) {
 	s.countBlocked(now, o.items)
 	for _, it := range o.items {
-		if it.hold.After(s.unclearUntil) {
-			s.unclearUntil = it.hold
+		p := s.parts[it.entry.Partition]
+		p.flying[o.j.lane]--
+		if it.hold.After(p.unclearUntil) {
+			p.unclearUntil = it.hold
 		}
 		if !it.hold.IsZero() || it.took {
-			s.doubtful[it.entry.Key] = true
+			p.doubtful[it.entry.Key] = true
 		}
 	}
 	var outcomes []queue.Outcome

@@ -31,6 +31,8 @@ const (
 	// rivalRetry is how often it is tried again after that, while it waits aside; it is woken
 	// when the other row leaves the key.
 	rivalRetry = 10 * time.Minute
+	// rivalRetryFar is that where the other row may be another worker's, so that nothing wakes it.
+	rivalRetryFar = time.Minute
 	// mostOld is how many old keys a row may have before they are seen to first: each try
 	// with another key may add one.
 	mostOld = 8
@@ -266,6 +268,13 @@ func (e *duplicate) Error() string {
 
 // Detail names the other row.
 func (e *duplicate) Detail() string { return "the other row is " + e.owner.Source }
+
+func (s *session) rivalRetry() time.Duration {
+	if s.workers.others {
+		return rivalRetryFar
+	}
+	return rivalRetry
+}
 
 // block lets an item wait for its key, or parks it. One whose owner is about to remove its
 // record is only waited for.

@@ -16,10 +16,10 @@ import (
 func TestWaitsForTheOwner(t *testing.T) {
 	run(t, func(w *world) {
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
-		w.store.token, w.store.owner, w.store.expires = 7, 7, time.Now().Add(time.Minute)
+		w.store.other(time.Now().Add(time.Minute))
 		w.start()
 		rest(30 * time.Second)
-		if w.engine.Stats().Read != 0 || w.lines.count("waiting for the owner") != 1 {
+		if w.engine.Stats().Read != 0 || w.lines.count("waiting for partitions") != 1 {
 			t.Errorf("log:\n%s", w.lines.text.String())
 		}
 		rest(40 * time.Second)
@@ -75,8 +75,8 @@ func TestStopWaitsForRequests(t *testing.T) {
 		if d := time.Since(began); d > 3*time.Second {
 			t.Errorf("stopped after %v", d)
 		}
-		if k := w.store.known[keyState(1)]; k.Seen != at(1) || w.store.owner != 0 || w.lines.count("pending=1 in_flight=0") != 1 {
-			t.Errorf("state %+v, owner %d, log:\n%s", k, w.store.owner, w.lines.text.String())
+		if k := w.store.known[keyState(1)]; k.Seen != at(1) || w.store.owned() > 0 || w.lines.count("pending=1 in_flight=0") != 1 {
+			t.Errorf("state %+v, owned %d, log:\n%s", k, w.store.owned(), w.lines.text.String())
 		}
 	})
 }
@@ -93,7 +93,7 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 		rest(time.Second)
 		began := time.Now()
 		w.end()
-		if d := time.Since(began); d != 10*time.Second || w.store.owner == 0 {
+		if d := time.Since(began); d != 10*time.Second || w.store.owned() == 0 {
 			t.Errorf("stopped after %v; the lease must run out, since a request was cut", d)
 		}
 	})

@@ -178,7 +178,7 @@ func (j *job) prepare(ctx context.Context, items []*item) bool {
 // prepareOf is prepare for items of one partition.
 func (j *job) prepareOf(ctx context.Context, partition int, items []*item) error {
 	in := j.intent(partition, items)
-	if len(in.Sent)+len(in.Writes) == 0 && in.Swept.IsZero() {
+	if len(in.Sent)+len(in.Writes) == 0 && in.Swept.IsZero() && in.Hold.IsZero() {
 		return nil
 	}
 	err := j.s.claim.Prepare(ctx, partition, in)
@@ -197,7 +197,7 @@ func (j *job) prepareOf(ctx context.Context, partition int, items []*item) error
 // read, not how far the batch goes, so that most batches find theirs noted.
 func (j *job) intent(partition int, items []*item) state.Intent {
 	in := state.Intent{Sent: map[string]cdc.Position{}}
-	noted, lanes := j.s.notedOf(partition), cdc.Lanes()
+	noted, lanes, now := j.s.notedOf(partition), cdc.Lanes(), time.Now()
 	for _, it := range items {
 		if at := it.row.Position(); it.row.Newest().Op == cdc.OpSweep && noted.swept.Before(at) {
 			// The next session reads it again, in whatever lane it is, before it sends anything.
@@ -205,6 +205,12 @@ func (j *job) intent(partition int, items []*item) state.Intent {
 			for i, lane := range lanes {
 				in.Sent[lane] = j.read[partition][i]
 			}
+		}
+		if timeout := j.s.limits.Timeout; it.entry.Replay != queue.Live && noted.hold.Before(now.Add(timeout)) {
+			// Its entry was dealt with long ago: no mark tells of its key. Noted ahead, so that
+			// most batches find it so.
+			in.Hold = now.Add(2 * timeout)
+			noted.hold = in.Hold
 		}
 		if it.entry.Deferred && noted.lanes == ([laneCount]cdc.Position{}) {
 			// It has no place in the log any more. That something was sent at all tells the

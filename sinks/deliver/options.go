@@ -72,10 +72,13 @@ type Options struct {
 	// Oldest gives a Position below which no entry of a partition can be read any more, by
 	// delivery or by a replay. Without it, states of rows that are gone are kept for ever.
 	Oldest func(ctx context.Context, partition int) (cdc.Position, error)
-	// Begin is called whenever the target's lease was taken, before anything is read; nil
-	// for nothing to do. It may take its time, and ends with its context. A session whose
-	// Begin fails starts over. failing tells that the last requests to the target failed.
-	Begin func(ctx context.Context, failing bool) error
+	// Begin is called whenever partitions of the target were taken, before anything of them is
+	// read, and when the workers agree on other mappings; nil for nothing to do. It may take
+	// its time, and ends with its context. A session whose Begin fails starts over.
+	Begin func(ctx context.Context, b Beginning) error
+	// Address gives where the console of this process listens, for people who look for it; it
+	// may be nil.
+	Address func() string
 	// Replays may be nil: then there are none.
 	Replays Replays
 	// Completer may be nil: rows that need it are then parked as unresolved.
@@ -110,6 +113,14 @@ type Options struct {
 	// CheckpointEvery is how long a checkpoint waits when there is no state to
 	// write along with it; 500 ms if zero.
 	CheckpointEvery time.Duration
+}
+
+// Beginning says how delivery begins.
+type Beginning struct {
+	// Failing tells that the last requests to the target failed.
+	Failing bool
+	// Mappings are those that all workers know; nil if that is not known.
+	Mappings []string
 }
 
 // Waits bound an exponential back-off.
@@ -170,10 +181,13 @@ func (o *Options) check() error {
 	return nil
 }
 
-// claim is the ownership of the target's partitions; *state.Claim.
+// claim is the ownership of partitions of the target; *state.Claim.
 type claim interface {
+	Meet(ctx context.Context, me state.Worker) (state.Meeting, error)
+	Leave(ctx context.Context) error
+	Take(ctx context.Context, partitions []int) (got []int, err error)
 	Renew(ctx context.Context) error
-	Release(ctx context.Context, clean bool) error
+	Release(ctx context.Context, clean bool, partitions ...int) error
 	Open(ctx context.Context, partition int) (state.Start, error)
 	Load(ctx context.Context, places []state.Place) ([]state.Loaded, error)
 	Scan(ctx context.Context, partition int, cursor uint64, count int64) ([]state.Found, uint64, error)
@@ -189,16 +203,11 @@ type claim interface {
 
 // leases is where claims come from.
 type leases struct {
-	ttl  time.Duration
-	take func(context.Context) (claim, error)
+	ttl   time.Duration
+	name  string // of this process
+	claim func() claim
 }
 
 func leasesOf(s *state.Store) leases {
-	return leases{ttl: s.TTL(), take: func(ctx context.Context) (claim, error) {
-		c, err := s.Claim(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return c, nil
-	}}
+	return leases{ttl: s.TTL(), name: s.Owner(), claim: func() claim { return s.NewClaim() }}
 }

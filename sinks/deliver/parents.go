@@ -22,7 +22,9 @@ const (
 	parentRetry = time.Hour
 	// parentLook is how often the state is looked at for what others wait for, besides
 	// what this session delivers; parentsAtOnce bounds one look.
+	// parentLookFar is that where other workers deliver some of them.
 	parentLook    = 10 * time.Second
+	parentLookFar = time.Second
 	parentsAtOnce = 500
 )
 
@@ -144,6 +146,9 @@ func (s *session) lookForParents(now time.Time, soon func(time.Time)) {
 		clear(f.fresh)
 	default:
 		f.lookAt = now.Add(parentLook)
+		if s.workers.others {
+			f.lookAt = now.Add(parentLookFar)
+		}
 		for p := range f.children { // in any order, so that each has its turn
 			if d.asked = append(d.asked, p); len(d.asked) == 4*parentsAtOnce {
 				break
@@ -228,7 +233,7 @@ func (j *job) await(ctx context.Context, items []*item) []*item {
 
 // waitEnd is until when an item waits for what it refers to, counted from the first look,
 // or, of what was sent without and refused, from then. The time in which the target was not
-// asked does not count, nor that before this session.
+// asked does not count, nor that before its partition was taken.
 func (j *job) waitEnd(now time.Time, it *item) time.Time {
 	if e := it.entry; !e.Tried.IsZero() && !e.Tried.Before(e.Row.Position()) {
 		return e.TriedAt.Add(parentRetry)
@@ -236,8 +241,8 @@ func (j *job) waitEnd(now time.Time, it *item) time.Time {
 	switch it.looked = it.entry.Looked; {
 	case it.looked.IsZero():
 		it.looked = now
-	case it.looked.Before(j.s.claimed):
-		it.looked = j.s.claimed
+	case it.looked.Before(it.opened):
+		it.looked = it.opened
 	}
 	return it.looked.Add(j.s.e.o.ParentWait + j.idle.since(it.looked, now))
 }
@@ -275,7 +280,7 @@ func (s *session) keepOrphan(now time.Time, it *item) bool {
 	}
 	if it.rival != (queue.Key{}) {
 		s.rivals.wait(it.entry.Key, []queue.Key{it.rival})
-		s.aside(now, it.entry, now.Add(rivalRetry), it.dead)
+		s.aside(now, it.entry, now.Add(s.rivalRetry()), it.dead)
 		return true
 	}
 	it.entry.Looked, it.entry.Tried, it.entry.TriedAt = time.Time{}, it.entry.Row.Position(), now

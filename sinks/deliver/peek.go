@@ -65,7 +65,7 @@ type PeekKey struct {
 	Doubt bool
 }
 
-// ErrNotOwner says that this process does not deliver to the target now.
+// ErrNotOwner says that this process does not deliver to the target now: it has no partition.
 var ErrNotOwner = errors.New("this process does not deliver to the target now")
 
 // ErrNotYet says that a delivery has not begun yet: it opens its partitions, or waits until
@@ -76,6 +76,8 @@ var ErrNotYet = errors.New("the delivery has not begun yet")
 type peeking struct {
 	query PeekQuery
 	got   chan *Peek // with room for one
+	// opening is set before that: partitions were taken, and are not open yet.
+	opening bool
 }
 
 // Peek looks at the queue as it is now. It may be called from anywhere; the loop stops for
@@ -96,7 +98,13 @@ func (e *Engine) Peek(ctx context.Context, q PeekQuery) (*Peek, error) {
 	}
 	select {
 	case p := <-ask.got:
-		return p, nil
+		switch {
+		case len(p.Partitions) > 0:
+			return p, nil
+		case ask.opening:
+			return nil, ErrNotYet
+		}
+		return nil, ErrNotOwner
 	case <-s.ctx.Done():
 		return nil, ErrNotOwner
 	case <-ctx.Done():
@@ -107,9 +115,10 @@ func (e *Engine) Peek(ctx context.Context, q PeekQuery) (*Peek, error) {
 // apply makes the snapshot.
 func (a *peeking) apply(s *session, now time.Time) {
 	p := &Peek{At: now, Condition: s.condition(now)}
-	for _, part := range s.parts {
+	a.opening = len(s.workers.asked) > 0
+	for _, part := range s.owned() {
 		p.Partitions = append(p.Partitions, part.n)
-		if held, until := s.heldPart(now); held {
+		if held, until := part.heldUntil(now); held {
 			p.Held = append(p.Held, HeldPart{part.n, until})
 		}
 	}
@@ -122,7 +131,9 @@ func (a *peeking) apply(s *session, now time.Time) {
 	for i := range p.Queue.Keys {
 		k := PeekKey{Sight: p.Queue.Keys[i]}
 		k.Parents, k.Rivals = slices.Clone(s.family.parents[k.Key]), slices.Clone(s.rivals.parents[k.Key])
-		k.Doubt = s.doubtful[k.Key]
+		if k.Partition >= 0 && s.parts[k.Partition] != nil {
+			k.Doubt = s.parts[k.Partition].doubtful[k.Key]
+		}
 		if k.Partition < 0 {
 			s.sightAside(&k)
 		}
@@ -131,17 +142,18 @@ func (a *peeking) apply(s *session, now time.Time) {
 	a.got <- p
 }
 
-// heldPart tells whether nothing is sent of a partition, and until when.
-func (s *session) heldPart(now time.Time) (held bool, until time.Time) {
-	if s.holding || !now.Before(s.holdUntil) {
-		return s.holding, time.Time{}
+// heldUntil tells whether nothing is sent of a partition, and until when; zero if that is not
+// known.
+func (p *part) heldUntil(now time.Time) (held bool, until time.Time) {
+	if now.Before(p.holdUntil) {
+		return true, p.holdUntil
 	}
-	return true, s.holdUntil
+	return p.held(now), time.Time{}
 }
 
 // sightAside tells what is known of a key that is aside.
 func (s *session) sightAside(k *PeekKey) {
-	for _, p := range s.parts {
+	for _, p := range s.owned() {
 		if d := p.deferred[k.Key]; d != nil {
 			k.Partition, k.Position, k.Since, k.Doubt = p.n, d.position, d.first, k.Doubt || d.doubt || d.unanswered
 			return

@@ -112,7 +112,7 @@ func TestPeekWithoutQueue(t *testing.T) {
 		w := newWorld(t)
 		began := make(chan struct{})
 		w.start(func(o *Options) {
-			o.Begin = func(ctx context.Context, _ bool) error {
+			o.Begin = func(ctx context.Context, _ Beginning) error {
 				select {
 				case <-began:
 				case <-ctx.Done():

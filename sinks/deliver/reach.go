@@ -1,6 +1,8 @@
 package deliver
 
 import (
+	"time"
+
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
@@ -11,6 +13,8 @@ type reach struct {
 	lanes [laneCount]cdc.Position
 	// swept is the Position of the last sweep of which rows were.
 	swept cdc.Position
+	// hold is until when requests of a replay may be carried out.
+	hold time.Time
 }
 
 func (r *reach) raise(in *state.Intent) {
@@ -21,6 +25,9 @@ func (r *reach) raise(in *state.Intent) {
 	}
 	if r.swept.Before(in.Swept) {
 		r.swept = in.Swept
+	}
+	if r.hold.Before(in.Hold) {
+		r.hold = in.Hold
 	}
 }
 

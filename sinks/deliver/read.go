@@ -39,11 +39,14 @@ func (s *session) read(p *part, now time.Time, soon func(time.Time)) {
 	from := map[string]cdc.Position{}
 	for i, lane := range cdc.Lanes() {
 		_, behind := p.behind[lane]
-		if behind && !s.roomToHold(queue.Lane(i)) {
-			s.giveUpHolding()
-			behind = false
+		room := s.queue.Readable(queue.Lane(i))
+		if behind && !room {
+			if room = s.roomToHold(queue.Lane(i)); !room && s.fullOfHeld(i) {
+				s.giveUpHolding(p)
+				behind = false
+			}
 		}
-		if behind || s.queue.Readable(queue.Lane(i)) {
+		if room {
 			from[lane] = p.marks[i].Read()
 		}
 	}
@@ -51,7 +54,7 @@ func (s *session) read(p *part, now time.Time, soon func(time.Time)) {
 		return // room comes with an event
 	}
 	p.reading = true
-	recover, most := s.holding, s.readMost()
+	recover, most := p.holding(), s.readMost()
 	if _, bulk := from[cdc.LaneBulk]; bulk && s.queue.Counts().Entries[queue.Bulk] > 0 {
 		most = min(most, readMaxBulk)
 	}
@@ -69,7 +72,7 @@ func (s *session) read(p *part, now time.Time, soon func(time.Time)) {
 // entries, and what must be bounded is bytes (I8). All partitions may be read at
 // once, in all lanes; entries are taken to be of the size that they were lately.
 func (s *session) readMost() int {
-	share := s.e.o.Limits.Bytes / int64(laneCount*max(1, len(s.parts)))
+	share := s.e.o.Limits.Bytes / int64(laneCount*max(1, len(s.owned())))
 	return int(min(max(share/max(s.meanSize, 1), 1), readMax))
 }
 
@@ -85,18 +88,27 @@ func (s *session) roomToHold(l queue.Lane) bool {
 	for _, mappers := range s.e.routes {
 		uses = max(uses, len(mappers))
 	}
-	return c.Entries[l] < 2*limits.Entries+uses*readMax*len(s.parts) && c.Bytes[l] < 4*limits.Bytes
+	return c.Entries[l] < 2*limits.Entries+uses*readMax*len(s.owned()) && c.Bytes[l] < 4*limits.Bytes
 }
 
-// giveUpHolding lets sending begin although not all was read that had been sent:
+// fullOfHeld tells whether a lane has no room for the sake of partitions alone of which
+// nothing is sent yet, so that no room comes by itself.
+func (s *session) fullOfHeld(lane int) bool {
+	for _, p := range s.owned() {
+		if !p.holding() && p.marks[lane].Open() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// giveUpHolding lets sending of a partition begin although not all was read that had been sent:
 // the queue is smaller than it was. The target may see an older state of a key
 // once more, before the newer.
-func (s *session) giveUpHolding() {
-	s.e.logger.Warn("sending begins before all is read that was sent before: the queue is full", "entries", s.e.o.Limits.Entries, "bytes", s.e.o.Limits.Bytes)
-	s.holding = false
-	for _, p := range s.parts {
-		clear(p.behind)
-	}
+func (s *session) giveUpHolding(p *part) {
+	s.e.logger.Warn("sending begins before all is read that was sent before: the queue is full",
+		"partition", p.n, "entries", s.e.o.Limits.Entries, "bytes", s.e.o.Limits.Bytes)
+	clear(p.behind)
 }
 
 // findStale looks up which uses of entries were dealt with before the start. They
@@ -153,6 +165,9 @@ func (d *readDone) apply(s *session, now time.Time) {
 	const what = "read log"
 	p := d.p
 	p.reading = false
+	if p.over() {
+		return
+	}
 	if d.err != nil {
 		if errors.Is(d.err, context.Canceled) && s.ctx.Err() != nil {
 			return
@@ -181,7 +196,7 @@ func (d *readDone) apply(s *session, now time.Time) {
 		s.add(now, p, m, mappers, stale)
 	}
 	p.noteRead(d, count)
-	s.caughtUp(d, count)
+	p.caughtUp(d, count)
 }
 
 func (d *readDone) staleOf(use, n int) []bool {
@@ -222,6 +237,9 @@ func (s *session) add(now time.Time, p *part, m *cdc.Message, mappers []Mapper, 
 			Change: m.Change, Lane: urgency(mapper, lane),
 			Token: queue.Token{Mark: mark, Lane: lane, Size: m.Size},
 		})
+		if !p.handed[lane].Before(m.Change.Position) { // its request may still be carried out
+			s.queue.Rest(now, queue.Key{Mapping: mapper.Name(), Source: m.Change.Key}, p.restUntil)
+		}
 	}
 }
 
@@ -233,26 +251,16 @@ func urgency(m Mapper, lane queue.Lane) queue.Lane {
 	return queue.LaneOf(m.Lane())
 }
 
-// caughtUp ends the holding once every lane was read as far as entries were sent
-// before, or to its end.
-func (s *session) caughtUp(d *readDone, count [laneCount]int) {
+// caughtUp notes which lanes were read as far as entries were sent before, or to their ends.
+func (p *part) caughtUp(d *readDone, count [laneCount]int) {
 	for i, lane := range cdc.Lanes() {
-		sent, behind := d.p.behind[lane]
+		sent, behind := p.behind[lane]
 		if !behind {
 			continue
 		}
 		_, asked := d.from[lane]
-		if !d.p.marks[i].Read().Before(sent) || asked && count[i] == 0 {
-			delete(d.p.behind, lane)
+		if !p.marks[i].Read().Before(sent) || asked && count[i] == 0 {
+			delete(p.behind, lane)
 		}
 	}
-	if !s.holding {
-		return
-	}
-	for _, p := range s.parts {
-		if len(p.behind) > 0 {
-			return
-		}
-	}
-	s.holding = false
 }

@@ -29,8 +29,9 @@ type Replays interface {
 	Place(ctx context.Context, id string, partition int) (map[string]cdc.Position, cdc.ReplayProgress, error)
 	// Read is that of Reader, on connections of its own.
 	Read(ctx context.Context, partition int, from map[string]cdc.Position, max int) ([]cdc.Message, error)
-	// Finish is called when all partitions of one are done. It may be called again.
-	Finish(ctx context.Context, id string) error
+	// Finish is called when the partitions of one are done that are ours, and tells whether all
+	// are; then it has ended. It may be called again.
+	Finish(ctx context.Context, id string) (ended bool, err error)
 }
 
 const (
@@ -55,9 +56,24 @@ type replays struct {
 
 // replay is one at work.
 type replay struct {
-	spec      cdc.Replay
-	parts     []*replayPart
-	finishing bool
+	spec       cdc.Replay
+	parts      map[int]*replayPart
+	finishing  bool
+	finishFrom time.Time // it is not ended before
+}
+
+// join adds a partition that is ours now.
+func (w *replays) join(p *part) {
+	if r := w.now; r != nil {
+		r.parts[p.n] = &replayPart{of: r, p: p, fromSource: map[queue.Key]bool{}}
+	}
+}
+
+// leave takes one away.
+func (w *replays) leave(p *part) {
+	if w.now != nil {
+		delete(w.now.parts, p.n)
+	}
 }
 
 // replayPart is a replay in a partition.
@@ -105,16 +121,17 @@ func (s *session) replay(now time.Time, soon func(time.Time)) {
 	}
 	s.lookForReplays(now, soon)
 	r := s.replays.now
-	if r == nil || s.holding {
+	if r == nil {
 		return
 	}
-	left := false
+	left := len(r.parts) == 0
 	for _, rp := range r.parts {
 		if rp.done {
 			continue
 		}
 		left = true
 		switch {
+		case rp.p.leaving, rp.p.holding():
 		case now.Before(rp.from):
 			soon(rp.from)
 		case rp.marks == nil:
@@ -124,7 +141,11 @@ func (s *session) replay(now time.Time, soon func(time.Time)) {
 			s.readReplay(rp)
 		}
 	}
-	if !left && !r.finishing {
+	switch {
+	case left || r.finishing:
+	case now.Before(r.finishFrom):
+		soon(r.finishFrom)
+	default:
 		s.finishReplay(r)
 	}
 }
@@ -169,11 +190,11 @@ func (d *replaysDone) apply(s *session, now time.Time) {
 	case len(d.list) == 0:
 		w.now = nil
 	case w.now == nil || w.now.spec.ID != d.list[0].ID:
-		r := &replay{spec: d.list[0]}
-		for _, p := range s.parts {
-			r.parts = append(r.parts, &replayPart{of: r, p: p, fromSource: map[queue.Key]bool{}})
-		}
+		r := &replay{spec: d.list[0], parts: map[int]*replayPart{}}
 		w.now = r
+		for _, p := range s.owned() {
+			w.join(p)
+		}
 		s.e.logger.Info("a replay goes on", "replay", r.spec.ID, "from", r.spec.From.String(), "to", r.spec.To.String(), "force", r.spec.Force)
 	}
 }
@@ -222,6 +243,9 @@ type replayOpened struct {
 func (d *replayOpened) apply(s *session, now time.Time) {
 	rp := d.rp
 	rp.busy = false
+	if rp.p.over() {
+		return
+	}
 	if s.replayFailed("read the place of a replay", d.err, &rp.failures, &rp.from, now) {
 		return
 	}
@@ -260,6 +284,9 @@ func (s *session) readReplay(rp *replayPart) {
 func (d *replayRead) apply(s *session, now time.Time) {
 	rp := d.rp
 	rp.reading = false
+	if rp.p.over() {
+		return
+	}
 	if s.replayFailed("read the log for a replay", d.err, &rp.failures, &rp.from, now) || s.replays.now != rp.of {
 		return
 	}
@@ -325,6 +352,9 @@ type replayWritten struct {
 func (d *replayWritten) apply(s *session, now time.Time) {
 	rp := d.rp
 	rp.writing = false
+	if rp.p.over() {
+		return
+	}
 	if s.replayFailed("write the place of a replay", d.err, &rp.failures, &rp.from, now) {
 		return
 	}
@@ -336,19 +366,28 @@ func (d *replayWritten) apply(s *session, now time.Time) {
 
 func (s *session) finishReplay(r *replay) {
 	r.finishing = true
-	s.spawn(func() { s.post(&replayFinished{r: r, err: s.e.o.Replays.Finish(s.ctx, r.spec.ID)}) })
+	s.spawn(func() {
+		d := &replayFinished{r: r}
+		d.ended, d.err = s.e.o.Replays.Finish(s.ctx, r.spec.ID)
+		s.post(d)
+	})
 }
 
 // replayFinished is what ending a replay came to.
 type replayFinished struct {
-	r   *replay
-	err error
+	r     *replay
+	ended bool
+	err   error
 }
 
 func (d *replayFinished) apply(s *session, now time.Time) {
 	w := &s.replays
 	if s.replayFailed("end a replay", d.err, &w.failures, &w.lookFrom, now) {
 		d.r.finishing = false
+		return
+	}
+	if !d.ended { // other workers have not done theirs
+		d.r.finishing, d.r.finishFrom = false, now.Add(replayLook)
 		return
 	}
 	s.e.logger.Info("a replay is done", "replay", d.r.spec.ID)

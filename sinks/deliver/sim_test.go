@@ -48,6 +48,7 @@ type sim struct {
 	few        bool
 	suppressed uint64     // in the midst of it, of records that the target had
 	jobs       *jobTarget // nil if there are none
+	several    bool       // there are other workers
 	stuck      int        // the deal that is to be tried later, or -1; guarded by rngMu
 }
 
@@ -98,6 +99,7 @@ func newSim(t testing.TB, seed uint64) *sim {
 	}
 	s.stick()
 	s.carryOut()
+	s.several = s.rng.IntN(3) == 0
 	s.target.answer = s.answer
 	s.store.fault = s.storeFault
 	return s
@@ -541,22 +543,25 @@ func (s *sim) tell(key string) string {
 }
 
 // begin starts an engine.
-func (s *sim) begin() {
-	s.start(func(o *Options) {
-		o.MaxAttempts = 1000
-		o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20, Floor: 3}
-		o.Begin = s.changes.begin
-		o.Hold, o.Deferred, o.ParentWait = s.hold, s.aside, s.parentWait
-		if s.jobs != nil {
-			o.Target = s.jobs
-		}
-	})
+func (s *sim) begin() { s.start(s.options) }
+
+func (s *sim) options(o *Options) {
+	o.MaxAttempts = 1000
+	o.Limits = queue.Limits{Entries: 30, Bytes: 1 << 20, Floor: 3}
+	o.Begin = s.changes.begin
+	o.Hold, o.Deferred, o.ParentWait = s.hold, s.aside, s.parentWait
+	if s.jobs != nil {
+		o.Target = s.jobs
+	}
 }
 
 func (s *sim) run() {
 	begin := s.begin
 	begin()
 	for range 40 + s.draw(80) {
+		if s.several && s.chance(5) {
+			s.crowd()
+		}
 		switch s.draw(14) {
 		case 13:
 			s.askReplay()
@@ -578,7 +583,7 @@ func (s *sim) run() {
 				begin()
 			}
 		case 2:
-			if s.chance(3) {
+			if s.chance(3) && !s.several {
 				s.store.steal()
 			}
 		case 3:
@@ -640,6 +645,9 @@ func (s *sim) run() {
 	}
 	s.leftOver()
 	s.replaysEnd()
+	for len(s.more) > 0 {
+		s.leaves(s.more[0])
+	}
 	s.nothingToSay()
 	s.end()
 	s.check()
@@ -672,6 +680,9 @@ func TestRandomRuns(t *testing.T) {
 					if t.Failed() {
 						s.engine.kill(errKilled)
 						<-s.ended
+						for len(s.more) > 0 {
+							s.killed(s.more[0])
+						}
 					}
 				}()
 				s.run()

@@ -58,8 +58,9 @@ type Stats struct {
 	Truncates, Swept uint64
 	// Pending and InFlight count keys, as they are now.
 	Pending, InFlight int
-	// Owner tells that this process owns the target now.
-	Owner bool
+	// Owner tells that this process owns partitions of the target now, Partitions how many.
+	Owner      bool
+	Partitions int
 	// PausedUntil is the end of the last pause of the target.
 	PausedUntil time.Time
 	// Condition is how the target is.
@@ -116,7 +117,7 @@ type gauges struct {
 	condition         Condition
 	pending, inFlight int
 	pausedUntil       time.Time
-	running           bool
+	partitions        int
 	dead              int64
 	deferred          int
 	deferredSince     time.Time
@@ -129,8 +130,9 @@ type gauges struct {
 
 func (s *session) gauges(condition Condition) gauges {
 	c := s.queue.Counts()
-	g := gauges{condition: condition, pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), running: true, waiting: len(s.family.parents)}
-	for _, p := range s.parts {
+	g := gauges{condition: condition, pending: c.Pending, inFlight: c.InFlight, pausedUntil: s.queue.PausedUntil(), waiting: len(s.family.parents)}
+	for _, p := range s.owned() {
+		g.partitions++
 		g.dead += p.dead.Parked
 		g.states += p.collecting.states
 		g.deferred += len(p.deferred)
@@ -254,7 +256,7 @@ func (r *recorder) snapshotLocked(hs *[laneCount]*hdrhistogram.Histogram) Stats 
 		DroppedFull: c.full.Load(), DroppedOld: c.old.Load(),
 		Deferred: r.gauges.deferred, DeferredSince: r.gauges.deferredSince, Aside: c.deferred.Load(), DeferredFull: r.gauges.deferredFull, Awaited: c.awaited.Load(), Waiting: r.gauges.waiting,
 		States: r.gauges.states, Collected: c.collected.Load(),
-		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.running,
+		Pending: r.gauges.pending, InFlight: r.gauges.inFlight, Owner: r.gauges.partitions > 0, Partitions: r.gauges.partitions,
 		PausedUntil: r.gauges.pausedUntil, Condition: r.gauges.condition, LastError: r.err, LastErrorAt: r.errAt,
 	}
 	if c := &s.Condition; c.Circuit == Open && !time.Now().Before(c.Until) {

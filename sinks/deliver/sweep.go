@@ -77,7 +77,7 @@ func (s *session) addSweep(p *part, lane queue.Lane, ch *cdc.Change) {
 
 // sweep goes on with the first sweep of a partition.
 func (s *session) sweep(p *part, now time.Time, soon func(time.Time)) {
-	if len(p.sweeps) == 0 || s.holding {
+	if len(p.sweeps) == 0 || p.held(now) || p.leaving {
 		return
 	}
 	for len(p.sweeps) > 1 && p.sweeps[0].work == nil && p.covers(p.sweeps[1], p.sweeps[0]) {
@@ -174,6 +174,9 @@ func (d *scanDone) apply(s *session, now time.Time) {
 	const what = "read state"
 	w := d.sweep
 	w.scanning = false
+	if d.p.over() {
+		return
+	}
 	if d.err != nil {
 		if errors.Is(d.err, context.Canceled) && s.ctx.Err() != nil {
 			return

@@ -64,6 +64,9 @@ func (d *tendDone) apply(s *session, now time.Time) {
 	const what = "look after the dead letters"
 	p := d.p
 	p.tending = false
+	if p.over() {
+		return
+	}
 	p.oldestAside = p.oldest()
 	var lost *state.LostError
 	switch {
@@ -127,7 +130,7 @@ func (s *session) flushDropped() {
 		return
 	}
 	s.full, s.old = 0, 0
-	for _, p := range s.parts {
+	for _, p := range s.owned() {
 		p.dead.ToldFull, p.dead.ToldOld = p.dead.Full, p.dead.Old
 		p.tendFrom = time.Time{} // so that it is not logged again after a crash
 	}

@@ -38,6 +38,10 @@ type world struct {
 	limits  rate.Settings
 	keeper  *rate.Keeper
 
+	// more are the workers beside the engine; joined were so many.
+	more   []*worker
+	joined int
+
 	engine *Engine
 	stop   context.CancelFunc
 	ended  chan struct{}
@@ -70,14 +74,7 @@ func (w *world) start(change ...func(*Options)) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	e.clockSlack = w.slack
-	if w.maxCommit > 0 {
-		e.maxCommit = w.maxCommit
-	}
-	if w.quietJob > 0 {
-		e.quietJob = w.quietJob
-	}
-	e.collectEvery = 4 * time.Second
+	w.tune(e)
 	ctx, stop := context.WithCancel(context.Background())
 	w.engine, w.stop, w.ended = e, stop, make(chan struct{})
 	keeper := w.keeper
@@ -90,6 +87,18 @@ func (w *world) start(change ...func(*Options)) {
 			keeper.Close()
 		}
 	}()
+}
+
+// tune sets what only tests do.
+func (w *world) tune(e *Engine) {
+	e.clockSlack = w.slack
+	if w.maxCommit > 0 {
+		e.maxCommit = w.maxCommit
+	}
+	if w.quietJob > 0 {
+		e.quietJob = w.quietJob
+	}
+	e.collectEvery = 4 * time.Second
 }
 
 // answers sets what the target does from now on.
@@ -131,7 +140,7 @@ func (w *world) crash() {
 	w.engine.kill(errKilled)
 	<-w.ended
 	w.stop()
-	w.store.steal()
+	w.store.kill("one")
 }
 
 // put appends a change of a row with these columns, written as "a=1 note=?".

@@ -43,7 +43,7 @@ func (q *Queue) Overdue(now time.Time, p Patience, may func(*Entry) bool) []*Ent
 	for _, n := range over {
 		q.stopWaiting(n)
 		if n.away {
-			n.group.coming.push(n)
+			n.come()
 			continue
 		}
 		n.inFlight, n.pending, n.since = n.pending, nil, time.Time{}
@@ -58,7 +58,7 @@ func (q *Queue) Overdue(now time.Time, p Patience, may func(*Entry) bool) []*Ent
 func (q *Queue) overdue(now time.Time, n *node, p *Patience) bool {
 	e := n.pending
 	switch {
-	case e == nil || n.waiting || now.Before(n.group.paused) || n.until().Sub(now) < p.Least:
+	case e == nil || n.waiting || now.Before(n.group.paused) || n.until().Sub(now) < p.Least || q.gates[n.partition] != nil:
 		return false
 	case len(e.Tokens) == 0:
 		return true // it takes up memory only
@@ -76,6 +76,12 @@ func (q *Queue) leave(n *node) {
 	heap.Push(&q.timers, n)
 }
 
+// come notes a node that is away and is to be read.
+func (n *node) come() {
+	n.coming = true
+	n.group.coming.push(n)
+}
+
 // backDue is for a node that is away and whose back-off is over: it is to be read, but not
 // before the pause ends, since it would take up memory only.
 func (q *Queue) backDue(now time.Time, n *node) {
@@ -84,7 +90,7 @@ func (q *Queue) backDue(now time.Time, n *node) {
 		until = n.group.paused
 	}
 	if !until.After(now) {
-		n.group.coming.push(n)
+		n.come()
 		return
 	}
 	n.due = until
@@ -95,8 +101,8 @@ func (q *Queue) backDue(now time.Time, n *node) {
 // be before the first change of the key is added. What comes of the key meanwhile waits
 // until it is restored.
 // waits tells that it waits for something else, so that Wake ends it.
-func (q *Queue) Away(k Key, due time.Time, waits bool) {
-	n := &node{key: k, group: q.byName[k.Mapping], heap: -1, notBefore: due}
+func (q *Queue) Away(k Key, partition int, due time.Time, waits bool) {
+	n := &node{key: k, partition: partition, group: q.byName[k.Mapping], heap: -1, notBefore: due}
 	if waits {
 		n.notBefore, n.waitUntil = time.Time{}, due
 	}
@@ -110,12 +116,15 @@ func (q *Queue) Away(k Key, due time.Time, waits bool) {
 func (q *Queue) Coming(now time.Time, most int) (out []Key) {
 	q.promote(now)
 	for _, g := range q.groups {
-		for g.coming.first != nil && g.back < most {
-			n := g.coming.first
-			g.coming.remove(n)
-			n.asked = true
-			g.back++
-			out = append(out, n.key)
+		for n := g.coming.first; n != nil && g.back < most; {
+			next := n.next
+			if q.gates[n.partition] == nil {
+				g.coming.remove(n)
+				n.coming, n.asked = false, true
+				g.back++
+				out = append(out, n.key)
+			}
+			n = next
 		}
 	}
 	return out

@@ -142,10 +142,11 @@ func (e *Entry) onto(newer *Entry) *Entry {
 
 // node is the place of a key in the queue.
 type node struct {
-	key      Key
-	group    *group
-	pending  *Entry
-	inFlight *Entry
+	key       Key
+	partition int
+	group     *group
+	pending   *Entry
+	inFlight  *Entry
 	// notBefore ends the key's back-off.
 	notBefore time.Time
 	// waitUntil ends its wait for something else, which Wake may end before.
@@ -153,8 +154,8 @@ type node struct {
 	// woken tells that it was woken while in flight.
 	woken bool
 	// away tells that what it holds beside the pending entry is in the retry set;
-	// asked that it is being read from there.
-	away, asked bool
+	// coming that it is to be read from there, asked that it is being read.
+	away, coming, asked bool
 
 	due  time.Time // when it is looked at again, while it waits
 	heap int       // its index in the heap of those that wait, or -1

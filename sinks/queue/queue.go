@@ -38,6 +38,8 @@ type Queue struct {
 
 	jobs   Jobs
 	single bool
+
+	gates map[int]*gate // by partition, those that are not open
 }
 
 // held counts what a lane holds unreleased.
@@ -102,7 +104,7 @@ type Outcome struct {
 
 // New gives an empty queue. Each lane is bounded by limits.
 func New(limits Limits) *Queue {
-	return &Queue{limits: limits, byName: map[string]*group{}, nodes: map[Key]*node{}}
+	return &Queue{limits: limits, byName: map[string]*group{}, nodes: map[Key]*node{}, gates: map[int]*gate{}}
 }
 
 // Group makes a mapping known; it must be before its first change is added. A
@@ -119,7 +121,7 @@ func (q *Queue) Group(mapping string, policy sinks.Coalesce) {
 func (q *Queue) Add(now time.Time, a Arrival) {
 	n := q.nodes[a.Key]
 	if n == nil {
-		n = &node{key: a.Key, group: q.byName[a.Key.Mapping], heap: -1}
+		n = &node{key: a.Key, partition: a.Partition, group: q.byName[a.Key.Mapping], heap: -1}
 		q.nodes[a.Key] = n
 	}
 	q.hold(a.Token)
@@ -215,6 +217,9 @@ func (q *Queue) makeReady(now time.Time, n *node) {
 
 // listOf is the list of ready nodes where one belongs.
 func (q *Queue) listOf(n *node) *list {
+	if behind := q.behindGate(n); behind != nil {
+		return behind
+	}
 	if q.mayJob(n.pending) {
 		return &n.group.forJob
 	}
@@ -354,3 +359,6 @@ func (q *Queue) GroupPausedUntil(mapping string) time.Time { return q.byName[map
 
 // PausedUntil is the end of the last pause.
 func (q *Queue) PausedUntil() time.Time { return q.paused }
+
+// Has tells whether a key is in the queue.
+func (q *Queue) Has(k Key) bool { return q.nodes[k] != nil }

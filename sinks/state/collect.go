@@ -30,7 +30,7 @@ func (c *Claim) Collect(ctx context.Context, partition int, cursor uint64, count
 	}
 	k, target := c.s.o.Keys, c.s.o.Target
 	keys := []string{k.Lease(target, partition), k.Deferred(target, partition)}
-	args, numbers := []any{c.leases[partition]}, map[int]int{}
+	args, numbers := []any{c.lease(partition)}, map[int]int{}
 	for _, f := range found {
 		if f.Err != nil || f.Known.Live || f.Known.Doubt || len(f.Known.Old) > 0 || !f.Known.Seen.Before(below) {
 			continue

@@ -28,6 +28,8 @@ type Intent struct {
 	Sent map[string]cdc.Position
 	// Swept, if not zero, is that of a sweep of which rows may be.
 	Swept cdc.Position
+	// Hold, if not zero, is until when requests for keys that no mark tells of may be carried out.
+	Hold time.Time
 	// Writes are of the keys that the target may hold for the first time, or hold
 	// no longer.
 	Writes []Write
@@ -51,7 +53,11 @@ func (c *Claim) Prepare(ctx context.Context, partition int, in Intent) error {
 	if !in.Swept.IsZero() {
 		marks[sweptField] = in.Swept
 	}
-	w.add(len(marks))
+	hold := int64(0)
+	if !in.Hold.IsZero() {
+		hold = in.Hold.UnixMicro()
+	}
+	w.add(hold, len(marks))
 	for field, pos := range marks {
 		w.add(field, pos.String())
 	}
@@ -89,7 +95,7 @@ func (c *Claim) writer(ctx context.Context, partition int, writes []Write, keys 
 	k, target := c.s.o.Keys, c.s.o.Target
 	w.keys = append(append(make([]string, 0, 8+len(writes)), k.Lease(target, partition), k.State(target, partition)), keys...)
 	w.args = make([]any, 0, 16+4*len(writes))
-	w.add(c.leases[partition], c.names[partition].count())
+	w.add(c.lease(partition), c.namesOf(partition).count())
 	return w, nil
 }
 
@@ -103,7 +109,7 @@ func (w *writer) key(k string) int {
 
 // record gives the bucket, field and text of the next of the writes.
 func (w *writer) record(r *Write) (bucket int, field, text string) {
-	n, of := w.c.names[w.partition], w.shapes[w.at]
+	n, of := w.c.namesOf(w.partition), w.shapes[w.at]
 	w.at++
 	number, _ := n.of(of.name) // named saw to it
 	at := spotOf(number, of.values)
@@ -173,7 +179,7 @@ func (c *Claim) Commit(ctx context.Context, partition int, in Commit) error {
 	if err := c.run(ctx, commitScript, partition, w); err != nil {
 		return err
 	}
-	c.last[partition] = c.leases[partition] + " " + strconv.FormatUint(in.ID, 10)
+	c.last[partition] = c.lease(partition) + " " + strconv.FormatUint(in.ID, 10)
 	return nil
 }
 

@@ -2,7 +2,9 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -33,14 +35,39 @@ type wanted struct {
 	shape shape
 }
 
+// loadTries is how often what is known of keys is read again because another process gave
+// numbers to names meanwhile, which it does a few times in its life.
+const loadTries = 10
+
 // Load reads what is known of keys, in the order of the places. The same place
-// may be given twice.
+// may be given twice. Of partitions that are not ours it is what their owner has written
+// until now.
 func (c *Claim) Load(ctx context.Context, places []Place) ([]Loaded, error) {
+	for range loadTries {
+		if out, fresh, err := c.load(ctx, places); err != nil || fresh {
+			return out, err
+		}
+	}
+	return nil, errors.New("read state: its names change all the time")
+}
+
+// load is Load, unless names that another process gives are not those that we know: then
+// fresh is false.
+func (c *Claim) load(ctx context.Context, places []Place) (out []Loaded, fresh bool, err error) {
 	members, fields := map[bucketOf][]wanted{}, map[bucketOf][]string{}
+	used, foreign := map[int]*names{}, map[int]*redis.MapStringStringCmd{}
+	pipe := c.s.rdb.Pipeline()
 	for i, p := range places {
-		n := c.names[p.Partition]
+		n, looked := used[p.Partition]
+		if !looked {
+			mine := false
+			n, mine = c.known(p.Partition)
+			if used[p.Partition] = n; !mine || n == nil {
+				foreign[p.Partition] = pipe.HGetAll(ctx, c.s.o.Keys.State(c.s.o.Target, p.Partition))
+			}
+		}
 		if n == nil {
-			return nil, fmt.Errorf("read state of partition %d: %w", p.Partition, errNotOpen)
+			continue
 		}
 		of := p.Key.shape()
 		number, ok := n.of(of.name)
@@ -51,17 +78,27 @@ func (c *Claim) Load(ctx context.Context, places []Place) ([]Loaded, error) {
 		b := bucketOf{p.Partition, at.bucket}
 		members[b], fields[b] = append(members[b], wanted{i, of}), append(fields[b], at.field)
 	}
-	out := make([]Loaded, len(places))
-	if len(members) == 0 {
-		return out, nil
+	out = make([]Loaded, len(places))
+	if len(members)+len(foreign) == 0 {
+		return out, true, nil
 	}
-	pipe := c.s.rdb.Pipeline()
 	answers := make(map[bucketOf]*redis.SliceCmd, len(members))
 	for b, list := range fields {
 		answers[b] = pipe.HMGet(ctx, c.s.o.Keys.StateBucket(c.s.o.Target, b.partition, b.bucket), list...)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
+		return nil, false, fmt.Errorf("read state: %w", err)
+	}
+	fresh = true
+	for p, marks := range foreign {
+		same, err := c.look(p, used[p], marks.Val())
+		if err != nil {
+			return nil, false, err
+		}
+		fresh = fresh && same
+	}
+	if !fresh {
+		return nil, false, nil
 	}
 	for b, list := range members {
 		for i, v := range answers[b].Val() {
@@ -71,10 +108,48 @@ func (c *Claim) Load(ctx context.Context, places []Place) ([]Loaded, error) {
 			}
 			l := &out[list[i].place]
 			l.Text = text
-			l.Known, l.Err = c.names[b.partition].known(text, list[i].shape)
+			l.Known, l.Err = used[b.partition].known(text, list[i].shape)
 		}
 	}
-	return out, nil
+	return out, true, nil
+}
+
+// known gives the names of a partition, as far as we know them, and whether it is ours, so
+// that nobody else gives one.
+func (c *Claim) known(partition int) (n *names, mine bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	n = c.names[partition]
+	return n, c.leases[partition] != ""
+}
+
+// look takes the names of a partition that is not ours from its marks, and tells whether
+// they are those that were known. A state that was never written has none.
+func (c *Claim) look(partition int, known *names, marks map[string]string) (same bool, err error) {
+	switch have := marks[layoutField]; have {
+	case "":
+		if len(marks) > 0 {
+			return false, &LayoutError{c.s.o.Target, "was written by an older version"}
+		}
+	case redislog.StateForgetting:
+		return false, &LayoutError{c.s.o.Target, "was being forgotten, but not to the end"}
+	case layout:
+	default:
+		return false, &LayoutError{c.s.o.Target, fmt.Sprintf("lies in %q, where this version has %q", have, layout)}
+	}
+	n, err := readNames(marks)
+	if err != nil {
+		return false, fmt.Errorf("look at the state of partition %d: %w", partition, err)
+	}
+	if known != nil && slices.Equal(known.name, n.name) {
+		return true, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names[partition] == known { // else it was opened meanwhile
+		c.names[partition] = n
+	}
+	return false, nil
 }
 
 // Found is what Scan finds of a key.
@@ -96,7 +171,7 @@ const scanFirst = 8
 // and the cursor of the next; it begins with cursor 0, which also is what it ends with.
 // A key that is there all the time comes once.
 func (c *Claim) Scan(ctx context.Context, partition int, cursor uint64, count int64) ([]Found, uint64, error) {
-	n := c.names[partition]
+	n := c.namesOf(partition)
 	if n == nil {
 		return nil, 0, fmt.Errorf("scan state of partition %d: %w", partition, errNotOpen)
 	}

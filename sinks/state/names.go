@@ -88,11 +88,14 @@ var errNotOpen = errors.New("the partition was not opened")
 
 // named gives numbers to those names that have none.
 func (c *Claim) named(ctx context.Context, partition int, wanted []string) error {
-	n := c.names[partition]
-	if n == nil {
+	n, mine := c.known(partition)
+	switch {
+	case !mine && n == nil:
+		return &LostError{Partition: partition}
+	case n == nil:
 		return errNotOpen
 	}
-	args := []any{c.leases[partition], 0}
+	args := []any{c.lease(partition), 0}
 	seen := map[string]bool{}
 	for _, name := range wanted {
 		if _, ok := n.of(name); !ok && !seen[name] {

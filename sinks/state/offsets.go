@@ -38,7 +38,7 @@ return 'ok'
 // never delivered. It is *LostError if the lease is lost. Nothing else of the state changes.
 func (c *Claim) SetOffsets(ctx context.Context, partition int, to map[string]cdc.Position) error {
 	k, target := c.s.o.Keys, c.s.o.Target
-	keys, args := []string{k.Lease(target, partition), k.State(target, partition)}, []any{c.leases[partition], target}
+	keys, args := []string{k.Lease(target, partition), k.State(target, partition)}, []any{c.lease(partition), target}
 	for _, lane := range cdc.Lanes() {
 		if at, ok := to[lane]; ok {
 			keys, args = append(keys, k.Stream(cdc.Stream{Lane: lane, Partition: partition})), append(args, at.String())

@@ -105,7 +105,7 @@ func (e *LayoutError) Error() string {
 func (c *Claim) marks(ctx context.Context, partition int) (marks map[string]string, unclean bool, err error) {
 	k, target := c.s.o.Keys, c.s.o.Target
 	key := k.State(target, partition)
-	answer, err := openScript.Run(ctx, c.s.rdb, []string{k.Lease(target, partition), key}, c.leases[partition], layout).StringSlice()
+	answer, err := openScript.Run(ctx, c.s.rdb, []string{k.Lease(target, partition), key}, c.lease(partition), layout).StringSlice()
 	if err != nil || len(answer) != 2 {
 		return nil, false, fmt.Errorf("look how the state lies: %w", cmp.Or(err, errors.New("the server answers something else")))
 	}
@@ -123,7 +123,8 @@ func (c *Claim) marks(ctx context.Context, partition int) (marks map[string]stri
 	if marks, err = c.s.rdb.HGetAll(ctx, key).Result(); err != nil {
 		return nil, false, fmt.Errorf("read marks: %w", err)
 	}
-	c.names[partition], err = readNames(marks)
+	n, err := readNames(marks)
+	c.setNames(partition, n)
 	c.unclean[partition] = c.unclean[partition] || answer[1] != ""
 	return marks, c.unclean[partition], err
 }

@@ -53,7 +53,7 @@ func (c *Claim) SetReplay(ctx context.Context, partition int, id string, at map[
 	}
 	k, target := c.s.o.Keys, c.s.o.Target
 	keys := []string{k.Lease(target, partition), k.State(target, partition), k.Replay(id, partition)}
-	args := []any{c.leases[partition], redislog.ReplayPrefix + id, text}
+	args := []any{c.lease(partition), redislog.ReplayPrefix + id, text}
 	for _, lane := range cdc.Lanes() {
 		if pos, ok := at[lane]; ok {
 			keys, args = append(keys, k.Stream(cdc.Stream{Lane: lane, Partition: partition})), append(args, pos.String())

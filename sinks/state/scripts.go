@@ -72,7 +72,8 @@ if tonumber(redis.call('HGET', KEYS[2], '\0names') or '0') < number() then retur
 // prepareScript notes, before a batch is sent, how far entries are handed to the
 // target (never lower than before) and which records may come into being.
 // KEYS: lease, state, then buckets.
-// ARGV, after those of reading: number of marks, then field and position of each, number of
+// ARGV, after those of reading: until when a request may be carried out in microseconds or 0,
+// number of marks, then field and position of each, number of
 // records, then of each the number of its bucket among KEYS, field, former text and text.
 // Positions are compared as texts of digits,
 // since a number in Lua does not hold 64 bits. A record whose text is not the
@@ -82,6 +83,8 @@ local function above(a, b)
 	if #a ~= #b then return #a > #b end
 	return a > b
 end
+local hold = take()
+if tonumber(hold) > tonumber(redis.call('HGET', KEYS[2], '\0hold') or '0') then redis.call('HSET', KEYS[2], '\0hold', hold) end
 for _ = 1, number() do
 	local mark, position = take(), take()
 	local have = redis.call('HGET', KEYS[2], mark)
@@ -127,7 +130,7 @@ local have = redis.call('HGET', KEYS[2], '\0commit') or ''
 local lease, n = string.match(have, '^(.*) (%d+)$')
 if lease == ARGV[1] and tonumber(n) >= id then return 'ok' end
 if have ~= before then return 'rolled back' end
-if hold ~= '0' then redis.call('HSET', KEYS[2], '\0hold', hold) end
+if tonumber(hold) > tonumber(redis.call('HGET', KEYS[2], '\0hold') or '0') then redis.call('HSET', KEYS[2], '\0hold', hold) end
 local most, dead, fields = number(), number(), number()
 local parked, resolved = {}, 0
 for _ = 1, dead do

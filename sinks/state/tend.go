@@ -19,7 +19,7 @@ func (c *Claim) Tend(ctx context.Context, partition int, now time.Time, told dea
 	stream, index := k.DeadLetters(target, partition), k.Parked(target, partition)
 	count, old := c.s.o.DeadLetters.Of(c.s.o.Partitions, now)
 	answer, err := tendScript.Run(ctx, c.s.rdb, []string{k.Lease(target, partition), k.State(target, partition), stream, index},
-		c.leases[partition], count, old, tendPage, told.ToldFull, told.ToldOld).Text()
+		c.lease(partition), count, old, tendPage, told.ToldFull, told.ToldOld).Text()
 	switch {
 	case err != nil:
 		return t, false, fmt.Errorf("tend dead letters of partition %d: %w", partition, err)

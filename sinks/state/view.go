@@ -5,30 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
-
-	"github.com/walbridge/walbridge/cdc/redislog"
 )
 
-// View reads the state of a target beside its owner, and writes nothing. What it reads of
+// View reads the state of a target beside its owners, and writes nothing. What it reads of
 // several keys is not of one moment.
 type View struct{ c *Claim }
 
 // View gives one. It does not connect.
-func (s *Store) View() *View { return &View{&Claim{s: s, names: make([]*names, s.o.Partitions)}} }
+func (s *Store) View() *View { return &View{s.NewClaim()} }
 
 // Load reads what is known of keys, in the order of the places.
 func (v *View) Load(ctx context.Context, places []Place) ([]Loaded, error) {
-	seen := map[int]bool{}
-	for _, p := range places {
-		if !seen[p.Partition] {
-			seen[p.Partition] = true
-			if err := v.look(ctx, p.Partition); err != nil {
-				return nil, err
-			}
-		}
-	}
 	return v.c.Load(ctx, places)
 }
 
@@ -68,7 +55,7 @@ func (v *View) Columns(ctx context.Context, partition int, mapping string) ([]st
 	if err := v.look(ctx, partition); err != nil {
 		return nil, err
 	}
-	n := v.c.names[partition]
+	n := v.c.namesOf(partition)
 	for i := n.count(); i > 0; i-- { // the last given is of the table as it is
 		name, _ := n.at(i)
 		of, parts, ok := strings.Cut(name, "\x00")
@@ -88,27 +75,13 @@ func (v *View) Columns(ctx context.Context, partition int, mapping string) ([]st
 	return nil, nil
 }
 
-// look reads the names of a partition: its owner gives new ones all the time. A state that
-// was never written has none.
+// look reads the names of a partition: its owner gives new ones all the time.
 func (v *View) look(ctx context.Context, partition int) error {
 	o := v.c.s.o
 	marks, err := v.c.s.rdb.HGetAll(ctx, o.Keys.State(o.Target, partition)).Result()
-	if err != nil && err != redis.Nil {
+	if err != nil {
 		return fmt.Errorf("look at the state of partition %d: %w", partition, err)
 	}
-	switch have := marks[layoutField]; have {
-	case "":
-		if len(marks) > 0 {
-			return &LayoutError{o.Target, "was written by an older version"}
-		}
-	case redislog.StateForgetting:
-		return &LayoutError{o.Target, "was being forgotten, but not to the end"}
-	case layout:
-	default:
-		return &LayoutError{o.Target, fmt.Sprintf("lies in %q, where this version has %q", have, layout)}
-	}
-	if v.c.names[partition], err = readNames(marks); err != nil {
-		return fmt.Errorf("look at the state of partition %d: %w", partition, err)
-	}
-	return nil
+	_, err = v.c.look(partition, nil, marks)
+	return err
 }

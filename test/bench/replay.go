@@ -109,7 +109,9 @@ func (r *replaysOf) Place(ctx context.Context, id string, partition int) (map[st
 }
 
 // Finish is that of the log.
-func (r *replaysOf) Finish(ctx context.Context, id string) error { return r.log.FinishReplay(ctx, id) }
+func (r *replaysOf) Finish(ctx context.Context, id string) (bool, error) {
+	return r.log.FinishReplay(ctx, id)
+}
 
 // replay replays all of a log by a worker that has delivered it. The clock runs from when it
 // is asked for until it has ended.

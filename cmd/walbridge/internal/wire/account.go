@@ -3,9 +3,9 @@ package wire
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,6 +16,7 @@ import (
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
 	"github.com/walbridge/walbridge/sinks/deliver"
 	"github.com/walbridge/walbridge/sinks/rate"
+	"github.com/walbridge/walbridge/sinks/state"
 )
 
 // account is this process's part in the limits that targets share.
@@ -73,14 +74,17 @@ type condition struct {
 // outside. What it has not come to write yet is replaced by what is newer.
 type conditions struct {
 	client redis.UniversalClient
+	log    *redislog.Log
 	key    string
 	target string
+	owner  string // the name of this process
 	logger *slog.Logger
 	next   chan deliver.Condition
+	tidied bool // what processes that are gone have noted is taken away
 }
 
-func newConditions(l *redislog.Log, target string, logger *slog.Logger) *conditions {
-	return &conditions{client: l.Client(), key: l.Keys().Conditions(), target: target, logger: logger, next: make(chan deliver.Condition, 1)}
+func newConditions(l *redislog.Log, target, owner string, logger *slog.Logger) *conditions {
+	return &conditions{client: l.Client(), log: l, key: l.Keys().Conditions(), target: target, owner: owner, logger: logger, next: make(chan deliver.Condition, 1)}
 }
 
 // tell takes a condition to be written. It is called by one goroutine, and does not wait.
@@ -119,14 +123,41 @@ func (c *conditions) run(ctx context.Context) error {
 }
 
 func (c *conditions) note(ctx context.Context, now deliver.Condition) error {
+	if !c.tidied {
+		if err := c.tidy(ctx); err != nil {
+			return err
+		}
+		c.tidied = true
+	}
+	field := redislog.ConditionOf(c.target, c.owner)
 	if now == (deliver.Condition{}) {
-		return c.client.HDel(ctx, c.key, c.target).Err()
+		return c.client.HDel(ctx, c.key, field).Err()
 	}
 	text, err := json.Marshal(condition{State: now.Circuit.String(), Until: now.Until.UTC(), Why: now.Why, Waits: now.Waits})
 	if err != nil {
 		return err
 	}
-	return c.client.HSet(ctx, c.key, c.target, text).Err()
+	return c.client.HSet(ctx, c.key, field, text).Err()
+}
+
+// tidy takes away what was noted by processes that are gone.
+func (c *conditions) tidy(ctx context.Context) error {
+	m, err := state.Look(ctx, c.client, c.log.Keys(), c.target, c.log.Partitions())
+	if err != nil {
+		return err
+	}
+	all, err := redislog.ConditionsOf(ctx, c.client, c.log.Keys(), c.target)
+	if err != nil {
+		return err
+	}
+	for owner := range all {
+		if owner != c.owner && !slices.ContainsFunc(m.Workers, func(w state.Worker) bool { return w.Name == owner }) {
+			if err := c.client.HDel(ctx, c.key, redislog.ConditionOf(c.target, owner)).Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // RateReport is what the account of a target allows.
@@ -151,21 +182,8 @@ func (r *Report) circuit(ctx context.Context, cfg *config.Config, l *redislog.Lo
 	if !ok {
 		return nil
 	}
-	t.State = "running"
-	text, err := l.Client().HGet(ctx, l.Keys().Conditions(), t.Name).Result()
-	switch {
-	case errors.Is(err, redis.Nil):
-	case err != nil:
+	if err := r.conditions(ctx, l, t); err != nil {
 		return fmt.Errorf("read how it is: %w", err)
-	default:
-		var c condition
-		if err := json.Unmarshal([]byte(text), &c); err != nil {
-			return fmt.Errorf("read how it is: %w", err)
-		}
-		t.State, t.Until, t.Why, t.Waits = c.State, c.Until, c.Why, c.Waits
-		if t.State == deliver.Open.String() && !r.Now.Before(c.Until) {
-			t.State = deliver.Probing.String()
-		}
 	}
 	name := target.Account()
 	v, err := rate.Look(ctx, l.Client(), l.Keys().Account(name), settingsOf(cfg.RateOf(name)))
@@ -185,6 +203,41 @@ func (r *Report) circuit(ctx context.Context, cfg *config.Config, l *redislog.Lo
 	}
 	if t.Waits != "" {
 		r.problem(fmt.Sprintf("target %s: %s", t.Name, t.Waits))
+	}
+	return nil
+}
+
+// conditions adds what the workers of a target have noted. Each asks the target for itself, and
+// may be paused alone.
+func (r *Report) conditions(ctx context.Context, l *redislog.Log, t *TargetReport) error {
+	t.State = "running"
+	all, err := redislog.ConditionsOf(ctx, l.Client(), l.Keys(), t.Name)
+	if err != nil {
+		return err
+	}
+	rank := []string{"running", deliver.Probing.String(), deliver.Open.String()}
+	for i := range t.Workers {
+		w := &t.Workers[i]
+		text, ok := all[w.Name]
+		if !ok {
+			continue
+		}
+		var c condition
+		if err := json.Unmarshal([]byte(text), &c); err != nil {
+			return err
+		}
+		if c.State == deliver.Open.String() && !r.Now.Before(c.Until) {
+			c.State = deliver.Probing.String()
+		}
+		if c.State != "running" {
+			w.State = c.State
+		}
+		if slices.Index(rank, c.State) > slices.Index(rank, t.State) {
+			t.State, t.Until, t.Why = c.State, c.Until, c.Why
+		}
+		if t.Waits == "" {
+			t.Waits = c.Waits
+		}
 	}
 	return nil
 }

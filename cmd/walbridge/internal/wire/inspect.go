@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,8 +74,13 @@ type LogReport struct {
 
 // TargetReport is of the delivery to a target.
 type TargetReport struct {
-	Name  string `json:"name"`
-	Owner string `json:"owner"` // empty if no process delivers to it
+	Name string `json:"name"`
+	// Owner are the processes that deliver to it, empty if none does; Workers tells more.
+	Owner   string         `json:"owner"`
+	Workers []WorkerReport `json:"workers"`
+	// Unowned are the partitions that nobody owns, Partitions is how many there are.
+	Unowned    []int `json:"unowned_partitions"`
+	Partitions int   `json:"partitions"`
 	// State is running, paused or probing, Until the end of a pause and Why what for; empty
 	// without an owner.
 	State string    `json:"state"`
@@ -286,12 +290,10 @@ return redis.error_reply('ERR entry ' .. e[1][1] .. ' has no ts')`)
 
 func (r *Report) target(ctx context.Context, l *redislog.Log, name string) error {
 	t := TargetReport{Name: name}
+	if err := r.workers(ctx, l, &t); err != nil {
+		return err
+	}
 	for part := range l.Partitions() {
-		owner, err := l.Owner(ctx, name, part)
-		if err != nil {
-			return err
-		}
-		t.Owner = cmp.Or(owner, t.Owner)
 		n, err := l.Client().XLen(ctx, l.Keys().DeadLetters(name, part)).Result()
 		if err != nil {
 			return fmt.Errorf("count dead letters: %w", err)

@@ -40,8 +40,10 @@ func (r *replays) Place(ctx context.Context, id string, partition int) (map[stri
 	return at, p, err
 }
 
-// Finish ends a replay whose partitions are all done.
-func (r *replays) Finish(ctx context.Context, id string) error { return r.log.FinishReplay(ctx, id) }
+// Finish ends a replay whose partitions are all done, and tells whether they are.
+func (r *replays) Finish(ctx context.Context, id string) (bool, error) {
+	return r.log.FinishReplay(ctx, id)
+}
 
 // replaysOf gives the replays of a target, or, where that is empty, all.
 func replaysOf(ctx context.Context, l *redislog.Log, target string) ([]cdc.ReplayStatus, error) {

@@ -73,7 +73,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	vendors.Expect(client, slices.DeleteFunc(slices.Clone(mappings), func(m *mapping.Mapping) bool { return m.Target() != cfg.Name }))
 	me := owner()
 	t := &target{
-		name: cfg.Name, kind: cfg.Type, owner: me, client: client, conditions: newConditions(b.log, cfg.Name, b.logger),
+		name: cfg.Name, kind: cfg.Type, owner: me, client: client, conditions: newConditions(b.log, cfg.Name, me, b.logger),
 		reader: b.log.NewReader(b.log.Partitions()), replays: &replays{Reader: b.log.NewReader(b.log.Partitions()), log: b.log, target: cfg.Name},
 		store: state.New(state.Options{Client: b.log.Client(), Keys: b.log.Keys(), Target: cfg.Name,
 			Partitions: b.log.Partitions(), Owner: me, TTL: b.cfg.Delivery.Lease,
@@ -93,7 +93,8 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	t.engine, err = deliver.New(deliver.Options{
 		Name: cfg.Name, Target: sinks.WithRules(client, cfg.Errors), Mappers: mappers, Reader: t.reader, Replays: t.replays, Oldest: b.log.Oldest, State: t.store,
 		Partitions: b.log.Partitions(), Completer: b.completer, Renamed: b.renames, Logger: b.logger, Registerer: b.registry,
-		Begin:        func(ctx context.Context, failing bool) error { return b.begin(ctx, t, mappers, failing) },
+		Begin:        func(ctx context.Context, begin deliver.Beginning) error { return b.begin(ctx, t, mappers, begin) },
+		Address:      b.address,
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes), Floor: floor(b.cfg.Delivery.Floor)},
 		DrainTimeout: b.cfg.Delivery.Shutdown, Rate: keeper, Told: t.conditions.tell,
 		MaxAttempts: cfg.Retry.Attempts, Retry: deliver.Waits{Initial: cfg.Retry.Initial, Max: cfg.Retry.Max}, Hold: b.cfg.Delivery.Hold, Deferred: b.cfg.Delivery.Deferred.Count,

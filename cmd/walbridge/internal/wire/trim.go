@@ -49,15 +49,13 @@ const returnMax = 30 * time.Second
 
 // begin is done before a session of a target reads anything. From here on nobody else
 // reads for the target: the capture may have the tables of its mappings read.
-func (b *Bridge) begin(ctx context.Context, t *target, mappers []deliver.Mapper, failing bool) error {
-	var names []string
-	for _, m := range mappers {
-		names = append(names, m.Name())
+func (b *Bridge) begin(ctx context.Context, t *target, mappers []deliver.Mapper, begin deliver.Beginning) error {
+	if begin.Mappings != nil {
+		if err := b.log.SetReader(ctx, t.name, begin.Mappings); err != nil {
+			return err
+		}
 	}
-	if err := b.log.SetReader(ctx, t.name, names); err != nil {
-		return err
-	}
-	return b.attach(ctx, t, mappers, failing)
+	return b.attach(ctx, t, mappers, begin.Failing)
 }
 
 // attach sees to a target that was detached: once it can be reached it is attached

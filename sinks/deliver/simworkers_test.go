@@ -1,0 +1,103 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/walbridge/walbridge/sinks/rate"
+)
+
+// worker is one more engine of the same target.
+type worker struct {
+	name   string
+	engine *Engine
+	stop   context.CancelFunc
+	ended  chan struct{}
+}
+
+// join starts one more worker, with a name that was never there.
+func (w *world) join(change ...func(*Options)) *worker {
+	w.Helper()
+	w.joined++
+	o := Options{
+		Name: "crm", Target: w.target, Mappers: []Mapper{w.mapper}, Reader: w.log, Oldest: w.log.oldest, Partitions: partitions, Completer: w.source, Replays: w.replays,
+		MaxAttempts: 5,
+	}
+	name := fmt.Sprint("worker", w.joined)
+	o.Logger = slog.New(slog.NewTextHandler(w.lines, nil)).With("worker", name)
+	var keeper *rate.Keeper
+	if w.account != nil {
+		keeper = rate.New("crm", w.limits, w.account, o.Logger)
+		o.Rate = keeper
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	e, err := newEngine(o, w.store.leasesOf(name))
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.tune(e)
+	ctx, stop := context.WithCancel(context.Background())
+	out := &worker{name, e, stop, make(chan struct{})}
+	go func() {
+		defer close(out.ended)
+		if err := e.Run(ctx); err != nil {
+			w.Error(err)
+		}
+		if keeper != nil {
+			keeper.Close()
+		}
+	}()
+	w.more = append(w.more, out)
+	return out
+}
+
+// part takes a worker out of those that are there.
+func (w *world) part(o *worker) {
+	w.more = slices.DeleteFunc(w.more, func(x *worker) bool { return x == o })
+}
+
+// leaves ends a worker in order.
+func (w *world) leaves(o *worker) {
+	o.stop()
+	<-o.ended
+	w.part(o)
+}
+
+// killed ends a worker as a kill -9 would; its leases have run out at once.
+func (w *world) killed(o *worker) {
+	o.engine.kill(errKilled)
+	<-o.ended
+	o.stop()
+	w.store.kill(o.name)
+	w.part(o)
+}
+
+// cut cuts a worker off from the store for a time.
+func (w *world) cut(name string, d time.Duration) {
+	w.store.cutOff(name, true)
+	time.AfterFunc(d, func() { w.store.cutOff(name, false) })
+}
+
+// crowd has workers come, go, die, and be cut off.
+func (s *sim) crowd() {
+	switch n := s.draw(8); {
+	case n < 3 && len(s.more) < 3:
+		s.join(s.options)
+	case len(s.more) == 0:
+	case n < 5:
+		s.leaves(s.more[s.draw(len(s.more))])
+	case n < 7:
+		s.killed(s.more[s.draw(len(s.more))])
+	default:
+		name := "one"
+		if s.chance(2) {
+			name = s.more[s.draw(len(s.more))].name
+		}
+		s.cut(name, time.Duration(1+s.draw(25))*time.Second)
+	}
+}

@@ -1,0 +1,337 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks/queue"
+	"github.com/walbridge/walbridge/sinks/state"
+)
+
+const (
+	// meetEvery is how often a worker looks who else is there, and meetSoon how often if it
+	// has less than its part: what another gives is nobody's until it is taken.
+	meetEvery, meetSoon = time.Second, 100 * time.Millisecond
+)
+
+// workers is what the loop knows of who else delivers to the target.
+type workers struct {
+	meeting  bool
+	meetFrom time.Time
+	failures int
+	hungry   bool
+	others   bool // somebody else is there
+	asked    map[int]bool
+	// begun are the mappings for which Begin was called last, known that it was.
+	begun     []string
+	known     bool
+	beginning bool
+	started   bool // something was owned once
+	told      string
+}
+
+// meet looks who else is there, now and then.
+func (s *session) meet(now time.Time, soon func(time.Time)) {
+	w := &s.workers
+	switch {
+	case w.meeting, !s.parting.IsZero():
+		return
+	case now.Before(w.meetFrom):
+		soon(w.meetFrom)
+		return
+	}
+	w.meeting = true
+	me := s.e.worker
+	if s.e.o.Address != nil {
+		me.Address = s.e.o.Address()
+	}
+	s.spawn(func() {
+		d := &met{}
+		ctx, cancel := context.WithTimeout(s.ctx, s.e.leases.ttl/3)
+		defer cancel()
+		d.meeting, d.err = s.claim.Meet(ctx, me)
+		s.post(d)
+	})
+}
+
+// met is what a look at the others came to.
+type met struct {
+	meeting state.Meeting
+	err     error
+}
+
+// apply gives and takes what is to be.
+func (d *met) apply(s *session, now time.Time) {
+	const what = "meet the other workers"
+	w := &s.workers
+	w.meeting = false
+	if d.err != nil {
+		if s.ctx.Err() == nil {
+			s.e.log.fails(what, d.err)
+		}
+		w.meetFrom = now.Add(backOff(redisWaits, w.failures))
+		w.failures++
+		return
+	}
+	s.e.log.works(what)
+	w.failures, w.others = 0, len(d.meeting.Workers) > 1
+	if !s.parting.IsZero() {
+		s.tellLeaving() // perhaps it came after that
+		return
+	}
+	hands := make([]hand, s.e.o.Partitions)
+	for n := range hands {
+		switch p := s.parts[n]; {
+		case w.asked[n]:
+			hands[n] = askedFor
+		case p == nil:
+		case p.leaving:
+			hands[n] = onItsWay
+		default:
+			hands[n] = isOurs
+		}
+	}
+	take, give, hungry := share(&d.meeting, s.e.leases.name, hands)
+	for _, n := range give {
+		s.parts[n].leaving = true
+	}
+	w.hungry = hungry
+	w.meetFrom = now.Add(meetEvery)
+	if hungry {
+		w.meetFrom = now.Add(meetSoon)
+	}
+	s.tellWaiting(&d.meeting, hungry && len(take) == 0)
+	names := agreed(&d.meeting, s.e.worker.Mappings)
+	if len(take) > 0 {
+		s.take(take, names)
+		return
+	}
+	if len(s.owned()) > 0 && !w.beginning && names != nil && (!w.known || !slices.Equal(names, w.begun)) {
+		w.beginning = true
+		s.spawn(func() {
+			d := &begun{names: names}
+			d.err = s.begin(names)
+			s.post(d)
+		})
+	}
+}
+
+// tellWaiting says once who has the partitions when there are none for this worker.
+func (s *session) tellWaiting(m *state.Meeting, waits bool) {
+	w := &s.workers
+	if !waits || len(s.owned())+len(w.asked) > 0 {
+		w.told = ""
+		return
+	}
+	var names []string
+	for _, o := range m.Owners {
+		if o != "" && !slices.Contains(names, o) {
+			names = append(names, o)
+		}
+	}
+	if all := strings.Join(names, ", "); all != w.told {
+		w.told = all
+		s.e.logger.Info("waiting for partitions of the target", "owners", all)
+	}
+}
+
+// begin does what is to be done before anything is read. It ends when the session
+// does, or is to.
+func (s *session) begin(names []string) error {
+	if s.e.o.Begin == nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	defer context.AfterFunc(s.soft, cancel)()
+	if err := s.e.o.Begin(ctx, Beginning{Failing: s.failing.Load(), Mappings: names}); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	return nil
+}
+
+// begun is that other mappings are agreed on.
+type begun struct {
+	names []string
+	err   error
+}
+
+func (d *begun) apply(s *session, now time.Time) {
+	const what = "tell which mappings are delivered"
+	w := &s.workers
+	w.beginning = false
+	if d.err != nil {
+		if s.ctx.Err() == nil && s.soft.Err() == nil {
+			s.e.log.fails(what, d.err)
+		}
+		return // the next meeting tries again
+	}
+	s.e.log.works(what)
+	w.begun, w.known = d.names, true
+}
+
+// take takes partitions that nobody has, and looks where they go on.
+func (s *session) take(partitions []int, names []string) {
+	for _, n := range partitions {
+		s.workers.asked[n] = true
+	}
+	s.spawn(func() {
+		d := &taken{asked: partitions, names: names, at: time.Now()}
+		if d.got, d.err = s.claim.Take(s.ctx, partitions); len(d.got) > 0 {
+			if s.leased.Load() == 0 { // else what was renewed before lasts shorter
+				s.lasts(d.at.Add(s.e.safe()))
+			}
+			s.post(&leasesTaken{at: d.at})
+			d.find(s)
+		}
+		s.post(d)
+	})
+}
+
+// leasesTaken is that something is ours, so that it must be renewed from now on.
+type leasesTaken struct{ at time.Time }
+
+func (d *leasesTaken) apply(s *session, _ time.Time) {
+	if s.keeping {
+		return
+	}
+	s.keeping = true
+	s.spawn(func() { s.keepLease(d.at) })
+}
+
+// taken is what taking partitions came to.
+type taken struct {
+	asked, got []int
+	names      []string
+	at         time.Time
+	found      []found
+	err        error // of those that were not got
+	failed     error // of those that were
+}
+
+// find looks where the partitions go on that were got.
+func (d *taken) find(s *session) {
+	if d.failed = s.begin(d.names); d.failed != nil {
+		return
+	}
+	for _, n := range d.got {
+		f, err := s.find(n)
+		if d.failed = err; err != nil {
+			return
+		}
+		d.found = append(d.found, f)
+	}
+}
+
+// apply begins with what was taken.
+func (d *taken) apply(s *session, now time.Time) {
+	const what = "take lease"
+	w := &s.workers
+	for _, n := range d.asked {
+		delete(w.asked, n)
+	}
+	switch {
+	case d.failed != nil && s.soft.Err() != nil: // they are given back at the end
+	case d.failed != nil: // leases that nothing is done with are worth nothing
+		s.cancel(d.failed)
+		return
+	case d.err != nil && s.ctx.Err() == nil:
+		s.e.log.fails(what, d.err)
+	case d.err == nil:
+		s.e.log.works(what)
+	}
+	if d.names != nil && len(d.found) > 0 {
+		w.begun, w.known = d.names, true
+	}
+	for i := range d.found {
+		s.open(&d.found[i])
+		if !s.parting.IsZero() {
+			s.parts[d.found[i].n].leaving = true
+		}
+	}
+	if len(d.found) == 0 {
+		return
+	}
+	message := "partitions taken over"
+	if !w.started {
+		message, w.started = "delivery started", true
+	}
+	s.e.logger.Info(message, "partitions", len(d.found), "owned", len(s.owned()), "of", s.e.o.Partitions, "mappings", len(s.e.o.Mappers))
+}
+
+// handOver goes on with giving partitions away. First nothing is sent of one but what is
+// urgent, until the longer requests are answered; then nothing at all, for as long as the last
+// of the short ones takes. A job is waited for, with nothing more added to it.
+func (s *session) handOver(now time.Time) {
+	for _, p := range s.owned() {
+		if !p.leaving || p.releasing || !s.parting.IsZero() && !s.stopping {
+			continue
+		}
+		if p.flying[queue.Normal]+p.flying[queue.Bulk] == 0 || s.stopping {
+			p.shut = true
+		}
+		if p.shut && p.idle() {
+			s.release(p, p.clean(now))
+		}
+	}
+}
+
+// release gives a partition back.
+func (s *session) release(p *part, clean bool) {
+	p.releasing = true
+	s.spawn(func() {
+		const what = "release lease"
+		for failures := 0; ; failures++ {
+			err := s.claim.Release(s.ctx, clean, p.n)
+			if err == nil {
+				s.e.log.works(what)
+				s.post(&released{p})
+				return
+			}
+			if s.ctx.Err() == nil {
+				s.e.log.fails(what, err)
+			}
+			if cdc.Sleep(s.ctx, backOff(redisWaits, failures)) != nil {
+				return
+			}
+		}
+	})
+}
+
+// released is that a partition is not ours any more.
+type released struct{ p *part }
+
+func (d *released) apply(s *session, _ time.Time) {
+	if s.forget(d.p); !s.stopping {
+		s.left = 0
+		s.e.logger.Info("a partition was handed over", "partition", d.p.n, "owned", len(s.owned()), "of", s.e.o.Partitions)
+	}
+}
+
+// leave has others take this worker's part, as it ends. Where there are any it goes on with what
+// is urgent until they must have seen that, so that they are there when it gives its part away.
+func (s *session) leave(now time.Time) {
+	s.parting = now
+	if look := meetEvery + 2*meetSoon; s.workers.others && look <= s.e.o.DrainTimeout/2 {
+		s.parting = now.Add(look)
+	}
+	for _, p := range s.owned() {
+		p.leaving = true
+	}
+	s.tellLeaving()
+}
+
+func (s *session) tellLeaving() {
+	s.spawn(func() {
+		ctx, cancel := context.WithTimeout(s.ctx, s.e.leases.ttl/3)
+		defer cancel()
+		if err := s.claim.Leave(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			s.e.log.fails("leave the other workers", err) // they notice in time
+		}
+	})
+}
