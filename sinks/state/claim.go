@@ -229,5 +229,6 @@ func (c *Claim) each(ctx context.Context, verb string, leases map[int]string, do
 			lost = append(lost, p)
 		}
 	}
+	slices.Sort(lost)
 	return lost, nil
 }

@@ -82,6 +82,7 @@ func (v *View) look(ctx context.Context, partition int) error {
 	if err != nil {
 		return fmt.Errorf("look at the state of partition %d: %w", partition, err)
 	}
-	_, err = v.c.look(partition, nil, marks)
+	n, _ := v.c.known(partition)
+	_, err = v.c.look(partition, n, marks)
 	return err
 }
