@@ -31,8 +31,8 @@ func peekCommand() *cobra.Command {
 with what it waits for: its turn, its quiet time, a back-off and the error before it, a
 record that it refers to, a row that has its target key, an answer of the target.
 
-The queue is in the memory of the process that delivers to the target, which is asked at
-the address listen of the configuration, or at --at. Whoever may use the log in Redis may
+The queue is in the memory of the processes that deliver to the target, which are asked at
+the addresses that they tell in Redis, or at --at. Whoever may use the log in Redis may
 ask. If no process answers, what Redis alone tells is shown, and the exit status is 1.`,
 		Example: `  walbridge peek crm
   walbridge peek crm --mapping deals-to-crm --key 17 --values
@@ -62,7 +62,7 @@ ask. If no process answers, what Redis alone tells is shown, and the exit status
 	f.StringVar(&q.Lane, "lane", "", "only what is in this lane: "+strings.Join(cdc.Lanes(), ", "))
 	f.IntVar(&q.Limit, "limit", 20, fmt.Sprintf("how many rows to show, at most %d", console.MaxPeekKeys))
 	f.BoolVar(&q.Values, "values", false, "show what the changes of a row come to, with its values")
-	f.StringSliceVar(&q.Addresses, "at", nil, "the address of a process's console, host:port (default listen of the configuration)")
+	f.StringSliceVar(&q.Addresses, "at", nil, "the address of a process's console, host:port (default those that the workers tell)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
@@ -137,7 +137,7 @@ func writeQueueHead(w io.Writer, q *console.Queue) {
 		fmt.Fprintf(w, "  one request probes it, as the last ones failed: %s\n", q.Why)
 	}
 	for _, why := range q.Holds {
-		fmt.Fprintf(w, "  nothing is sent yet: %s\n", why)
+		fmt.Fprintf(w, "  not all is sent yet: %s\n", why)
 	}
 	for _, m := range q.Mappings {
 		fmt.Fprintf(w, "  mapping %s is paused for %s: %s\n", m.Mapping, ahead(q.Now, m.PausedUntil), m.Why)
@@ -230,7 +230,7 @@ func waits(q *console.Queue, k *console.QueueKey) string {
 	case console.StageReady:
 		text = waitsReady(q, k)
 	case console.StageHeld:
-		text = "for its partition, of which nothing is sent yet"
+		text = "for its partition, of which not all is sent yet"
 	case console.StageGathering:
 		text = "for others, to go with them in a job, at most " + ahead(q.Now, k.Until)
 	case console.StageQuiet:

@@ -1,7 +1,6 @@
 package deliver
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -329,15 +328,6 @@ func (o *outcome) apply(s *session, now time.Time) {
 		s.probe = nil
 	}
 	s.weigh(o.j, now)
-}
-
-// whyAgain says what the try of an item came to that goes back; empty if there was none.
-func (j *job) whyAgain(it *item) string {
-	if it.why != "" || j.halt == nil {
-		return it.why
-	}
-	j.halt.why = cmp.Or(j.halt.why, j.halt.err.Error()) // one text for all of them
-	return j.halt.why
 }
 
 func (s *session) count(it *item) {

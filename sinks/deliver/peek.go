@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -43,9 +44,11 @@ type Peek struct {
 
 // HeldPart is a partition of which nothing is sent: the log is read first as far as it was
 // sent before, or, with an Until, requests of a session before may still be carried out.
+// Of one that is Leaving for another worker only what is urgent is sent.
 type HeldPart struct {
 	Partition int
 	Until     time.Time
+	Leaving   bool
 }
 
 // PausedMapping is one that somebody has to mend something for.
@@ -118,8 +121,8 @@ func (a *peeking) apply(s *session, now time.Time) {
 	a.opening = len(s.workers.asked) > 0
 	for _, part := range s.owned() {
 		p.Partitions = append(p.Partitions, part.n)
-		if held, until := part.heldUntil(now); held {
-			p.Held = append(p.Held, HeldPart{part.n, until})
+		if held, until := part.heldUntil(now); held || part.leaving {
+			p.Held = append(p.Held, HeldPart{Partition: part.n, Until: until, Leaving: part.leaving || part.shut})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.mappingFaults)) {
@@ -159,4 +162,13 @@ func (s *session) sightAside(k *PeekKey) {
 			return
 		}
 	}
+}
+
+// whyAgain says what the try of an item came to that goes back; empty if there was none.
+func (j *job) whyAgain(it *item) string {
+	if it.why != "" || j.halt == nil {
+		return it.why
+	}
+	j.halt.why = cmp.Or(j.halt.why, j.halt.err.Error()) // one text for all of them
+	return j.halt.why
 }

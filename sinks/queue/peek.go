@@ -18,6 +18,8 @@ const (
 	InFlight Stage = iota
 	// Ready: it is taken when its turn comes.
 	Ready
+	// Gated: it is ready, but for the gate of its partition.
+	Gated
 	// Gathering: it waits for others to go with it in a job.
 	Gathering
 	// Quiet: it waits for its row to rest, or for the longest delay.
@@ -137,6 +139,8 @@ func (q *Queue) stageOf(n *node, now time.Time) (Stage, time.Time) {
 		return Aside, n.due
 	case n.away:
 		return Returning, time.Time{}
+	case n.ready != nil && n.ready == q.behindGate(n):
+		return Gated, time.Time{}
 	case n.ready == &n.group.forJob && q.stage(n.group, now) == gathering:
 		return Gathering, q.gathered(n.group)
 	case n.ready != nil:

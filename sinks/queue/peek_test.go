@@ -10,7 +10,7 @@ import (
 )
 
 // stages are the words for stages in these tests.
-var stages = map[Stage]string{InFlight: "in flight", Ready: "ready", Gathering: "gathering", Quiet: "quiet", BackOff: "back-off",
+var stages = map[Stage]string{InFlight: "in flight", Ready: "ready", Gated: "gated", Gathering: "gathering", Quiet: "quiet", BackOff: "back-off",
 	Awaiting: "awaiting", Leaving: "leaving", Returning: "returning", Aside: "aside"}
 
 // sees wants the keys that Peek gives: key, stage, and in how many seconds it ends.
@@ -143,6 +143,19 @@ func TestPeekGivesTheFirst(t *testing.T) {
 	if strings.Join(first, " ") != strings.Join(seen, " ") {
 		t.Errorf("took %v, saw %v first", first, seen)
 	}
+}
+
+// What is behind the gate of its partition is not ready, and comes behind what is.
+func TestPeekBehindGate(t *testing.T) {
+	r := newRig(t, roomy, sinks.Coalesce{MaxBatch: 3})
+	r.add("a", "x=1", Normal)
+	r.add("b", "x=1", Urgent)
+	r.q.Gate(r.now, 0, Normal)
+	r.sees(9, "b ready", "a gated")
+	r.q.Gate(r.now, 0, Urgent)
+	r.sees(9, "b gated", "a gated")
+	r.q.Gate(r.now, 0, All)
+	r.sees(9, "b ready", "a ready")
 }
 
 func BenchmarkPeek(b *testing.B) {

@@ -25,7 +25,7 @@ const peekRows = 4 << 20
 
 // stageNames are the words for the stages of a key.
 var stageNames = map[queue.Stage]string{
-	queue.InFlight: console.StageInFlight, queue.Ready: console.StageReady, queue.Gathering: console.StageGathering, queue.Quiet: console.StageQuiet,
+	queue.InFlight: console.StageInFlight, queue.Ready: console.StageReady, queue.Gated: console.StageHeld, queue.Gathering: console.StageGathering, queue.Quiet: console.StageQuiet,
 	queue.BackOff: console.StageBackOff, queue.Awaiting: console.StageAwaiting, queue.Leaving: console.StageLeaving,
 	queue.Returning: console.StageReturning, queue.Aside: console.StageAside,
 }
@@ -65,11 +65,7 @@ func (b *Bridge) Peek(ctx context.Context, pass string, q console.PeekQuestion) 
 	}
 	t.shownQueue(out, p)
 	for i := range p.Keys {
-		k := shownKey(&p.Keys[i])
-		if k.Stage == console.StageReady && slices.ContainsFunc(p.Held, func(h deliver.HeldPart) bool { return h.Partition == k.Partition }) {
-			k.Stage = console.StageHeld
-		}
-		out.Keys = append(out.Keys, k)
+		out.Keys = append(out.Keys, shownKey(&p.Keys[i]))
 	}
 	if q.Values {
 		err = addRows(out.Keys, p.Keys)
@@ -99,12 +95,15 @@ func (t *target) shownQueue(out *console.Queue, p *deliver.Peek) {
 
 // holds says of which partitions nothing is sent, and why.
 func holds(list []deliver.HeldPart) (out []string) {
-	var reads []string
+	var reads, leaving []string
 	till := map[time.Time][]string{}
 	for _, h := range list {
-		if n := strconv.Itoa(h.Partition); h.Until.IsZero() {
+		switch n := strconv.Itoa(h.Partition); {
+		case h.Leaving:
+			leaving = append(leaving, n)
+		case h.Until.IsZero():
 			reads = append(reads, n)
-		} else {
+		default:
 			till[h.Until] = append(till[h.Until], n)
 		}
 	}
@@ -113,6 +112,9 @@ func holds(list []deliver.HeldPart) (out []string) {
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(till), time.Time.Compare) {
 		out = append(out, fmt.Sprintf("of partitions %s requests of a process before may still be carried out, until %s", strings.Join(till[at], ", "), at.UTC().Format(time.RFC3339)))
+	}
+	if len(leaving) > 0 {
+		out = append(out, fmt.Sprintf("partitions %s go to another worker, and only what is urgent is sent of them until then", strings.Join(leaving, ", ")))
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/console"
 	"github.com/walbridge/walbridge/sinks/deliver"
 	"github.com/walbridge/walbridge/sinks/queue"
@@ -46,10 +47,11 @@ func TestQueuesAreMerged(t *testing.T) {
 // What holds partitions back is told once for all that it is the same for.
 func TestHolds(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	got := holds([]deliver.HeldPart{{Partition: 0}, {Partition: 1, Until: at.Add(time.Second)}, {Partition: 2, Until: at}, {Partition: 3}, {Partition: 4, Until: at}})
+	got := holds([]deliver.HeldPart{{Partition: 0}, {Partition: 1, Until: at.Add(time.Second)}, {Partition: 2, Until: at}, {Partition: 3}, {Partition: 4, Until: at}, {Partition: 5, Leaving: true}})
 	want := []string{"of partitions 0, 3 the log is read first as far as it was sent before",
 		"of partitions 2, 4 requests of a process before may still be carried out, until 2026-03-04T05:06:07Z",
-		"of partitions 1 requests of a process before may still be carried out, until 2026-03-04T05:06:08Z"}
+		"of partitions 1 requests of a process before may still be carried out, until 2026-03-04T05:06:08Z",
+		"partitions 5 go to another worker, and only what is urgent is sent of them until then"}
 	if !slices.Equal(got, want) {
 		t.Errorf("held are %q, want %q", got, want)
 	}
@@ -64,6 +66,27 @@ func TestEveryStageHasAName(t *testing.T) {
 			t.Errorf("stage %d is %q, at place %d behind %d", s, stageNames[s], at, last)
 		}
 		last = at
+	}
+}
+
+// The workers that own something tell where they are.
+func TestAddressesOfWorkers(t *testing.T) {
+	cfg := &config.Config{Listen: "127.0.0.1:8642"}
+	workers := []WorkerReport{{Name: "box-1 pid 7 since …", Address: "10.0.0.7:1", Partitions: []int{0}}, {Name: "box-2 pid 7 since …", Address: "0.0.0.0:2", Partitions: []int{1}},
+		{Name: "box-3 pid 7 since …", Address: "10.0.0.9:3"}, {Name: "box-4 pid 7 since …", Partitions: []int{2}}}
+	for _, tc := range []struct {
+		q       PeekRequest
+		workers []WorkerReport
+		want    string
+	}{
+		{PeekRequest{}, nil, "[127.0.0.1:8642]"},
+		{PeekRequest{}, workers, "[10.0.0.7:1 box-2:2]"},
+		{PeekRequest{Addresses: []string{"a:1", "b:2"}}, workers, "[a:1 b:2]"},
+		{PeekRequest{}, workers[2:], "[127.0.0.1:8642]"},
+	} {
+		if got := fmt.Sprint(peekAddresses(cfg, &tc.q, tc.workers)); got != tc.want {
+			t.Errorf("asked are %s, want %s", got, tc.want)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -25,8 +26,8 @@ import (
 // PeekRequest says what of a target's queue is asked for, and where.
 type PeekRequest struct {
 	console.PeekQuestion
-	// Addresses are those of the consoles of processes, host:port; that of the configuration
-	// if empty.
+	// Addresses are those of the consoles of processes, host:port; if empty those of the
+	// workers that Redis tells of, or else that of the configuration.
 	Addresses []string
 }
 
@@ -70,21 +71,38 @@ func Peek(ctx context.Context, cfg *config.Config, logger *slog.Logger, q PeekRe
 		if err != nil {
 			return err
 		}
-		out.ask(ctx, pass, peekAddresses(cfg, &q), q.PeekQuestion)
+		out.ask(ctx, pass, peekAddresses(cfg, &q, out.Target.Workers), q.PeekQuestion)
 		return nil
 	})
 	return out, err
 }
 
 // peekAddresses are those of the processes that are asked.
-func peekAddresses(cfg *config.Config, q *PeekRequest) (out []string) {
+func peekAddresses(cfg *config.Config, q *PeekRequest, workers []WorkerReport) (out []string) {
 	if len(q.Addresses) > 0 {
 		return q.Addresses
 	}
-	if cfg.Listen == "" {
-		return nil
+	for i := range workers {
+		if w := &workers[i]; w.Address != "" && len(w.Partitions) > 0 {
+			out = append(out, addressOf(w))
+		}
+	}
+	if len(out) > 0 || cfg.Listen == "" {
+		return out
 	}
 	return []string{cfg.Listen}
+}
+
+// addressOf is where the console of a worker is asked: one that listens everywhere is on the
+// machine that its name begins with.
+func addressOf(w *WorkerReport) string {
+	host, port, err := net.SplitHostPort(w.Address)
+	machine, _, named := strings.Cut(w.Name, " ")
+	here, hostErr := os.Hostname()
+	if ip := net.ParseIP(host); err != nil || !named || hostErr != nil || machine == here || host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return w.Address
+	}
+	return net.JoinHostPort(machine, port)
 }
 
 // reachable is the address by which a console is asked that listens at one.
