@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -76,10 +77,49 @@ func TestServer(t *testing.T) {
 	if !reach.Live.Equal(noon) || !reach.Bulk.Equal(noon.Add(2*time.Second)) || reach.Damaged != 0 {
 		t.Errorf("it reaches back to %+v", reach)
 	}
+	// Somebody wipes it; the next step begins anew.
+	if err := r.Client.Del(t.Context(), r.Keys.Trace("crm", 1, false)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range ws {
+		s := stepOf(1, `{"id":1}`)
+		s.To = at(uint64(70+i), 0)
+		w.Record(Head{Mapping: "m", Time: noon.Add(time.Hour)}, []Step{s})
+		w.flush(t.Context())
+	}
+	got, reach = r.all(t, 1, `{"id":1}`)
+	if want := "[m 70-0 false m 71-0 false m 3-0 true]"; fmt.Sprint(got) != want || !reach.Live.Equal(noon.Add(time.Hour)) {
+		t.Errorf("after it was wiped: %v, %+v, want %s", got, reach, want)
+	}
 	for _, w := range ws {
 		if w.Dropped() > 0 {
 			t.Errorf("%d were dropped", w.Dropped())
 		}
+	}
+}
+
+// What a full server does not take is counted, and the rest goes on.
+func TestServerRefuses(t *testing.T) {
+	ws, r := onServer(t, 1<<20, 1)
+	w := ws[0]
+	record := func(n uint64) {
+		s := stepOf(1, `{"id":1}`)
+		s.To = at(n, 0)
+		w.Record(Head{Mapping: "m", Time: noon}, []Step{s})
+		w.flush(t.Context())
+	}
+	record(1)
+	stream := r.Keys.Trace("crm", 1, false)
+	if err := errors.Join(r.Client.Rename(t.Context(), stream, stream+":aside").Err(), r.Client.Set(t.Context(), stream, "no stream", 0).Err()); err != nil {
+		t.Fatal(err)
+	}
+	record(2)
+	if err := r.Client.Rename(t.Context(), stream+":aside", stream).Err(); err != nil {
+		t.Fatal(err)
+	}
+	record(3)
+	if got, _ := r.all(t, 1, `{"id":1}`); fmt.Sprint(got) != "[m 1-0 false m 3-0 false]" || w.Dropped() != 1 {
+		t.Errorf("got %v, %d dropped", got, w.Dropped())
 	}
 }
 

@@ -2,10 +2,12 @@ package trace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,7 +54,10 @@ type Writer struct {
 	last    atomic.Int64
 	kick    chan struct{}
 	dropped atomic.Uint64 // steps
-	failing bool          // of the goroutine that flushes
+	// Of the goroutine that flushes: whether the last time failed, and how many bytes were
+	// ever written to each stream.
+	failing bool
+	tails   []int64
 
 	// mu covers what is below.
 	mu      sync.Mutex
@@ -89,7 +94,12 @@ func NewWriter(o Options) (*Writer, error) {
 }
 
 func newWriter(o Options) *Writer {
-	return &Writer{o: o, prefix: strconv.FormatUint(uint64(rand.Uint32()), 36) + "-", kick: make(chan struct{}, 1), buffers: make([]buffer, 2*o.Partitions)}
+	w := &Writer{o: o, prefix: strconv.FormatUint(uint64(rand.Uint32()), 36) + "-", kick: make(chan struct{}, 1),
+		buffers: make([]buffer, 2*o.Partitions), tails: make([]int64, 2*o.Partitions)}
+	for i := range w.tails {
+		w.tails[i] = unknownTail
+	}
+	return w
 }
 
 // NewID gives the id of a request.
@@ -155,27 +165,21 @@ func (w *Writer) Close() error {
 	return w.rdb.Close()
 }
 
-// addScript appends to a history: the first half of an id counts the bytes that were ever
-// written, so that what is to go has ids below a bound.
+// tailScript tells how many bytes were ever written to a history.
 //
-// KEYS: the stream. ARGV: the lines, how many bytes they count for, and how many the stream
-// may hold. Those that go are those that go first, also if they are all but the last one.
-var addScript = redis.NewScript(`
-local at = 0
-if redis.call('EXISTS', KEYS[1]) == 1 then
-	local info = redis.call('XINFO', 'STREAM', KEYS[1])
-	for i = 1, #info, 2 do
-		if info[i] == 'last-generated-id' then at = tonumber(string.match(info[i + 1], '^%d+')) end
-	end
+// KEYS: the stream.
+var tailScript = redis.NewScript(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local info = redis.call('XINFO', 'STREAM', KEYS[1])
+for i = 1, #info, 2 do
+	if info[i] == 'last-generated-id' then return tonumber(string.match(info[i + 1], '^%d+')) end
 end
-at = at + tonumber(ARGV[2])
-local below = math.max(0, at - tonumber(ARGV[3]))
-redis.call('XADD', KEYS[1], 'MINID', string.format('%.0f', below), string.format('%.0f', at) .. '-0', 'lines', ARGV[1])
-return 1
+return 0
 `)
 
 // taken is what is on its way to a stream.
 type taken struct {
+	at    int // its buffer
 	key   string
 	lines []byte
 	steps uint64
@@ -190,7 +194,7 @@ func (w *Writer) take() (all []taken) {
 		if len(b.lines) == 0 {
 			continue
 		}
-		all = append(all, taken{w.o.Keys.Trace(w.o.Target, i/2, i%2 == 1), b.lines, b.steps})
+		all = append(all, taken{i, w.o.Keys.Trace(w.o.Target, i/2, i%2 == 1), b.lines, b.steps})
 		*b = buffer{}
 		if n := len(w.spare); n > 0 {
 			b.lines, w.spare = w.spare[n-1], w.spare[:n-1]
@@ -226,19 +230,73 @@ func (w *Writer) flush(ctx context.Context) {
 	}
 }
 
-// add appends to the streams, and tells how many steps did not get there.
+// add appends to the streams, and tells how many steps did not get there. The first half of
+// an id counts the bytes that were ever written, so that what is to go has ids below a bound.
+// Where another process has written since, ours are refused; then its tail is read.
 func (w *Writer) add(ctx context.Context, all []taken) (lost uint64, err error) {
-	most := max(1, w.o.Bytes/int64(len(w.buffers)))
-	pipe := w.rdb.Pipeline()
-	answers := make([]*redis.Cmd, len(all))
-	for i, t := range all {
-		answers[i] = addScript.Eval(ctx, pipe, []string{t.key}, t.lines, len(t.lines)+entryRoom, most)
-	}
-	_, err = pipe.Exec(ctx)
-	for i, t := range all {
-		if answers[i].Err() != nil {
-			lost += t.steps
+	left, err := w.addOnce(ctx, all)
+	if len(left) > 0 && err == nil {
+		left, err = w.addOnce(ctx, left)
+		if err == nil && len(left) > 0 {
+			err = errors.New("others write at the same time")
 		}
 	}
+	for _, t := range left {
+		lost += t.steps
+	}
 	return lost, err
+}
+
+// addOnce gives what was not added; without an error, as its tail is another by now.
+func (w *Writer) addOnce(ctx context.Context, all []taken) (left []taken, err error) {
+	if err := w.findTails(ctx, all); err != nil {
+		return all, err
+	}
+	most := max(1, w.o.Bytes/int64(len(w.buffers)))
+	pipe := w.rdb.Pipeline()
+	answers := make([]*redis.StringCmd, len(all))
+	for i, t := range all {
+		at := w.tails[t.at] + int64(len(t.lines)+entryRoom)
+		answers[i] = pipe.XAdd(ctx, &redis.XAddArgs{Stream: t.key, ID: strconv.FormatInt(at, 10) + "-0",
+			MinID: strconv.FormatInt(max(0, at-most), 10), Values: []any{"lines", t.lines}})
+		w.tails[t.at] = at
+	}
+	_, _ = pipe.Exec(ctx) // each has its own error
+	for i, t := range all {
+		fault := answers[i].Err()
+		if fault == nil {
+			continue
+		}
+		w.tails[t.at] = unknownTail
+		left = append(left, t)
+		if !strings.Contains(fault.Error(), "equal or smaller") {
+			err = fault
+		}
+	}
+	return left, err
+}
+
+// unknownTail is that of a stream of which it is to be read.
+const unknownTail = -1
+
+func (w *Writer) findTails(ctx context.Context, all []taken) error {
+	pipe := w.rdb.Pipeline()
+	answers := map[int]*redis.Cmd{}
+	for _, t := range all {
+		if w.tails[t.at] == unknownTail {
+			answers[t.at] = tailScript.Eval(ctx, pipe, []string{t.key})
+		}
+	}
+	if len(answers) == 0 {
+		return nil
+	}
+	_, _ = pipe.Exec(ctx) // each has its own error
+	for at, a := range answers {
+		n, err := a.Int64()
+		if err != nil {
+			return fmt.Errorf("read the end of the history: %w", err)
+		}
+		w.tails[at] = n
+	}
+	return nil
 }
