@@ -18,17 +18,14 @@ import (
 // TestPeek looks at what waits for a target, in the process that delivers to it.
 func TestPeek(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	listens := func(address string) options {
+		return options{rewrite: func(config string) string {
+			return strings.Replace(config, `listen: ""`, fmt.Sprintf("listen: %q", address), 1)
+		}}
 	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b := newBridge(t, options{rewrite: func(config string) string {
-		return strings.Replace(config, `listen: ""`, fmt.Sprintf("listen: %q", address), 1)
-	}})
+	address, other := freeAddress(t), freeAddress(t)
+	b := newBridge(t, listens(address))
+	b.writeConfig("other.yaml", listens(other))
 	const c = "-c=walbridge.yaml"
 	b.prints(1, "there is no log of the bridge", "peek", "crm", c)
 	p := b.start("run")
@@ -39,8 +36,9 @@ func TestPeek(t *testing.T) {
 	b.exec("INSERT INTO deals SELECT g, 1, CASE WHEN g = 3 THEN 'locked' ELSE 'a' END, 'won', g, NULL, now() FROM generate_series(1, 5) g")
 	var r struct {
 		Queue struct {
-			Matching int
-			Lanes    []struct {
+			Matching   int
+			Partitions []int
+			Lanes      []struct {
 				Lane          string
 				Keys, Entries int
 			}
@@ -51,7 +49,7 @@ func TestPeek(t *testing.T) {
 				Row                             map[string]any
 			}
 		}
-		Processes []struct{ State string }
+		Processes []struct{ Address, State string }
 	}
 	until(t, 20*time.Second, func() string {
 		out, status := b.command("peek", "crm", "--json", "--values", c)
@@ -86,8 +84,35 @@ func TestPeek(t *testing.T) {
 	b.prints(2, "name one target", "peek", c)
 	b.prints(2, "--lane fast", "peek", "crm", "--lane", "fast", c)
 	b.prints(1, "connection refused\n  hint: ", "peek", "crm", "--at", "127.0.0.1:1", c)
-	if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 {
-		t.Errorf("ended with status %d", status)
+
+	// Another worker takes a part of it, and is asked too.
+	second := start(t, launch{dir: b.dir, args: []string{"deliver", "-c", "other.yaml"}})
+	until(t, 20*time.Second, func() string {
+		out, status := b.command("peek", "crm", "--json", c)
+		r.Processes, r.Queue.Partitions = nil, nil
+		if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 {
+			return fmt.Sprintf("status %d, %v: %s", status, err, out)
+		}
+		both := len(r.Processes) == 2 && r.Processes[0].State == "owned" && r.Processes[1].State == "owned" && r.Processes[0].Address != r.Processes[1].Address
+		return unless(both && fmt.Sprint(r.Queue.Partitions) == "[0 1 2 3]" && r.Queue.Matching == 1 && r.Queue.Keys[0].Key.ID == 3, "saw "+out)
+	})
+	for _, p := range []*process{second, p} {
+		if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 {
+			t.Errorf("ended with status %d", status)
+		}
 	}
 	b.prints(1, "start walbridge run", "peek", "crm", c)
+}
+
+// freeAddress is one that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String()
 }
