@@ -75,7 +75,7 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("swept_records_total", "Records whose rows were looked for, since a truncate or a generation did not have them."), func(s *Stats) uint64 { return s.Swept }},
 	}
 	c.values = []value{
-		{desc("dead_letters", "Dead letters that there are, as the owner of the target last looked."), func(s *Stats) float64 { return float64(s.DeadLetters) }},
+		{desc("dead_letters", "Dead letters that there are in the partitions of this process, as it last looked."), func(s *Stats) float64 { return float64(s.DeadLetters) }},
 		{desc("deferred", "Entries that wait aside, of keys in back-off."), func(s *Stats) float64 { return float64(s.Deferred) }},
 		{desc("deferred_age_seconds", "How long ago the first of those was put aside."), func(s *Stats) float64 {
 			if s.DeferredSince.IsZero() {
@@ -90,7 +90,8 @@ func newCollector(target string, e *Engine) *collector {
 		{desc("keys_in_flight", "Keys being sent."), func(s *Stats) float64 { return float64(s.InFlight) }},
 		{desc("paused_seconds", "How much longer the target is paused."), func(s *Stats) float64 { return max(0, time.Until(s.PausedUntil).Seconds()) }},
 		{desc("circuit", "0 if requests go, 1 if the target is paused after a fault, 2 if one request probes it."), func(s *Stats) float64 { return float64(s.Condition.Circuit) }},
-		{desc("owner", "1 if this process owns the target."), func(s *Stats) float64 { return number(s.Owner) }},
+		{desc("owner", "1 if this process owns partitions of the target."), func(s *Stats) float64 { return number(s.Owner) }},
+		{desc("partitions", "Partitions of the target that this process owns."), func(s *Stats) float64 { return float64(s.Partitions) }},
 	}
 	if e.o.Rate != nil {
 		c.counts = append(c.counts, count{desc("rate_lowered_total", "How often throttling lowered the rate of the target's account."), func(s *Stats) uint64 { return uint64(s.Rate.Lowered) }})

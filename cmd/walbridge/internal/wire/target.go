@@ -94,7 +94,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		Name: cfg.Name, Target: sinks.WithRules(client, cfg.Errors), Mappers: mappers, Reader: t.reader, Replays: t.replays, Oldest: b.log.Oldest, State: t.store,
 		Partitions: b.log.Partitions(), Completer: b.completer, Renamed: b.renames, Logger: b.logger, Registerer: b.registry,
 		Begin:        func(ctx context.Context, begin deliver.Beginning) error { return b.begin(ctx, t, mappers, begin) },
-		Address:      b.address,
+		Address:      b.ConsoleAddr,
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes), Floor: floor(b.cfg.Delivery.Floor)},
 		DrainTimeout: b.cfg.Delivery.Shutdown, Rate: keeper, Told: t.conditions.tell,
 		MaxAttempts: cfg.Retry.Attempts, Retry: deliver.Waits{Initial: cfg.Retry.Initial, Max: cfg.Retry.Max}, Hold: b.cfg.Delivery.Hold, Deferred: b.cfg.Delivery.Deferred.Count,

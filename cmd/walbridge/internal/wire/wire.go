@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"slices"
 	"time"
 
@@ -208,20 +206,6 @@ func (b *Bridge) close() error {
 		errs = append(errs, b.log.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// address is where other machines reach the console; empty if it does not listen.
-func (b *Bridge) address() string {
-	host, port, err := net.SplitHostPort(b.ConsoleAddr())
-	if err != nil {
-		return ""
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		if name, err := os.Hostname(); err == nil {
-			host = name
-		}
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // ConsoleAddr is where the console listens; empty if it does not.
