@@ -89,3 +89,48 @@ func (s *session) tellCondition(now time.Time) Condition {
 	s.e.condition, s.told = c, true
 	return c
 }
+
+// weigh pauses the target after a fault, and notes when it takes requests again.
+func (s *session) weigh(j *job, now time.Time) {
+	const what = "target"
+	mapping := "mapping " + j.mapper.Name()
+	if j.asked { // also if it failed after that: what it had failed before is over
+		s.faults, s.e.faults = 0, 0
+	}
+	if j.halt == nil {
+		if j.asked {
+			s.e.why = ""
+			delete(s.mappingFaults, j.mapper.Name())
+			s.e.log.works(what)
+			s.e.log.works(mapping)
+		}
+		return
+	}
+	f := j.halt
+	if f.mapping {
+		s.e.log.wants(mapping, f.err)
+		n := s.mappingFaults[j.mapper.Name()].times
+		s.mappingFaults[j.mapper.Name()] = mappingFault{times: n + 1, why: f.err.Error()}
+		s.queue.PauseGroup(j.mapper.Name(), now.Add(max(f.after, backOff(f.waits, n))))
+		return
+	}
+	if f.throttled {
+		s.e.stats.throttles.Add(1)
+	}
+	name := what
+	if f.what != "" {
+		name = f.what
+	}
+	if f.mend {
+		s.e.log.wants(name, f.err)
+	} else {
+		s.e.log.fails(name, f.err)
+	}
+	s.e.why = f.err.Error()
+	// Requests that failed side by side are one failure.
+	if !now.Before(s.queue.PausedUntil()) {
+		s.faults++
+	}
+	s.queue.Pause(now.Add(max(f.after, backOff(f.waits, max(s.faults-1, 0)))))
+	s.e.pausedUntil, s.e.faults = s.queue.PausedUntil(), s.faults
+}
