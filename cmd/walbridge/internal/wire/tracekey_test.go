@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +70,19 @@ func TestEvents(t *testing.T) {
 	}
 	if want := []string{"0/1", "0/2", "accepted", "0/4", "failed", "accepted", "0/5"}; !slices.Equal(got, want) {
 		t.Errorf("told are %q, want %q", got, want)
+	}
+}
+
+// Each word at the head of a line is explained in the docs.
+func TestFatesAreExplained(t *testing.T) {
+	page, err := os.ReadFile("../../../../docs/trace.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for fate := range fateWords {
+		if label := (&TraceStep{Fate: fate}).Label(); !strings.Contains(string(page), "\n| `"+label+"` |") {
+			t.Errorf("docs/trace.md does not tell of %s", label)
+		}
 	}
 }
 
