@@ -107,6 +107,14 @@ func (p *process) mustBeOurs() {
 	}
 }
 
+// signal sends a signal to a process that goes on.
+func (p *process) signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatalf("signal %s: %v", p.name, err)
+	}
+}
+
 // stop sends a signal and waits for the end; it gives the exit status and how
 // long that took.
 func (p *process) stop(sig syscall.Signal, within time.Duration) (status int, took time.Duration) {

@@ -50,7 +50,12 @@ type report struct {
 	Targets []struct {
 		Name, Owner string
 		DeadLetters int `json:"dead_letters"`
-		Lanes       []struct {
+		Workers     []struct {
+			Name       string
+			Partitions []int
+			Silent     bool
+		}
+		Lanes []struct {
 			Lane    string
 			Entries int
 			Seconds float64
