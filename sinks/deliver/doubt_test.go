@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -204,11 +205,15 @@ func TestBackToWhatWasWithASmallQueue(t *testing.T) {
 			return acceptAll(ctx, b)
 		})
 		w.start(func(o *Options) { o.Limits = queue.Limits{Entries: 1, Bytes: 1 << 30} })
-		rest(10 * time.Second)
+		rest(time.Second)
 		if w.lines.count("sending begins before all is read") != 1 {
 			t.Fatalf("it holds still:\n%s", w.lines.text.String())
 		}
 		w.put(cdc.LaneUrgent, 1, rowA)
+		rest(w.target.limits.Timeout - 2*time.Second)
+		if sent := w.sentOf(1); len(sent) > 1 {
+			t.Errorf("a request of the session before may be under way, and %q was sent", sent)
+		}
 		rest(time.Hour)
 		if w.wantHas(1, hasA); !w.caughtUp() {
 			t.Error("not all is dealt with")
@@ -312,4 +317,18 @@ func TestHashOf(t *testing.T) {
 		}
 		seen[h] = text
 	}
+}
+
+// sentOf gives what was sent of a row, in order.
+func (w *world) sentOf(id int) (out []string) {
+	w.target.mu.Lock()
+	defer w.target.mu.Unlock()
+	for _, b := range w.target.batches {
+		for _, r := range b {
+			if strings.Contains(r, keyOf(id)) {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
 }

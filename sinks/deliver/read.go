@@ -103,12 +103,15 @@ func (s *session) fullOfHeld(lane int) bool {
 }
 
 // giveUpHolding lets sending of a partition begin although not all was read that had been sent:
-// the queue is smaller than it was. The target may see an older state of a key
-// once more, before the newer.
+// the queue is smaller than it was. It begins when no request of the session before can be under
+// way any more; the target may see an older state of a key once more, before the newer.
 func (s *session) giveUpHolding(p *part) {
 	s.e.logger.Warn("sending begins before all is read that was sent before: the queue is full",
 		"partition", p.n, "entries", s.e.o.Limits.Entries, "bytes", s.e.o.Limits.Bytes)
 	clear(p.behind)
+	if p.holdUntil.Before(p.restUntil) {
+		p.holdUntil = p.restUntil // which rows it is about was not read
+	}
 }
 
 // findStale looks up which uses of entries were dealt with before the start. They

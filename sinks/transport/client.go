@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/walbridge/walbridge/sinks"
 )
@@ -100,6 +101,11 @@ func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 		req.Header.Set("User-Agent", "walbridge")
 	}
 	host := req.URL.Host
+	// The context says so too, but a moment later where the process was stopped until now; and who
+	// has taken over meanwhile relies on nothing being sent any more (I4).
+	if until, ok := ctx.Deadline(); ok && !time.Now().Before(until) {
+		return nil, &sinks.Retryable{Err: fmt.Errorf("send to %s: %w", host, context.DeadlineExceeded)}
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, sendError(host, err)

@@ -51,6 +51,22 @@ func outcome(err error) string {
 	return sinks.Code(err)
 }
 
+// past is a context whose end has come, and that has not said so yet: as in the moment in which
+// a process goes on that was stopped.
+type past struct{ context.Context }
+
+func (past) Deadline() (time.Time, bool) { return time.Now().Add(-time.Nanosecond), true }
+
+// Nothing is sent after the end of its context, whether or not that was told.
+func TestNothingIsSentLate(t *testing.T) {
+	var came atomic.Int32
+	c, url := serve(t, Options{}, func(http.ResponseWriter, *http.Request) { came.Add(1) })
+	_, err := c.Do(past{t.Context()}, Request{Method: http.MethodPost, URL: url})
+	if got := outcome(err); got != "retry unknown=false after 0s" || came.Load() > 0 {
+		t.Errorf("%d requests came, and it says %s", came.Load(), got)
+	}
+}
+
 func TestDo(t *testing.T) {
 	c, url := serve(t, Options{MaxAnswer: 10}, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
