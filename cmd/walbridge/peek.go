@@ -111,7 +111,7 @@ func writeNoQueue(w io.Writer, r *wire.PeekReport) {
 	for _, p := range r.Processes {
 		switch p.State {
 		case console.QueueElse:
-			fmt.Fprintf(w, "  %s: it waits for another process to end, which delivers to the target\n", p.Address)
+			fmt.Fprintf(w, "  %s: it has no partitions of the target: other processes have them\n", p.Address)
 		case console.QueueYet:
 			fmt.Fprintf(w, "  %s: its delivery to the target is about to begin\n", p.Address)
 		default:

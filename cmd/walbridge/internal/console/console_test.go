@@ -61,7 +61,7 @@ func full() Status {
 			Detached: []string{"forecast"}, BlockedMS: 28, BlockedText: "OOM"},
 		Targets: []Target{{
 			Name: "crm", Type: "http", State: "paused", PausedUntil: at, Why: "429", LastError: "<b>429</b>",
-			InFlight: 1, Pending: 2, Requests: 3, Retries: 4, Throttles: 9, Account: "sf", Rate: 2.5, RateLimit: 10, BudgetKnown: true, BudgetDaily: 100, BudgetLeft: 60, Parked: 5, Deferred: 30, DeferredAge: 1.5, Waiting: 31, SLOMet: 7, SLOMissed: 8,
+			Owned: 3, Partitions: 8, InFlight: 1, Pending: 2, Requests: 3, Retries: 4, Throttles: 9, Account: "sf", Rate: 2.5, RateLimit: 10, BudgetKnown: true, BudgetDaily: 100, BudgetLeft: 60, Parked: 5, Deferred: 30, DeferredAge: 1.5, Waiting: 31, SLOMet: 7, SLOMissed: 8,
 			Lanes: []Lane{{
 				Name: "urgent", Changes: 10, Records: 4, ChangesPerSecond: 1, RecordsPerSecond: 0.5, Lag: 6, Age: 1250 * time.Millisecond,
 				P50: 1500 * time.Microsecond, P95: 20 * time.Millisecond, P99: 2 * time.Second,
@@ -213,7 +213,7 @@ func TestStatusJSON(t *testing.T) {
 			"retained_wal_bytes":11,"wal_budget_bytes":12,"losses":13,"backfills":[{"id":"0a1b","table":"public.deals","state":"running","rows":14,"estimate":15,"rows_per_second":16,"left_seconds":17,"reason":"request","note":"\u003ci\u003e"}]},
 		"log":{"entries":21,"bytes":22,"oldest":"2026-03-04T05:06:07Z","trimmed":23,"held_by":"crm","held_bytes":24,"over_bytes":25,
 			"memory_bytes":26,"max_memory_bytes":27,"detached":["forecast"],"blocked_ms":28,"blocked_text":"OOM"},
-		"targets":[{"name":"crm","type":"http","state":"paused","paused_until":"2026-03-04T05:06:07Z",
+		"targets":[{"name":"crm","type":"http","state":"paused","owned":3,"partitions":8,"paused_until":"2026-03-04T05:06:07Z",
 			"why":"429","last_error":"\u003cb\u003e429\u003c/b\u003e","in_flight":1,"pending":2,"requests":3,"retries":4,"throttles":9,"account":"sf","rate":2.5,"rate_limit":10,"budget_known":true,"budget_daily":100,"budget_left":60,"parked":5,"deferred":30,"deferred_seconds":1.5,"waiting_for_parent":31,"slo_met":7,"slo_missed":8,
 			"lanes":[{"name":"urgent","changes":10,"records":4,"changes_per_second":1,"records_per_second":0.5,"lag":6,"age_ms":1250,
 				"p50_ms":1.5,"p95_ms":20,"p99_ms":2000}]}],

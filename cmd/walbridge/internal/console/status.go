@@ -83,9 +83,12 @@ type Log struct {
 
 // Target is one configured external system.
 type Target struct {
-	Name        string    `json:"name"`
-	Type        string    `json:"type"`
-	State       string    `json:"state"` // running, waiting (for a lease), paused, probing, detached
+	Name  string `json:"name"`
+	Type  string `json:"type"`
+	State string `json:"state"` // running, waiting (for partitions), paused, probing, detached
+	// Owned is how many partitions this process owns of all that there are.
+	Owned       int       `json:"owned"`
+	Partitions  int       `json:"partitions"`
 	PausedUntil time.Time `json:"paused_until,omitzero"`
 	Why         string    `json:"why"` // it is paused or probed, or mappings of it wait
 	LastError   string    `json:"last_error"`

@@ -27,6 +27,7 @@ import (
 
 // target is the delivery to one target with all that belongs to it.
 type target struct {
+	partitions int // of the log
 	name, kind string
 	owner      string // this process, as the leases name it
 	engine     *deliver.Engine
@@ -73,7 +74,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	vendors.Expect(client, slices.DeleteFunc(slices.Clone(mappings), func(m *mapping.Mapping) bool { return m.Target() != cfg.Name }))
 	me := owner()
 	t := &target{
-		name: cfg.Name, kind: cfg.Type, owner: me, client: client, conditions: newConditions(b.log, cfg.Name, me, b.logger),
+		name: cfg.Name, kind: cfg.Type, partitions: b.log.Partitions(), owner: me, client: client, conditions: newConditions(b.log, cfg.Name, me, b.logger),
 		reader: b.log.NewReader(b.log.Partitions()), replays: &replays{Reader: b.log.NewReader(b.log.Partitions()), log: b.log, target: cfg.Name},
 		store: state.New(state.Options{Client: b.log.Client(), Keys: b.log.Keys(), Target: cfg.Name,
 			Partitions: b.log.Partitions(), Owner: me, TTL: b.cfg.Delivery.Lease,
@@ -166,6 +167,7 @@ func (t *target) status(r *rates, now time.Time) console.Target {
 	s := t.engine.Stats()
 	out := console.Target{
 		Name: t.name, Type: t.kind, State: "running", LastError: s.LastError,
+		Owned: s.Partitions, Partitions: t.partitions,
 		InFlight: s.InFlight, Pending: s.Pending, Requests: s.Requests, Retries: s.Retries, Parked: s.Parked,
 		Throttles: s.Throttles, Account: s.Rate.Account, Rate: s.Rate.Rate, RateLimit: s.Rate.Limit,
 		BudgetKnown: s.Rate.Budget, BudgetDaily: s.Rate.Daily, BudgetLeft: s.Rate.Left,

@@ -85,9 +85,9 @@ export function clock(ms) {
 export function state(target, now) {
   switch (target.state) {
     case "running":
-      return ["ok", "running"];
+      return ["ok", target.owned < target.partitions ? "running, " + target.owned + " of " + target.partitions + " partitions" : "running"];
     case "waiting":
-      return ["idle", "waiting for its lease"];
+      return ["idle", "waiting for partitions"];
     case "stopped":
       return ["bad", "stopped"];
     case "detached":
