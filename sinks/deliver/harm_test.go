@@ -215,9 +215,9 @@ func TestLargeRowsAreReadFewAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSession(e)
-	s.parts = nil
+	s.parts = make([]*part, 8)
 	for n := range 8 {
-		s.parts = append(s.parts, &part{n: n})
+		s.own(n, &part{n: n})
 	}
 	share := e.o.Limits.Bytes / (8 * laneCount)
 	for _, size := range []int64{1, 400, 10 << 10, 1 << 20, 1 << 30} {

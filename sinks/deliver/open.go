@@ -85,7 +85,7 @@ func (s *session) open(f *found) {
 	if p.unclearUntil.Before(p.restUntil) {
 		p.unclearUntil = p.restUntil
 	}
-	s.parts[p.n] = p
+	s.own(p.n, p)
 	s.openDeferred(p, f.aside)
 	s.replays.join(p)
 }

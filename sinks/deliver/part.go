@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"slices"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -94,19 +95,18 @@ func (p *part) clean(now time.Time) bool {
 }
 
 // owned gives the partitions that are ours, in order.
-func (s *session) owned() (out []*part) {
-	for _, p := range s.parts {
-		if p != nil {
-			out = append(out, p)
-		}
-	}
-	return out
+func (s *session) owned() []*part { return s.list }
+
+// own sets who has a partition: p, or, if that is nil, not us.
+func (s *session) own(n int, p *part) {
+	s.parts[n] = p
+	s.list = slices.DeleteFunc(slices.Clone(s.parts), func(p *part) bool { return p == nil })
 }
 
 // forget takes what belongs to a partition that is not ours any more out of the memory.
 func (s *session) forget(p *part) {
 	p.gone = true
-	s.parts[p.n] = nil
+	s.own(p.n, nil)
 	s.left += s.queue.Drop(p.n)
 	for _, f := range []*family{&s.family, &s.rivals} {
 		for child := range f.parents {

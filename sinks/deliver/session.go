@@ -35,6 +35,7 @@ type session struct {
 	// Of the loop alone:
 	queue    *queue.Queue
 	parts    []*part // by number; nil where they are not ours
+	list     []*part // those that are; see own
 	workers  workers
 	keeping  bool // the leases are renewed
 	senders  int
