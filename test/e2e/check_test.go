@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -19,14 +20,18 @@ import (
 type verdict struct {
 	// refused are the keys, as app/object key, that may be wrong at the target.
 	refused map[string]bool
+	// pauses are those of workers, which excuse what they had under way.
+	pauses []pause
 }
 
 // checkAll judges a run that is drained, by all checkers.
 func (b *bridge) checkAll(v verdict) {
 	b.t.Helper()
 	b.report("the log against the contract", b.checkLog())
-	b.report("the targets against the tables", b.checkTargets(v.refused))
-	b.report("keys that went backwards at a target (I4)", b.apps.Backwards())
+	backwards, late := b.backwards(v.pauses)
+	maps.Copy(late, v.refused)
+	b.report("the targets against the tables", b.checkTargets(late))
+	b.report("keys that went backwards at a target (I4)", backwards)
 	for app, s := range b.apps.Stats() {
 		if s.HistoryLost > 0 {
 			b.t.Errorf("the sandbox forgot %d records of %s: the history proves nothing", s.HistoryLost, app)

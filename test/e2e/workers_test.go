@@ -20,7 +20,7 @@ const evenWithin = 5 * time.Second
 type crew struct {
 	b     *bridge
 	lease time.Duration
-	all   []*process
+	all   []*worker
 	// started counts all that there were.
 	started int
 	// plans are the planned hand-overs: from the start or the stop of a worker until the
@@ -75,9 +75,11 @@ func TestWorkers(t *testing.T) {
 	// One stands still for longer than its lease lasts, and goes on.
 	w.goesOn(t, 50, time.Minute)
 	still := c.take(1)
+	stood := pause{worker: still.name, from: time.Now()}
 	still.signal(syscall.SIGSTOP)
 	c.even(c.lease + 2*time.Second)
 	w.goesOn(t, 50, time.Minute)
+	stood.to = time.Now()
 	still.signal(syscall.SIGCONT)
 	c.all = append(c.all, still)
 	c.even(evenWithin)
@@ -85,9 +87,13 @@ func TestWorkers(t *testing.T) {
 
 	pulse.stop()
 	w.stop()
-	b.drain(time.Minute, append(c.all, capture)...)
+	running := []*process{capture}
+	for _, worker := range c.all {
+		running = append(running, worker.process)
+	}
+	b.drain(time.Minute, running...)
 	samples.judge(t, b)
-	b.checkAll(verdict{})
+	b.checkAll(verdict{pauses: []pause{stood}})
 	pulse.judge(c.plans)
 	seen := map[string]bool{}
 	for _, r := range b.apps.answered() {
@@ -102,15 +108,20 @@ func TestWorkers(t *testing.T) {
 	}
 }
 
+// worker is a process that delivers; its requests say its name.
+type worker struct {
+	*process
+	name string
+}
+
 func workerName(i int) string { return fmt.Sprintf("worker%d", i) }
 
-// worker starts a process that delivers, with a configuration of its own; its requests say
-// its name.
-func (b *bridge) worker(name string, o options, args ...string) *process {
+// worker starts one, with a configuration of its own.
+func (b *bridge) worker(name string, o options, args ...string) *worker {
 	b.t.Helper()
 	o.headers = map[string]string{"X-Worker": name}
 	b.writeConfig(name+".yaml", o)
-	return start(b.t, launch{dir: b.dir, args: append(append([]string{"deliver"}, args...), "-c", name+".yaml")})
+	return &worker{start(b.t, launch{dir: b.dir, args: append(append([]string{"deliver"}, args...), "-c", name+".yaml")}), name}
 }
 
 // add starts a worker, and waits until the partitions are even.
@@ -124,7 +135,7 @@ func (c *crew) add() {
 }
 
 // take gives one of them, which is none of the crew any more.
-func (c *crew) take(i int) *process {
+func (c *crew) take(i int) *worker {
 	p := c.all[i]
 	c.all = slices.Delete(c.all, i, i+1)
 	return p
