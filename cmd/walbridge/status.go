@@ -136,7 +136,7 @@ func writeReport(out io.Writer, r wire.Report) error {
 	}
 	for _, t := range r.Targets {
 		line("\ntarget %s\tdead letters %d, deferred %d, %s", t.Name, t.DeadLetters, t.Deferred, ownership(&t))
-		writeWorkers(line, &t)
+		writeWorkers(line, r.Now, &t)
 		if t.State != "" {
 			line("  state\t%s", t.Condition(r.Now))
 		}

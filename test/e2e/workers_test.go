@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -54,6 +55,13 @@ func TestWorkers(t *testing.T) {
 	c.add()
 	c.add()
 	b.moreAt("commission", 100, "from three workers")
+
+	out, _ := b.command("status", "-c", "walbridge.yaml")
+	for want, times := range map[string]int{", 3 workers\n": 1, ": 2 of 4 partitions (": 1, ": 1 of 4 partitions (": 2} {
+		if strings.Count(out, want) != times*len(targets) {
+			t.Errorf("status does not say %q %d times of each target:\n%s", want, times, out)
+		}
+	}
 
 	// One is asked to end, and another one comes.
 	began := time.Now()

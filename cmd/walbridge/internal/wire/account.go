@@ -230,7 +230,7 @@ func (r *Report) conditions(ctx context.Context, l *redislog.Log, t *TargetRepor
 			c.State = deliver.Probing.String()
 		}
 		if c.State != "running" {
-			w.State = c.State
+			w.State, w.Until, w.Why = c.State, c.Until, c.Why
 		}
 		if slices.Index(rank, c.State) > slices.Index(rank, t.State) {
 			t.State, t.Until, t.Why = c.State, c.Until, c.Why
@@ -242,15 +242,19 @@ func (r *Report) conditions(ctx context.Context, l *redislog.Log, t *TargetRepor
 	return nil
 }
 
-// Condition says in words how the target is.
+// Condition says in words how the target is, and to how many workers if not to all.
 func (t *TargetReport) Condition(now time.Time) string {
+	return inWords(t.State, t.Until, t.Why, now) + t.among()
+}
+
+func inWords(state string, until time.Time, why string, now time.Time) string {
 	switch {
-	case t.State == deliver.Open.String() && t.Until.After(now):
-		return fmt.Sprintf("paused until %s: %s", t.Until.Format(time.RFC3339), t.Why)
-	case t.State != "running" && t.Why != "":
-		return t.State + ": " + t.Why
+	case state == deliver.Open.String() && until.After(now):
+		return fmt.Sprintf("paused until %s: %s", until.Format(time.RFC3339), why)
+	case state != "running" && why != "":
+		return state + ": " + why
 	}
-	return t.State
+	return state
 }
 
 // Words says what the account allows.

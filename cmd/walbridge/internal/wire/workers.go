@@ -25,8 +25,28 @@ type WorkerReport struct {
 	// Lacks are mappings that others know and it does not: it has no part as long as they
 	// are there.
 	Lacks []string `json:"lacks_mappings,omitempty"`
-	// State is how the target is to it, where that is not running.
-	State string `json:"state,omitempty"`
+	// State is how the target is to it, where that is not running; Until the end of a pause,
+	// and Why what for.
+	State string    `json:"state,omitempty"`
+	Until time.Time `json:"until,omitzero"`
+	Why   string    `json:"why,omitempty"`
+}
+
+// Condition says in words how the target is to a worker; empty where that is running.
+func (w *WorkerReport) Condition(now time.Time) string { return inWords(w.State, w.Until, w.Why, now) }
+
+// among says of how many workers a condition is, where that is not all of them.
+func (t *TargetReport) among() string {
+	n, same := 0, false
+	for _, w := range t.Workers {
+		if w.State != "" {
+			n, same = n+1, same || w.Why == t.Why // else it is the account's, which all share
+		}
+	}
+	if !same || n == len(t.Workers) {
+		return ""
+	}
+	return fmt.Sprintf(" (only at %d of %d workers)", n, len(t.Workers))
 }
 
 // workers adds who delivers to a target.
