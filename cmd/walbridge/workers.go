@@ -59,6 +59,8 @@ func situation(now time.Time, t *wire.TargetReport, w *wire.WorkerReport) string
 	switch {
 	case w.Silent:
 		return "silent for as long as a lease lasts (killed, stopped, or cut off from Redis): others take over when its leases have run out"
+	case w.QuietSeconds > 0:
+		return fmt.Sprintf("not heard of for %s: if that goes on, others take over when its leases have run out", seconds(w.QuietSeconds))
 	case len(w.Lacks) > 0:
 		return "waits, as it does not know mapping " + strings.Join(w.Lacks, ", ")
 	case w.State != "":

@@ -28,7 +28,9 @@ func TestWriteWorkers(t *testing.T) {
 	target := func(name string, unowned []int, workers ...wire.WorkerReport) wire.TargetReport {
 		return wire.TargetReport{Name: name, Owner: worker("app-1").Name, Workers: workers, Unowned: unowned, Partitions: 8, State: "running"}
 	}
-	trouble := target("trouble", []int{6, 7}, console, paused, silent, older, worker("app-5"))
+	quiet := worker("app-0", 6)
+	quiet.QuietSeconds = 4.2
+	trouble := target("trouble", []int{7}, quiet, console, paused, silent, older, worker("app-5"))
 	trouble.State, trouble.Until, trouble.Why = paused.State, paused.Until, closed
 	account := target("account", nil, worker("app-1", 0, 1, 2, 3), worker("app-2", 4, 5, 6, 7))
 	account.State, account.Until, account.Why = "paused", now.Add(time.Hour), "the account asked for a wait"

@@ -25,6 +25,10 @@ type Worker struct {
 	Mappings []string `json:"mappings"`
 	// Address is where its console listens; empty if it does not.
 	Address string `json:"address,omitempty"`
+	// Lease is for how long it counts as there when it is heard of; Meet sets it.
+	Lease time.Duration `json:"lease,omitempty"`
+	// Quiet is how long ago it was heard of; only Look tells.
+	Quiet time.Duration `json:"-"`
 }
 
 // Meeting is what is known of all who deliver to a target.
@@ -66,6 +70,7 @@ return out
 // of one moment: who is not there any more may still own something, and what nobody owns
 // may be taken before it is asked for.
 func (s *Store) Meet(ctx context.Context, me Worker) (m Meeting, err error) {
+	me.Lease = s.o.TTL
 	about, err := json.Marshal(&me)
 	if err != nil {
 		return m, fmt.Errorf("encode worker: %w", err)
@@ -111,14 +116,20 @@ func Look(ctx context.Context, client redis.UniversalClient, keys redislog.Keys,
 		return m, fmt.Errorf("look at the workers of target %s: %w", target, err)
 	}
 	var texts []string
+	left := map[string]time.Duration{}
 	for name, text := range there.Val() {
 		till, about, _ := strings.Cut(text, " ")
 		if ms, err := strconv.ParseInt(till, 10, 64); err == nil && ms > now.Val().UnixMilli() {
 			texts = append(texts, name, about)
+			left[name] = time.UnixMilli(ms).Sub(now.Val())
 		}
 	}
 	if m.Workers, err = workersOf(texts); err == nil {
 		m.Owners, err = ownersOf(leases)
+	}
+	for i := range m.Workers {
+		w := &m.Workers[i]
+		w.Quiet = max(0, w.Lease-left[w.Name])
 	}
 	return m, err
 }

@@ -2,8 +2,11 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,20 +90,40 @@ func TestMeet(t *testing.T) {
 		claim := b.share("one", 1)
 		m := meet(one, since, "deals", "leads")
 		want := []Worker{
-			{Name: "one", Since: since, Mappings: []string{"deals", "leads"}, Address: "127.0.0.1:8080"},
-			{Name: "two", Since: since.Add(time.Second), Mappings: []string{"deals"}, Address: "127.0.0.1:8080"},
+			{Name: "one", Since: since, Mappings: []string{"deals", "leads"}, Address: "127.0.0.1:8080", Lease: ttl},
+			{Name: "two", Since: since.Add(time.Second), Mappings: []string{"deals"}, Address: "127.0.0.1:8080", Lease: ttl},
 		}
 		equal(b, m, Meeting{Workers: want, Owners: []string{"", "one"}})
-		seen, err := Look(b.Context(), b.rdb, b.keys, "crm", 2)
+		look := func() Meeting {
+			m, err := Look(b.Context(), b.rdb, b.keys, "crm", 2)
+			b.must(err)
+			for i := range m.Workers {
+				if quiet := &m.Workers[i].Quiet; *quiet > ttl/2 {
+					b.Errorf("heard of %s ago, want just now", *quiet)
+				} else {
+					*quiet = 0
+				}
+			}
+			return m
+		}
+		equal(b, look(), m)
+		// Five seconds later nothing more was heard of the second.
+		text, err := b.rdb.HGet(b.Context(), b.keys.Workers("crm"), "two").Result()
 		b.must(err)
-		equal(b, seen, m)
+		till, about, _ := strings.Cut(text, " ")
+		ms, err := strconv.ParseInt(till, 10, 64)
+		b.must(err)
+		b.must(b.rdb.HSet(b.Context(), b.keys.Workers("crm"), "two", fmt.Sprintf("%d %s", ms-5000, about)).Err())
+		later, err := Look(b.Context(), b.rdb, b.keys, "crm", 2)
+		if b.must(err); len(later.Workers) != 2 || later.Workers[0].Quiet > 4*time.Second || later.Workers[1].Quiet < 5*time.Second || later.Workers[1].Quiet > 9*time.Second {
+			b.Errorf("five seconds later: %+v", later.Workers)
+		}
 		b.must(claim.Release(b.Context(), true))
 		b.must(one.Leave(b.Context()))
 		equal(b, meet(two, since.Add(time.Second), "deals"), Meeting{Workers: want[1:], Owners: []string{"", ""}})
 		// One that is heard of no more is passed over.
 		b.must(b.rdb.HSet(b.Context(), b.keys.Workers("crm"), "dead", `1 {"since":"2026-11-29T08:00:00Z"}`).Err())
-		seen, err = Look(b.Context(), b.rdb, b.keys, "crm", 2)
-		b.must(err)
+		seen := look()
 		equal(b, seen, Meeting{Workers: want[1:], Owners: []string{"", ""}})
 		equal(b, meet(two, since.Add(time.Second), "deals"), seen)
 	})

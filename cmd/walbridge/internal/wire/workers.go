@@ -22,6 +22,8 @@ type WorkerReport struct {
 	// Silent tells that it was not heard of for as long as a lease lasts: it was killed, or
 	// cannot reach Redis, and others take its partitions when the leases have run out.
 	Silent bool `json:"silent,omitempty"`
+	// QuietSeconds is how long ago it was heard of, if that is longer than usual.
+	QuietSeconds float64 `json:"quiet_seconds,omitempty"`
 	// Lacks are mappings that others know and it does not: it has no part as long as they
 	// are there.
 	Lacks []string `json:"lacks_mappings,omitempty"`
@@ -34,6 +36,10 @@ type WorkerReport struct {
 
 // Condition says in words how the target is to a worker; empty where that is running.
 func (w *WorkerReport) Condition(now time.Time) string { return inWords(w.State, w.Until, w.Why, now) }
+
+// quietAfter is when a worker should have been heard of again: it tells every second that
+// it is there.
+const quietAfter = 2 * time.Second
 
 // among says of how many workers a condition is, where that is not all of them.
 func (t *TargetReport) among() string {
@@ -85,6 +91,9 @@ func workersOf(m *state.Meeting) (list []WorkerReport, unowned []int, partitions
 			if !slices.Contains(w.Mappings, name) {
 				of.Lacks = append(of.Lacks, name)
 			}
+		}
+		if w.Quiet > quietAfter {
+			of.QuietSeconds = w.Quiet.Seconds()
 		}
 		list = append(list, of)
 	}
