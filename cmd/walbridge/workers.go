@@ -50,7 +50,7 @@ func writeWorkers(line func(string, ...any), now time.Time, t *wire.TargetReport
 		line("  worker\t%s", text)
 	}
 	if len(t.Unowned) > 0 {
-		line("  nobody's\tpartitions %s: nothing of them is delivered until a worker takes them", wire.Ranges(t.Unowned))
+		line("  nobody's\tpartitions %s; nothing of these is delivered until a worker takes them", wire.Ranges(t.Unowned))
 	}
 }
 
@@ -59,6 +59,8 @@ func situation(now time.Time, t *wire.TargetReport, w *wire.WorkerReport) string
 	switch {
 	case w.Silent:
 		return "silent for as long as a lease lasts (killed, stopped, or cut off from Redis): others take over when its leases have run out"
+	case w.QuietSeconds > 0 && len(w.Partitions) == 0:
+		return "not heard of for " + seconds(w.QuietSeconds)
 	case w.QuietSeconds > 0:
 		return fmt.Sprintf("not heard of for %s: if that goes on, others take over when its leases have run out", seconds(w.QuietSeconds))
 	case len(w.Lacks) > 0:
