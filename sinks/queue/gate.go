@@ -37,10 +37,11 @@ func (q *Queue) Gate(now time.Time, partition int, open Lane) {
 		}
 		n = next
 	}
-	if open >= All {
-		return
-	}
 	for _, of := range q.groups {
+		q.fillUp(now, of)
+		if open >= All {
+			continue
+		}
 		for l := Urgent; l < lanes; l++ {
 			q.shut(g, &of.ready[l], partition)
 		}
@@ -76,7 +77,7 @@ func (q *Queue) behindGate(n *node) *list {
 // target for it before may still be carried out (I4). It never shortens a back-off.
 func (q *Queue) Rest(now time.Time, k Key, until time.Time) {
 	n := q.nodes[k]
-	if n == nil || !until.After(n.notBefore) {
+	if n == nil || !until.After(n.notBefore) || !until.After(now) {
 		return
 	}
 	n.notBefore = until
@@ -90,7 +91,10 @@ func (q *Queue) Rest(now time.Time, k Key, until time.Time) {
 			return
 		}
 		heap.Fix(&q.timers, n.heap)
-	case n.pending != nil:
+	case n.pending == nil: // it only rests, and goes on to
+		n.due = until
+		heap.Fix(&q.timers, n.heap)
+	default:
 		q.stopWaiting(n)
 		if n.ready != nil {
 			n.ready.remove(n)

@@ -131,6 +131,7 @@ func (q *Queue) Add(now time.Time, a Arrival) {
 		if n.ready != nil && n.ready != q.listOf(n) {
 			n.ready.remove(n)
 			q.makeReady(now, n)
+			q.fillUp(now, n.group)
 		}
 		return
 	}
@@ -184,10 +185,15 @@ func (q *Queue) schedule(now time.Time, n *node) {
 	} else {
 		q.makeReady(now, n)
 	}
+	q.fillUp(now, g)
+}
+
+// fillUp has all that wait go once a batch is full. What is behind a gate fills none.
+func (q *Queue) fillUp(now time.Time, g *group) {
 	if g.waiting.len+g.readyLen() < g.policy.MaxBatch {
 		return
 	}
-	for g.waiting.first != nil { // a batch is full: all go
+	for g.waiting.first != nil {
 		w := g.waiting.first
 		q.stopWaiting(w)
 		q.makeReady(now, w)
