@@ -28,6 +28,13 @@
 //     nothing of its key is taken.
 //  10. Of the bulk lane of a mapping so many go together in a job, where there are jobs: what
 //     was not tried before, and has gathered for a moment. Nothing else waits for one.
+//  11. Behind the gate of a partition nothing is taken but what is more urgent, and nothing
+//     comes back that is away; changes fold there as before. When the gate is opened, keys
+//     go in the order in which they became ready behind it.
+//  12. Of a key that rests nothing is taken before the time is over, wherever it was when it
+//     was told to: waiting, ready, in flight, in back-off or away. It shortens no back-off.
+//  13. What is dropped with its partition is forgotten as a whole: it is not given, not
+//     counted, its tokens are not released by Done, and its room is there for others.
 //
 // Folding is by Position and column by column: absent is not null (I5).
 package queue

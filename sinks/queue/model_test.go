@@ -32,6 +32,10 @@ type model struct {
 	single bool
 	stored map[Key]json.RawMessage // the retry set
 	asked  []Key
+
+	names []string     // of keys
+	gates map[int]Lane // those that are not open
+	lost  lost
 }
 
 type modelKey struct {
@@ -42,12 +46,14 @@ type modelKey struct {
 	waitUntil       time.Time
 	woken           bool // while in flight
 	full            bool // a batch was full while it was pending, or it was due
+	may             bool // likewise, if what is behind a gate counts
 	attempts        int
 	alone           bool // it goes in no job
 
 	deferring bool          // what is in flight goes to the retry set
 	away      []modelChange // what is there
 	coming    bool          // to be read from there, before its time
+	later     time.Time     // when it is to be asked for again, if it could not be read
 }
 
 type modelChange struct {
@@ -85,17 +91,17 @@ func (m *model) idle(mapping string) (out []*modelKey) {
 
 func (m *model) noteFull() {
 	for name, p := range m.policy {
-		if idle := m.idle(name); len(idle) >= p.MaxBatch {
-			for _, s := range idle {
-				s.full = true
-			}
+		idle := m.idle(name)
+		for _, s := range idle {
+			s.full = s.full || len(idle)-m.behind(name) >= p.MaxBatch
+			s.may = s.may || len(idle) >= p.MaxBatch
 		}
 	}
 }
 
 func (m *model) add(t *rapid.T, q *Queue) {
 	m.next++
-	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"}).Draw(t, "key")}
+	k := m.key(t)
 	// Positions do not come in order: lanes are read side by side.
 	p := rapid.IntRange(0, 3).Draw(t, "back")
 	ch := row(max(1, m.next-p)*100+m.next, rapid.SampledFrom([]string{"x=1 y=?", "x=2 y=2", "x=? y=3"}).Draw(t, "columns"))
@@ -105,7 +111,7 @@ func (m *model) add(t *rapid.T, q *Queue) {
 	lane := rapid.SampledFrom([]Lane{Urgent, Normal, Bulk}).Draw(t, "lane")
 	mark := &Mark{}
 	m.tokens[mark], m.lane[mark] = 0, lane
-	q.Add(m.now, Arrival{Key: k, Change: ch, Lane: lane, Token: Token{Mark: mark, Lane: lane, Size: 1}})
+	q.Add(m.now, Arrival{Key: k, Partition: partition(k), Change: ch, Lane: lane, Token: Token{Mark: mark, Lane: lane, Size: 1}})
 	s := m.keys[k]
 	if s == nil {
 		s = &modelKey{}
@@ -174,7 +180,7 @@ func (m *model) take(t *rapid.T, q *Queue) {
 			continue
 		}
 		s.full = true // once ready, always ready
-		if m.now.Before(m.pausedGroup[k.Mapping]) {
+		if m.now.Before(m.pausedGroup[k.Mapping]) || m.gated(k, s) {
 			continue
 		}
 		if m.mayJob(s) && stages[k.Mapping] != single {
@@ -206,13 +212,15 @@ func (m *model) took(t *rapid.T, b Batch, of stage) {
 			t.Fatalf("%v in a batch of %s", e.Key, b.Mapping)
 		case s == nil || s.pending == nil || s.flight != nil || s.away != nil:
 			t.Fatalf("took %v, which is not pending or is in flight", e.Key)
+		case m.gated(e.Key, s):
+			t.Fatalf("took %v of lane %v, whose gate lets only those above %v pass", e.Key, m.laneOf(s), m.gates[partition(e.Key)])
 		case m.due(e.Key).After(m.now):
 			t.Fatalf("took %v at %v, due at %v", e.Key, m.now, m.due(e.Key))
 		case e.Attempts != s.attempts:
 			t.Fatalf("%v has %d attempts, want %d", e.Key, e.Attempts, s.attempts)
 		}
 		m.sameContent(t, e, s.pending)
-		s.flight, s.flightFirst, s.pending, s.full = s.pending, s.first, nil, false
+		s.flight, s.flightFirst, s.pending, s.full, s.may = s.pending, s.first, nil, false, false
 	}
 	m.inFlight = append(m.inFlight, b.Entries...)
 }
@@ -311,12 +319,12 @@ func (m *model) check(t *rapid.T, q *Queue) {
 			want.Entries[m.lane[c.mark]]++
 			want.Bytes[m.lane[c.mark]]++
 		}
-		if s.away != nil && !s.coming && (s.until().After(m.now) || m.now.Before(m.paused)) && !slices.Contains(m.asked, k) { // once due it is Coming
-			if at, ok := q.Next(m.now, Bulk); !ok || at.After(s.until()) && at.After(m.now) && at.After(m.paused) {
-				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, s.until())
+		if s.away != nil && !s.coming && (s.comes().After(m.now) || m.now.Before(m.paused)) && !slices.Contains(m.asked, k) { // once due it is Coming
+			if at, ok := q.Next(m.now, Bulk); !ok || at.After(s.comes()) && at.After(m.now) && at.After(m.paused) {
+				t.Fatalf("next is %v (%v), but %v is due at %v", at, ok, k, s.comes())
 			}
 		}
-		if s.pending != nil && s.flight == nil && s.away == nil {
+		if s.pending != nil && s.flight == nil && s.away == nil && !m.gated(k, s) {
 			at, ok := q.Next(m.now, m.laneOf(s))
 			if m.mayJob(s) && q.stage(q.byName[k.Mapping], m.now) != single {
 				continue // see stages
@@ -326,6 +334,7 @@ func (m *model) check(t *rapid.T, q *Queue) {
 			}
 		}
 	}
+	m.checkBack(t, q)
 	if got := q.Counts(); got != want {
 		t.Fatalf("counts %+v, want %+v", got, want)
 	}
@@ -334,6 +343,10 @@ func (m *model) check(t *rapid.T, q *Queue) {
 // TestQueueModel runs random schedules against the model.
 func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+		if rapid.Bool().Draw(t, "few") { // of which more becomes
+			names = []string{"a", "e"}
+		}
 		floor := rapid.SampledFrom([]int{0, 3, 4, 7}).Draw(t, "floor")
 		q := New(Limits{Entries: 1 << 20, Bytes: 1 << 30, Floor: floor})
 		m := &model{
@@ -343,8 +356,8 @@ func TestQueueModel(t *testing.T) {
 				"n": {MaxBatch: 2},
 			},
 			keys: map[Key]*modelKey{}, now: epoch, tokens: map[*Mark]int{}, lane: map[*Mark]Lane{},
-			stored: map[Key]json.RawMessage{},
-			jobs:   Jobs{From: rapid.SampledFrom([]int{0, 2, 3}).Draw(t, "from"), Most: 4, Quiet: 2 * time.Second, Gather: 5 * time.Second},
+			stored: map[Key]json.RawMessage{}, gates: map[int]Lane{}, names: names, lost: lost{aside: map[Key]left{}},
+			jobs: Jobs{From: rapid.SampledFrom([]int{0, 2, 3}).Draw(t, "from"), Most: 4, Quiet: 2 * time.Second, Gather: 5 * time.Second},
 		}
 		q.SetJobs(m.jobs)
 		q.Group("m", m.policy["m"])
@@ -359,6 +372,12 @@ func TestQueueModel(t *testing.T) {
 			"defer":   func(t *rapid.T) { m.overdue(t, q) },
 			"coming":  func(t *rapid.T) { m.come(t, q) },
 			"restore": func(t *rapid.T) { m.restore(t, q) },
+			"later":   func(t *rapid.T) { m.later(t, q) },
+			"gate":    func(t *rapid.T) { m.gate(t, q) },
+			"rest":    func(t *rapid.T) { m.rest(t, q) },
+			"drop":    func(t *rapid.T) { m.drop(t, q) },
+			"lost":    func(t *rapid.T) { m.lostDone(t, q) },
+			"again":   func(t *rapid.T) { m.takeOver(t, q) },
 			"time":    func(t *rapid.T) { m.now = m.now.Add(time.Duration(rapid.IntRange(0, 8).Draw(t, "s")) * time.Second) },
 			"pause": func(t *rapid.T) {
 				if rapid.IntRange(0, 5).Draw(t, "rarely") == 0 {

@@ -31,7 +31,7 @@ func (m *model) promoted() {
 		if s.pending != nil && s.flight == nil && s.away == nil && !m.due(k).After(m.now) {
 			s.full = true
 		}
-		if s.away != nil && !slices.Contains(m.asked, k) && !s.until().After(m.now) && !m.now.Before(m.paused) && !m.now.Before(m.pausedGroup[k.Mapping]) {
+		if s.away != nil && !slices.Contains(m.asked, k) && !s.comes().After(m.now) && !m.now.Before(m.paused) && !m.now.Before(m.pausedGroup[k.Mapping]) {
 			s.coming = true
 		}
 	}
@@ -47,12 +47,12 @@ func (s *modelKey) until() time.Time {
 // hurry is what a new change does to a wait.
 func (s *modelKey) hurry(now time.Time) {
 	if at := now.Add(lookAgain); s.waitUntil.After(at) {
-		s.waitUntil = at
+		s.waitUntil, s.later = at, time.Time{}
 	}
 }
 
 func (m *model) wake(t *rapid.T, q *Queue) {
-	k := Key{rapid.SampledFrom([]string{"m", "n"}).Draw(t, "mapping"), rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "key")}
+	k := m.key(t)
 	q.Wake(m.now, k)
 	s := m.keys[k]
 	if s == nil {
@@ -60,7 +60,7 @@ func (m *model) wake(t *rapid.T, q *Queue) {
 	}
 	s.woken = s.flight != nil
 	if s.waitUntil.After(m.now) {
-		s.waitUntil = m.now
+		s.waitUntil, s.later = m.now, time.Time{}
 	}
 }
 
@@ -74,7 +74,7 @@ func (s *modelKey) wait(now, until time.Time) {
 
 // over tells whether a key is to be put away, or to be read again to be so.
 func (m *model) over(k Key, s *modelKey) bool {
-	if s.pending == nil || s.flight != nil || s.coming || m.now.Before(m.pausedGroup[k.Mapping]) || s.until().Sub(m.now) < patience.Least {
+	if s.pending == nil || s.flight != nil || s.coming || m.shut(k) || m.now.Before(m.pausedGroup[k.Mapping]) || s.until().Sub(m.now) < patience.Least {
 		return false
 	}
 	n, oldest := 0, m.now
@@ -117,7 +117,7 @@ func (m *model) overdue(t *rapid.T, q *Queue) {
 		}
 		s := m.keys[e.Key]
 		m.sameContent(t, e, s.pending)
-		s.flight, s.flightFirst, s.pending, s.full, s.deferring = s.pending, s.first, nil, false, true
+		s.flight, s.flightFirst, s.pending, s.full, s.may, s.deferring = s.pending, s.first, nil, false, false, true
 	}
 	m.inFlight = append(m.inFlight, got...)
 }
@@ -153,7 +153,7 @@ func (m *model) come(t *rapid.T, q *Queue) {
 	m.promoted()
 	var want []Key
 	for k, s := range m.keys {
-		if s.coming {
+		if s.coming && !m.shut(k) {
 			want = append(want, k)
 		}
 	}
@@ -165,7 +165,7 @@ func (m *model) come(t *rapid.T, q *Queue) {
 		if !slices.Contains(want, k) {
 			t.Fatalf("%v is to be read, want %v", k, want)
 		}
-		m.keys[k].coming = false
+		m.keys[k].coming, m.keys[k].later = false, time.Time{}
 	}
 	m.asked = append(m.asked, got...)
 }
@@ -177,7 +177,7 @@ func (m *model) restore(t *rapid.T, q *Queue) {
 	i := rapid.IntRange(0, len(m.asked)-1).Draw(t, "restored")
 	k := m.asked[i]
 	m.asked = slices.Delete(m.asked, i, i+1)
-	e, err := Decode(k, 0, m.stored[k])
+	e, err := Decode(k, partition(k), m.stored[k])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func (m *model) restore(t *rapid.T, q *Queue) {
 	if s.first = (time.Time{}); s.pending == nil {
 		s.last = time.Time{}
 	}
-	s.pending, s.away = append(s.away, s.pending...), nil
+	s.pending, s.away, s.later = append(s.away, s.pending...), nil, time.Time{}
 	q.Restore(m.now, e)
 	if !m.due(k).After(m.now) {
 		s.full = true

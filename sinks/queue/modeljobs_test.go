@@ -20,10 +20,11 @@ func (m *model) stages(t *rapid.T, q *Queue) map[string]stage {
 	}
 	q.promote(m.now)
 	m.promoted()
+	m.agree(q)
 	for name := range m.policy {
 		n := 0
 		for k, s := range m.keys {
-			if k.Mapping == name && s.pending != nil && s.flight == nil && s.away == nil && !m.due(k).After(m.now) && m.mayJob(s) {
+			if k.Mapping == name && s.pending != nil && s.flight == nil && s.away == nil && !m.due(k).After(m.now) && m.mayJob(s) && !m.gated(k, s) {
 				n++
 			}
 		}

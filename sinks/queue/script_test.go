@@ -19,12 +19,15 @@ import (
 //
 //	queue [entries=N] [bytes=N] [floor=N] [from=N] [most=N] [quiet=D] [gather=D]   a new queue; from is of jobs
 //	group NAME [quiet=D] [max_delay=D] [max_batch=N]
-//	add KEY COLUMNS… [lane=L] [mapping=M]      x=1, y=? for absent, or the word gone
+//	add KEY COLUMNS… [lane=L] [mapping=M] [in=P]   x=1, y=? for absent, or the word gone; P is the partition
 //	take [least=L] [as=NAME]                   a batch, kept by a name
 //	job [as=NAME]                              what goes in a job, kept likewise
 //	single on|off                              nothing goes in jobs
 //	done NAME [KEY…]                           delivered; all of the batch without keys
 //	retry NAME [KEY…] wait=D [alone]           failed, counted; or to go in no job
+//	gate P LANE                                opens a partition's gate for lanes above it, or for all
+//	rest KEY D                                 nothing is taken of a key before
+//	drop P                                     a partition is forgotten
 //	time D                                     passes
 //	next                                       when to ask again
 //	state                                      what is held, and which lanes have room
@@ -82,6 +85,22 @@ func (s *script) run(d *datadriven.TestData) string {
 		return ""
 	case "done", "retry":
 		return s.done(d)
+	case "gate":
+		open := All
+		if name := word(d, 1); name != "all" {
+			open = LaneOf(name)
+		}
+		s.q.Gate(s.now, s.at(d), open)
+		return ""
+	case "drop":
+		return fmt.Sprintf("%d keys were pending\n", s.q.Drop(s.at(d)))
+	case "rest":
+		wait, err := time.ParseDuration(word(d, 1))
+		if err != nil {
+			d.Fatalf(s.t, "%v", err)
+		}
+		s.q.Rest(s.now, Key{s.mapping, word(d, 0)}, s.now.Add(wait))
+		return ""
 	case "time":
 		wait, err := time.ParseDuration(word(d, 0))
 		if err != nil {
@@ -129,6 +148,7 @@ func (s *script) add(d *datadriven.TestData) {
 		switch {
 		case a.Key == "lane":
 			lane = LaneOf(a.Vals[0])
+		case a.Key == "in":
 		case a.Key == "mapping":
 			mapping = a.Vals[0]
 		case len(a.Vals) > 0:
@@ -142,7 +162,7 @@ func (s *script) add(d *datadriven.TestData) {
 		ch = row(s.next, strings.Join(columns, " "))
 	}
 	ch.Time = s.now
-	s.q.Add(s.now, Arrival{Key: Key{mapping, key}, Change: ch, Lane: lane, Token: Token{Lane: lane, Size: 10}})
+	s.q.Add(s.now, Arrival{Key: Key{mapping, key}, Partition: s.number(d, "in", 0), Change: ch, Lane: lane, Token: Token{Lane: lane, Size: 10}})
 }
 
 func (s *script) took(d *datadriven.TestData, take func() (Batch, bool)) string {
@@ -197,6 +217,15 @@ func (s *script) done(d *datadriven.TestData) string {
 	}
 	s.batches[word(d, 0)] = left
 	return fmt.Sprintf("%d changes released\n", len(s.q.Done(s.now, out)))
+}
+
+// at is the partition that a command is about.
+func (s *script) at(d *datadriven.TestData) int {
+	n, err := strconv.Atoi(word(d, 0))
+	if err != nil {
+		d.Fatalf(s.t, "%v", err)
+	}
+	return n
 }
 
 // word gives an argument that stands for itself.
