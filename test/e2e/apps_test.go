@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -27,9 +29,11 @@ type apps struct {
 	server   *http.Server
 	ended    chan error
 	requests []request
+	late     func() time.Duration // for how long a request lies about; nil if none does
 }
 
-// request is one request as it arrived, and what it was answered.
+// request is one request as it arrived, and what it was answered. It began when all of it
+// was there.
 type request struct {
 	began, ended time.Time
 	app, object  string
@@ -87,12 +91,13 @@ func (a *apps) url(app string) string { return "http://" + a.addr + "/" + app + 
 
 // record notes a request and hands it to the sandbox.
 func (a *apps) record(w http.ResponseWriter, r *http.Request) {
-	req := request{began: time.Now(), header: r.Header.Clone()}
+	req := request{header: r.Header.Clone()}
 	req.app, _, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the client went away; nothing was applied
 	}
+	req.began = time.Now()
 	var batch struct {
 		Object  string           `json:"object"`
 		Records []sandbox.Record `json:"records"`
@@ -110,7 +115,39 @@ func (a *apps) record(w http.ResponseWriter, r *http.Request) {
 		a.requests = append(a.requests, req)
 		a.mu.Unlock()
 	}()
-	a.ServeHTTP(answer, r)
+	ctx, cancel := a.lieAbout(r.Context())
+	defer cancel()
+	a.ServeHTTP(answer, r.WithContext(ctx))
+}
+
+// lateAtRandom has some of the requests lie about for up to most before they are carried
+// out, whatever has become of who sent them.
+func (a *apps) lateAtRandom(seed uint64, rate float64, most time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	rng := rand.New(rand.NewPCG(seed, 96))
+	a.late = func() time.Duration { // with mu held
+		if rng.Float64() >= rate {
+			return 0
+		}
+		return time.Duration(rng.Int64N(int64(most)))
+	}
+}
+
+// lieAbout holds a request back if it is to be late. It is carried out then even if nobody
+// waits for its answer any more.
+func (a *apps) lieAbout(ctx context.Context) (context.Context, context.CancelFunc) {
+	var d time.Duration
+	a.mu.Lock()
+	if a.late != nil {
+		d = a.late()
+	}
+	a.mu.Unlock()
+	if d == 0 {
+		return ctx, func() {}
+	}
+	<-time.After(d)
+	return context.WithTimeout(context.WithoutCancel(ctx), time.Second) // a fault may have it hang
 }
 
 // answer notes the status.

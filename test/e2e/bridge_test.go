@@ -69,6 +69,7 @@ type options struct {
 	ownServers bool // servers that may be killed, Redis with an AOF synced always
 	lease      time.Duration
 	shutdown   time.Duration
+	timeout    time.Duration     // of requests
 	inFlight   int               // requests at once, of each target
 	headers    map[string]string // of requests to all targets
 	quietCRM   time.Duration     // of the mapping to crm; 50ms if zero
@@ -135,6 +136,7 @@ func (b *bridge) writeConfig(name string, o options) {
 	}
 	set(&o.lease, 2*time.Second)
 	set(&o.shutdown, 5*time.Second)
+	set(&o.timeout, time.Second)
 	if o.inFlight == 0 {
 		o.inFlight = 4
 	}
@@ -152,7 +154,7 @@ delivery: {lease: %s, shutdown: %s}
 targets:
 `, b.name, b.pgURL, log, partitions, bulkAfter, o.lease, o.shutdown)
 	for _, name := range targets {
-		fmt.Fprintf(&text, "  %s:\n    type: http\n    url: %q\n    timeout: 1s\n    max_in_flight: %d\n    headers: {X-Test: e2e", name, b.apps.url(name), o.inFlight)
+		fmt.Fprintf(&text, "  %s:\n    type: http\n    url: %q\n    timeout: %s\n    max_in_flight: %d\n    headers: {X-Test: e2e", name, b.apps.url(name), o.timeout, o.inFlight)
 		for k, v := range o.headers {
 			fmt.Fprintf(&text, ", %s: %q", k, v)
 		}

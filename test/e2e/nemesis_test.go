@@ -20,7 +20,7 @@ import (
 func TestNemesis(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
-	length := 20 * time.Second
+	length := 16 * time.Second
 	if full() {
 		length = 3 * time.Minute
 	}
@@ -30,6 +30,7 @@ func TestNemesis(t *testing.T) {
 		Refusal: &sandbox.Refusal{Field: "stage", Value: json.RawMessage(`"talks"`), Code: "STAGE_NOT_ALLOWED"}}
 	b.apps.inject(refusal)
 	b.apps.inject(targetFaults()...)
+	b.apps.lateAtRandom(seed, 0.03, nemesisTimeout-200*time.Millisecond)
 	samples := b.sample()
 	w := b.writer(pace{seed: seed})
 	o := b.operate(seed)

@@ -23,10 +23,13 @@ type nemesis struct {
 	pauses  []pause // those that are over
 }
 
+// A request may live longer than the lease of a worker that dies, so that who takes over has
+// to wait for it.
 const (
-	nemesisLease = 2 * time.Second
-	mostExtras   = 3 // workers besides the steady ones
-	mostAway     = 2 // workers at a time that stand still or are cut off
+	nemesisLease   = 1500 * time.Millisecond
+	nemesisTimeout = 2500 * time.Millisecond
+	mostExtras     = 3 // workers besides the steady ones
+	mostAway       = 2 // workers at a time that stand still or are cut off
 )
 
 // steady are the workers that there always are: one that dies is followed by another.
@@ -77,7 +80,7 @@ func (n *nemesis) hire(args []string) {
 			n.b.t.Error(err)
 		}
 	})
-	o := options{lease: nemesisLease, rewrite: func(config string) string { return strings.Replace(config, n.b.redis.Addr(), proxy.Addr(), 1) }}
+	o := options{lease: nemesisLease, timeout: nemesisTimeout, rewrite: func(config string) string { return strings.Replace(config, n.b.redis.Addr(), proxy.Addr(), 1) }}
 	n.workers = append(n.workers, &victim{worker: n.b.worker(workerName(n.hired), o, args...), steady: args, redis: proxy})
 	n.hired++
 }
