@@ -53,6 +53,9 @@ type fakeStore struct {
 	fault func(call string) (before, after error)
 	// late is by how much the answer about owners comes too late; it may be nil.
 	late func(ops []targetkey.Op) time.Duration
+	// slow is how long a worker's asking for a partition is on its way, and the answer to it; it
+	// may be nil.
+	slow func(worker string, partition int) (there, back time.Duration)
 	// noted is told of what is noted before records are sent; it may be nil.
 	noted func(state.Write)
 }
@@ -252,6 +255,19 @@ func (c *fakeClaim) Leave(context.Context) error {
 }
 
 func (c *fakeClaim) Take(_ context.Context, list []int) (got []int, err error) {
+	if c.s.slow == nil {
+		return c.take(list, 0)
+	}
+	for _, p := range list { // as where each is kept by another server
+		there, back := c.s.slow(c.name, p)
+		time.Sleep(there) // the bubble's time
+		some, failed := c.take([]int{p}, back)
+		got, err = append(got, some...), cmp.Or(err, failed)
+	}
+	return got, err
+}
+
+func (c *fakeClaim) take(list []int, back time.Duration) (got []int, err error) {
 	var tokens []int
 	err = c.do("take", 0, 0, func() error {
 		for _, p := range list {
@@ -265,6 +281,7 @@ func (c *fakeClaim) Take(_ context.Context, list []int) (got []int, err error) {
 		}
 		return nil
 	})
+	time.Sleep(back)
 	if err != nil { // perhaps the answer was lost
 		return nil, err
 	}

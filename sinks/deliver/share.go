@@ -51,12 +51,13 @@ func fit(workers []state.Worker) (out []state.Worker) {
 	return out
 }
 
-// partOf is how many partitions a worker is to have, and its rank among those that have some.
+// partOf is how many partitions a worker is to have, and its rank among those that take part;
+// -1 if it is not one of them.
 func partOf(workers []state.Worker, me string, partitions int) (part, rank int) {
 	all := fit(workers)
 	rank = slices.IndexFunc(all, func(w state.Worker) bool { return w.Name == me })
 	if rank < 0 {
-		return 0, 0
+		return 0, -1
 	}
 	if part = partitions / len(all); rank < partitions%len(all) {
 		part++
@@ -81,7 +82,7 @@ func share(m *state.Meeting, me string, hands []hand) (take, give []int, hungry 
 		}
 	}
 	// Those who come together begin at different ends.
-	first := rank * part
+	first := max(0, rank) * part
 	for i := range hands {
 		p := (first + i) % len(hands)
 		if have < part && hands[p] == notOurs && (m.Owners[p] == "" || m.Owners[p] == me) {

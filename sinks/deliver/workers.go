@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
 )
@@ -46,10 +45,7 @@ func (s *session) meet(now time.Time, soon func(time.Time)) {
 		return
 	}
 	w.meeting = true
-	me := s.e.worker
-	if s.e.o.Address != nil {
-		me.Address = s.e.o.Address()
-	}
+	me := s.me()
 	s.spawn(func() {
 		d := &met{}
 		ctx, cancel := context.WithTimeout(s.ctx, s.e.leases.ttl/3)
@@ -57,6 +53,15 @@ func (s *session) meet(now time.Time, soon func(time.Time)) {
 		d.meeting, d.err = s.claim.Meet(ctx, me)
 		s.post(d)
 	})
+}
+
+// me is what others are told of this worker.
+func (s *session) me() state.Worker {
+	me := s.e.worker
+	if s.e.o.Address != nil {
+		me.Address = s.e.o.Address()
+	}
+	return me
 }
 
 // met is what a look at the others came to.
@@ -106,11 +111,11 @@ func (d *met) apply(s *session, now time.Time) {
 		w.meetFrom = now.Add(meetSoon)
 	}
 	s.tellWaiting(&d.meeting, hungry && len(take) == 0)
-	names := agreed(&d.meeting, s.e.worker.Mappings)
 	if len(take) > 0 {
-		s.take(take, names)
+		s.take(take)
 		return
 	}
+	names := agreed(&d.meeting, s.e.worker.Mappings)
 	if len(s.owned()) > 0 && !w.beginning && names != nil && (!w.known || !slices.Equal(names, w.begun)) {
 		w.beginning = true
 		s.spawn(func() {
@@ -175,95 +180,6 @@ func (d *begun) apply(s *session, now time.Time) {
 	w.begun, w.known = d.names, true
 }
 
-// take takes partitions that nobody has, and looks where they go on.
-func (s *session) take(partitions []int, names []string) {
-	for _, n := range partitions {
-		s.workers.asked[n] = true
-	}
-	s.spawn(func() {
-		d := &taken{asked: partitions, names: names, at: time.Now()}
-		if d.got, d.err = s.claim.Take(s.ctx, partitions); len(d.got) > 0 {
-			if s.leased.Load() == 0 { // else what was renewed before lasts shorter
-				s.lasts(d.at.Add(s.e.safe()))
-			}
-			s.post(&leasesTaken{at: d.at})
-			d.find(s)
-		}
-		s.post(d)
-	})
-}
-
-// leasesTaken is that something is ours, so that it must be renewed from now on.
-type leasesTaken struct{ at time.Time }
-
-func (d *leasesTaken) apply(s *session, _ time.Time) {
-	if s.keeping {
-		return
-	}
-	s.keeping = true
-	s.spawn(func() { s.keepLease(d.at) })
-}
-
-// taken is what taking partitions came to.
-type taken struct {
-	asked, got []int
-	names      []string
-	at         time.Time
-	found      []found
-	err        error // of those that were not got
-	failed     error // of those that were
-}
-
-// find looks where the partitions go on that were got.
-func (d *taken) find(s *session) {
-	if d.failed = s.begin(d.names); d.failed != nil {
-		return
-	}
-	for _, n := range d.got {
-		f, err := s.find(n)
-		if d.failed = err; err != nil {
-			return
-		}
-		d.found = append(d.found, f)
-	}
-}
-
-// apply begins with what was taken.
-func (d *taken) apply(s *session, now time.Time) {
-	const what = "take lease"
-	w := &s.workers
-	for _, n := range d.asked {
-		delete(w.asked, n)
-	}
-	switch {
-	case d.failed != nil && s.soft.Err() != nil: // they are given back at the end
-	case d.failed != nil: // leases that nothing is done with are worth nothing
-		s.cancel(d.failed)
-		return
-	case d.err != nil && s.ctx.Err() == nil:
-		s.e.log.fails(what, d.err)
-	case d.err == nil:
-		s.e.log.works(what)
-	}
-	if d.names != nil && len(d.found) > 0 {
-		w.begun, w.known = d.names, true
-	}
-	for i := range d.found {
-		s.open(&d.found[i])
-		if !s.parting.IsZero() {
-			s.parts[d.found[i].n].leaving = true
-		}
-	}
-	if len(d.found) == 0 {
-		return
-	}
-	message := "partitions taken over"
-	if !w.started {
-		message, w.started = "delivery started", true
-	}
-	s.e.logger.Info(message, "partitions", len(d.found), "owned", len(s.owned()), "of", s.e.o.Partitions, "mappings", len(s.e.o.Mappers))
-}
-
 // handOver goes on with giving partitions away. First nothing is sent of one but what is
 // urgent, until the longer requests are answered; then nothing at all, for as long as the last
 // of the short ones takes. A job is waited for, with nothing more added to it.
@@ -285,20 +201,8 @@ func (s *session) handOver(now time.Time) {
 func (s *session) release(p *part, clean bool) {
 	p.releasing = true
 	s.spawn(func() {
-		const what = "release lease"
-		for failures := 0; ; failures++ {
-			err := s.claim.Release(s.ctx, clean, p.n)
-			if err == nil {
-				s.e.log.works(what)
-				s.post(&released{p})
-				return
-			}
-			if s.ctx.Err() == nil {
-				s.e.log.fails(what, err)
-			}
-			if cdc.Sleep(s.ctx, backOff(redisWaits, failures)) != nil {
-				return
-			}
+		if s.persist("release lease", func() error { return s.claim.Release(s.ctx, clean, p.n) }) {
+			s.post(&released{p})
 		}
 	})
 }
