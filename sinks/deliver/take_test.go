@@ -57,7 +57,7 @@ func TestLateTakerLooksAgain(t *testing.T) {
 		leads := &fakeMapper{name: "leads", coalesce: w.mapper.coalesce, filtered: map[string]bool{}}
 		more := func(o *Options) { o.Mappers = append(o.Mappers, leads) }
 		w.join(more)
-		rest(3 * time.Second)
+		rest(3*time.Second + 50*time.Millisecond) // so that not all look in the same moment
 		w.wantOwned(0, partitions)
 		w.join(more) // to which the one before gives a partition
 		got := false
