@@ -105,6 +105,9 @@ func (d *met) apply(s *session, now time.Time) {
 	for _, n := range give {
 		s.parts[n].leaving = true
 	}
+	if hungry {
+		hungry = s.keep(&d.meeting, len(take))
+	}
 	w.hungry = hungry
 	w.meetFrom = now.Add(meetEvery)
 	if hungry {
@@ -124,6 +127,26 @@ func (d *met) apply(s *session, now time.Time) {
 			s.post(d)
 		})
 	}
+}
+
+// keep takes back what is on its way to others and has not gone, where they are not there any
+// more: a bulk job may hold it for minutes, with nothing sent but what is urgent. It tells whether
+// there is less than the part all the same.
+func (s *session) keep(m *state.Meeting, taking int) (hungry bool) {
+	part, _ := partOf(m.Workers, s.e.leases.name, s.e.o.Partitions)
+	have := taking + len(s.workers.asked)
+	for _, p := range s.owned() {
+		if !p.leaving {
+			have++
+		}
+	}
+	for _, p := range s.owned() {
+		if have < part && p.leaving && !p.shut {
+			p.leaving = false
+			have++
+		}
+	}
+	return have < part
 }
 
 // tellWaiting says once who has the partitions when there are none for this worker.

@@ -275,3 +275,28 @@ func TestWorkersOfOtherFiles(t *testing.T) {
 		w.wantOwned(partitions) // there is nobody else
 	})
 }
+
+// A partition that is on its way to a worker that dies meanwhile is kept, and not only what is
+// urgent of it goes out, though the bulk request that held it lasts on.
+func TestPartitionIsKeptWhenNobodyComes(t *testing.T) {
+	run(t, func(w *world) {
+		target := &slowBulk{late: 10 * time.Minute, came: map[string]time.Time{}, began: map[string][]time.Time{}}
+		w.target.limits = sinks.Limits{MaxBatch: 1, MaxInFlight: 4, Timeout: 20 * time.Minute}
+		w.answers(target.answer)
+		busy, other := keyIn(1, 0), keyIn(1, 1)
+		w.put(cdc.LaneBulk, busy, "a=9 b=9")
+		w.start()
+		rest(time.Second)
+		second := w.join()
+		rest(3 * time.Second)
+		w.wantOwned(partitions, 0) // it waits for the request
+		w.put(cdc.LaneNormal, other, "a=1 b=1")
+		rest(time.Second)
+		w.wantHas(other, "nothing")
+		w.killed(second)
+		rest(2 * time.Second)
+		w.wantHas(other, "Sum=1+1")
+		rest(20 * time.Minute)
+		w.wantHas(busy, "Sum=9+9")
+	})
+}
