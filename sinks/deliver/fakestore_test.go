@@ -247,7 +247,10 @@ func (c *fakeClaim) Meet(_ context.Context, me state.Worker) (m state.Meeting, e
 	return m, err
 }
 
-func (c *fakeClaim) Leave(context.Context) error {
+func (c *fakeClaim) Leave(ctx context.Context) error {
+	if err := cdc.Sleep(ctx, time.Millisecond); err != nil { // it is on its way
+		return err
+	}
 	return c.do("leave", 0, 0, func() error {
 		delete(c.s.workers, c.name)
 		return nil

@@ -217,5 +217,5 @@ func (s *session) turn(timer *time.Timer, now time.Time) (stopped bool) {
 	s.handOver(now)
 	s.e.stats.setGauges(s.gauges(s.tellCondition(now)))
 	timer.Reset(next.Sub(now))
-	return s.stopping && s.senders == 0 && len(s.owned()) == 0
+	return s.stopping && s.senders == 0 && len(s.owned()) == 0 && s.workers.telling == 0
 }

@@ -32,6 +32,7 @@ type workers struct {
 	beginning bool
 	started   bool // something was owned once
 	told      string
+	telling   int // calls under way that tell the others of our leaving
 }
 
 // meet looks who else is there, now and then.
@@ -253,12 +254,21 @@ func (s *session) leave(now time.Time) {
 	s.tellLeaving()
 }
 
+// tellLeaving tells the others that this worker takes no part any more. A stop waits for it: else
+// they would keep its part free until they notice.
 func (s *session) tellLeaving() {
+	s.workers.telling++
 	s.spawn(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, s.e.leases.ttl/3)
 		defer cancel()
 		if err := s.claim.Leave(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			s.e.log.fails("leave the other workers", err) // they notice in time
 		}
+		s.post(leavingTold{})
 	})
 }
+
+// leavingTold is that the others were told, or that it was tried.
+type leavingTold struct{}
+
+func (leavingTold) apply(s *session, _ time.Time) { s.workers.telling-- }

@@ -300,3 +300,23 @@ func TestPartitionIsKeptWhenNobodyComes(t *testing.T) {
 		w.wantHas(busy, "Sum=9+9")
 	})
 }
+
+// A worker that ends while it has nothing is not waited for.
+func TestIdleWorkerLeaves(t *testing.T) {
+	run(t, func(w *world) {
+		w.start()
+		rest(time.Second)
+		second := w.join()
+		third := w.join(func(o *Options) { o.DrainTimeout = time.Second }) // too short to wait for others
+		rest(3 * time.Second)
+		w.wantOwned(1, 1, 0)
+		w.leaves(third)
+		w.store.mu.Lock()
+		_, there := w.store.workers[third.name]
+		w.store.mu.Unlock()
+		if there {
+			t.Error("it counts as there")
+		}
+		w.leaves(second)
+	})
+}
