@@ -6,7 +6,9 @@
 //   - I1, I2, I3: test/judge holds the log against a second replication slot, the
 //     witness, and against the tables: nothing missing, nothing twice, nothing
 //     else; every stream rises; folded by Position it is the table row for row.
-//   - I4: no key of a target went backwards.
+//   - I4: no key of a target went backwards, also while workers that share it come, die, stand
+//     still and are cut off. Excused is only what a worker had under way when it was stopped
+//     with SIGSTOP, shown by the request that carried it (pause_test.go).
 //   - I1, I11: once the checkpoints are at the ends of the streams, the targets
 //     hold what the mappings, written once more as SQL, say. At no time was the
 //     slot confirmed above what the log held durably.
