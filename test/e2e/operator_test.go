@@ -62,7 +62,7 @@ func (o *operator) stop() {
 
 // does does something, and counts what came of it.
 func (o *operator) does(ctx context.Context, what string, rng *rand.Rand) {
-	if what == aRepair && rng.IntN(3) == 0 {
+	if what == aRepair && rng.IntN(2) == 0 {
 		o.calm.Store(true)
 		defer o.calm.Store(false)
 	}

@@ -165,10 +165,13 @@ func (n *nemesis) deeds(calm bool) []deed {
 	}
 }
 
-// strike does one of the deeds that can be done.
+// strike does one of the deeds that can be done, now and then the one that was done least.
 func (n *nemesis) strike(t *testing.T, calm bool) {
 	list := slices.DeleteFunc(n.deeds(calm), func(d deed) bool { return !d.can })
 	d := list[n.rng.IntN(len(list))]
+	if n.rng.IntN(4) == 0 {
+		d = slices.MinFunc(list, func(a, b deed) int { return n.counts[a.name] - n.counts[b.name] })
+	}
 	n.counts[d.name]++
 	d.do(t)
 }
