@@ -19,7 +19,8 @@ type operator struct {
 	quit context.CancelFunc
 	done sync.WaitGroup
 	// calm tells that he needs the servers for a while: only processes may be hurt.
-	calm atomic.Bool
+	calm   atomic.Bool
+	broken int // repairs in a row; of the goroutine that repairs
 
 	mu     sync.Mutex     // covers what follows
 	counts map[string]int // of what came to its end, and of what did not
@@ -40,13 +41,13 @@ func (b *bridge) operate(seed uint64) *operator {
 		o.done.Go(func() {
 			tick := time.NewTicker(time.Second)
 			defer tick.Stop()
-			for {
+			for i := 0; ; i++ {
 				select {
 				case <-ctx.Done():
 					return
 				case <-tick.C:
 				}
-				o.does(ctx, list[rng.IntN(len(list))], rng)
+				o.does(ctx, list[i%len(list)], rng)
 			}
 		})
 	}
@@ -60,13 +61,19 @@ func (o *operator) stop() {
 	o.done.Wait()
 }
 
-// does does something, and counts what came of it.
+// does does something, and counts what came of it. A repair that servers have broken off
+// twice in a row has a calm.
 func (o *operator) does(ctx context.Context, what string, rng *rand.Rand) {
-	if what == aRepair && rng.IntN(2) == 0 {
+	if what == aRepair && o.broken >= 2 {
 		o.calm.Store(true)
 		defer o.calm.Store(false)
 	}
 	said, ok := o.command(ctx, what, rng)
+	if what == aRepair {
+		if o.broken++; ok {
+			o.broken = 0
+		}
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
