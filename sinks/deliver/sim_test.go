@@ -659,6 +659,7 @@ func (s *sim) run() {
 func TestRandomRuns(t *testing.T) {
 	runs, first, asides, collected, suppressed, jobs := 150, uint64(1), 0, 0, uint64(0), 0
 	var replayed cdc.ReplayProgress
+	var several moves
 	if n, err := strconv.Atoi(os.Getenv("WALBRIDGE_SIM_RUNS")); err == nil {
 		runs = n
 	}
@@ -677,6 +678,7 @@ func TestRandomRuns(t *testing.T) {
 						jobs += len(s.jobs.hasRun())
 					}
 					s.addReplays(&replayed)
+					several.add(s)
 					if t.Failed() {
 						s.engine.kill(errKilled)
 						<-s.ended
@@ -694,6 +696,9 @@ func TestRandomRuns(t *testing.T) {
 	}
 	if runs > 1 && (replayed.Same < int64(runs)/10 || replayed.Queued < int64(runs) || replayed.Source < int64(runs) || replayed.Older < int64(runs)) {
 		t.Errorf("in %d runs replays came to no more than %+v: that is not tried", runs, replayed)
+	}
+	if runs > 1 && several.few(runs) {
+		t.Errorf("in %d runs partitions moved no more than %+v: that is not tried", runs, several)
 	}
 	if runs > 1 && asides < runs {
 		t.Errorf("in %d runs only %d entries were put aside: that is not tried", runs, asides)

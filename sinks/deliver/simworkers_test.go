@@ -70,6 +70,9 @@ func (w *world) leaves(o *worker) {
 
 // killed ends a worker as a kill -9 would; its leases have run out at once.
 func (w *world) killed(o *worker) {
+	if o.engine.Stats().Owner {
+		w.orphaned++
+	}
 	o.engine.kill(errKilled)
 	<-o.ended
 	o.stop()
@@ -101,3 +104,14 @@ func (s *sim) crowd() {
 		s.cut(name, time.Duration(1+s.draw(25))*time.Second)
 	}
 }
+
+// moves is how often partitions came to another worker: handed over in order, or taken from
+// one that was killed while it had some.
+type moves struct{ handed, taken int }
+
+func (m *moves) add(s *sim) {
+	m.handed += s.lines.count("a partition was handed over")
+	m.taken += s.orphaned
+}
+
+func (m *moves) few(runs int) bool { return m.handed < runs/5 || m.taken < runs/10 }

@@ -41,6 +41,8 @@ type world struct {
 	// more are the workers beside the engine; joined were so many.
 	more   []*worker
 	joined int
+	// orphaned counts those that were killed while they owned something.
+	orphaned int
 
 	engine *Engine
 	stop   context.CancelFunc
