@@ -14,6 +14,7 @@
 //	go run ./test/bench postgres [--json] [--records 200000] [--batch 1000] [--runs 3]
 //	go run ./test/bench replay [--json] [--changes 1000000] [--runs 3]
 //	go run ./test/bench salesforce [--json] [--records 100000]
+//	go run ./test/bench workers [--json] [--records 20000] [--work 50ms] [--lease 2s] [--rate 100]
 //
 // It counts at the destination: the entries that Redis holds, not what
 // walbridge says it sent. Timings depend on the machine; ratios within one run
@@ -35,7 +36,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{Use: "bench", Short: "Measure walbridge beside a reference", SilenceUsage: true}
-	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand(), foldCommand(), deliverCommand(), urgentCommand(), quotaCommand(), deadCommand(), hubspotCommand(), postgresCommand(), replayCommand(), salesforceCommand(), verifyCommand(), targetCommand())
+	root.AddCommand(captureCommand(), childCommand(), latencyCommand(), backfillCommand(), mappingCommand(), foldCommand(), deliverCommand(), urgentCommand(), quotaCommand(), deadCommand(), hubspotCommand(), postgresCommand(), replayCommand(), salesforceCommand(), verifyCommand(), workersCommand(), targetCommand(), workerCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		os.Exit(1)
 	}
