@@ -54,8 +54,8 @@ var (
 				},
 			}),
 			"delivery": {
-				keys: []string{"lease", "queue_entries", "queue_bytes", "floor", "shutdown", "hold", "deferred", "parents", "dead_letters"},
-				of:   map[string]*order{"deferred": {keys: []string{"count"}}, "parents": {keys: []string{"wait"}}, "dead_letters": {keys: []string{"count", "age"}}},
+				keys: []string{"lease", "queue_entries", "queue_bytes", "floor", "shutdown", "hold", "deferred", "parents", "dead_letters", "trace"},
+				of:   map[string]*order{"deferred": {keys: []string{"count"}}, "parents": {keys: []string{"wait"}}, "dead_letters": {keys: []string{"count", "age"}}, "trace": {keys: []string{"bytes"}}},
 			},
 			"log": {keys: []string{"level", "format"}},
 		},
