@@ -17,6 +17,24 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
+// golden holds what was written against a file of testdata, or writes that.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs; if that is meant, run go test ./cmd/walbridge -run %s -update\ngot\n%s", path, t.Name(), got)
+	}
+}
+
 // TestWriteTrace holds what people read of each kind of line.
 func TestWriteTrace(t *testing.T) {
 	noon := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
@@ -58,19 +76,7 @@ func TestWriteTrace(t *testing.T) {
 	if err := writeTrace(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("testdata", "trace.golden")
-	if *update {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(b.Bytes(), want) {
-		t.Errorf("%s differs; if that is meant, run go test ./cmd/walbridge -run WriteTrace -update\ngot\n%s", path, b.Bytes())
-	}
+	golden(t, "trace.golden", b.Bytes())
 	r.Targets, r.Changes = nil, nil
 	b.Reset()
 	if err := writeTrace(&b, r); err != nil || !strings.Contains(b.String(), "no mapping leads from this table") {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -46,17 +44,5 @@ func TestWriteWorkers(t *testing.T) {
 	if err := writeReport(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("testdata", "workers.golden")
-	if *update {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(b.Bytes(), want) {
-		t.Errorf("%s differs; if that is meant, run go test ./cmd/walbridge -run WriteWorkers -update\ngot\n%s", path, b.Bytes())
-	}
+	golden(t, "workers.golden", b.Bytes())
 }
