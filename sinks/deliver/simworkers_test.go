@@ -3,7 +3,6 @@ package deliver
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -16,42 +15,14 @@ type worker struct {
 	engine *Engine
 	stop   context.CancelFunc
 	ended  chan struct{}
+	keeper *rate.Keeper // nil if there is none
 }
 
 // join starts one more worker, with a name that was never there.
 func (w *world) join(change ...func(*Options)) *worker {
 	w.Helper()
 	w.joined++
-	o := Options{
-		Name: "crm", Target: w.target, Mappers: []Mapper{w.mapper}, Reader: w.log, Oldest: w.log.oldest, Partitions: partitions, Completer: w.source, Replays: w.replays,
-		MaxAttempts: 5,
-	}
-	name := fmt.Sprint("worker", w.joined)
-	o.Logger = slog.New(slog.NewTextHandler(w.lines, nil)).With("worker", name)
-	var keeper *rate.Keeper
-	if w.account != nil {
-		keeper = rate.New("crm", w.limits, w.account, o.Logger)
-		o.Rate = keeper
-	}
-	for _, c := range change {
-		c(&o)
-	}
-	e, err := newEngine(o, w.store.leasesOf(name))
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.tune(e)
-	ctx, stop := context.WithCancel(context.Background())
-	out := &worker{name, e, stop, make(chan struct{})}
-	go func() {
-		defer close(out.ended)
-		if err := e.Run(ctx); err != nil {
-			w.Error(err)
-		}
-		if keeper != nil {
-			keeper.Close()
-		}
-	}()
+	out := w.launch(fmt.Sprint("worker", w.joined), change...)
 	w.more = append(w.more, out)
 	return out
 }

@@ -61,34 +61,45 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) start(change ...func(*Options)) {
 	w.Helper()
+	o := w.launch("one", change...)
+	w.engine, w.stop, w.ended, w.keeper = o.engine, o.stop, o.ended, o.keeper
+}
+
+// launch starts an engine that has a name among the workers.
+func (w *world) launch(name string, change ...func(*Options)) *worker {
+	w.Helper()
 	o := Options{
 		Name: "crm", Target: w.target, Mappers: []Mapper{w.mapper}, Reader: w.log, Oldest: w.log.oldest, Partitions: partitions, Completer: w.source, Replays: w.replays,
 		Logger: slog.New(slog.NewTextHandler(w.lines, nil)), MaxAttempts: 5,
 	}
+	if name != "one" {
+		o.Logger = o.Logger.With("worker", name)
+	}
+	out := &worker{name: name, ended: make(chan struct{})}
 	if w.account != nil {
-		w.keeper = rate.New("crm", w.limits, w.account, o.Logger)
-		o.Rate = w.keeper
+		out.keeper = rate.New("crm", w.limits, w.account, o.Logger)
+		o.Rate = out.keeper
 	}
 	for _, c := range change {
 		c(&o)
 	}
-	e, err := newEngine(o, w.store.leases())
-	if err != nil {
+	var err error
+	if out.engine, err = newEngine(o, w.store.leasesOf(name)); err != nil {
 		w.Fatal(err)
 	}
-	w.tune(e)
-	ctx, stop := context.WithCancel(context.Background())
-	w.engine, w.stop, w.ended = e, stop, make(chan struct{})
-	keeper := w.keeper
+	w.tune(out.engine)
+	var ctx context.Context
+	ctx, out.stop = context.WithCancel(context.Background())
 	go func() {
-		defer close(w.ended)
-		if err := e.Run(ctx); err != nil {
+		defer close(out.ended)
+		if err := out.engine.Run(ctx); err != nil {
 			w.Error(err)
 		}
-		if keeper != nil {
-			keeper.Close()
+		if out.keeper != nil {
+			out.keeper.Close()
 		}
 	}()
+	return out
 }
 
 // tune sets what only tests do.
