@@ -187,21 +187,13 @@ func (s *session) bringBack(now time.Time) {
 	}
 	for p, keys := range byPart {
 		s.spawn(func() {
-			const what = "read deferred entries"
-			for failures := 0; ; failures++ {
-				all, err := s.claim.LoadDeferred(s.ctx, p.n, keys)
-				if err == nil {
-					s.e.log.works(what)
-					s.post(&backDone{p: p, all: all})
-					return
-				}
-				if s.ctx.Err() != nil {
-					return
-				}
-				s.e.log.fails(what, err)
-				if cdc.Sleep(s.ctx, backOff(redisWaits, failures)) != nil {
-					return
-				}
+			d := &backDone{p: p}
+			read := func() (err error) {
+				d.all, err = s.claim.LoadDeferred(s.ctx, p.n, keys)
+				return err
+			}
+			if s.persist("read deferred entries", read) {
+				s.post(d)
 			}
 		})
 	}

@@ -2,11 +2,13 @@
 // checkpoint, folds changes in a queue, maps what is taken from it, sends
 // batches, and writes state and checkpoint.
 //
-// A session lasts as long as the lease of the target's partitions. In it, one
+// Several processes, the workers, may do so for one target. Each partition is owned by one of
+// them under a lease; partitions are taken and given while a session goes on (share.go,
+// workers.go, open.go). A session lasts as long as no lease is lost. In it, one
 // goroutine, the loop, owns the queue and the watermarks and decides; reads,
 // batches and commits each run in a goroutine of their own and post an event to
 // the loop when they end. A lost lease ends the session: everything pending is
-// dropped and the next one starts from the checkpoint.
+// dropped and the next one starts from the checkpoints.
 //
 // What holds, and where:
 //

@@ -136,7 +136,7 @@ func (d *taken) apply(s *session, now time.Time) {
 		s.tellLeaving() // perhaps the look came after that
 	}
 	if d.names != nil && len(d.found) > 0 {
-		w.begun, w.known = d.names, true
+		w.begun = d.names
 	}
 	for i := range d.found {
 		s.open(&d.found[i])

@@ -23,12 +23,10 @@ type workers struct {
 	meeting  bool
 	meetFrom time.Time
 	failures int
-	hungry   bool
 	others   bool // somebody else is there
 	asked    map[int]bool
-	// begun are the mappings for which Begin was called last, known that it was.
+	// begun are the mappings for which Begin was called last; nil if it was for none that are known.
 	begun     []string
-	known     bool
 	beginning bool
 	started   bool // something was owned once
 	told      string
@@ -109,7 +107,6 @@ func (d *met) apply(s *session, now time.Time) {
 	if hungry {
 		hungry = s.keep(&d.meeting, len(take))
 	}
-	w.hungry = hungry
 	w.meetFrom = now.Add(meetEvery)
 	if hungry {
 		w.meetFrom = now.Add(meetSoon)
@@ -120,7 +117,7 @@ func (d *met) apply(s *session, now time.Time) {
 		return
 	}
 	names := agreed(&d.meeting, s.e.worker.Mappings)
-	if len(s.owned()) > 0 && !w.beginning && names != nil && (!w.known || !slices.Equal(names, w.begun)) {
+	if len(s.owned()) > 0 && !w.beginning && names != nil && (w.begun == nil || !slices.Equal(names, w.begun)) {
 		w.beginning = true
 		s.spawn(func() {
 			d := &begun{names: names}
@@ -201,7 +198,7 @@ func (d *begun) apply(s *session, now time.Time) {
 		return // the next meeting tries again
 	}
 	s.e.log.works(what)
-	w.begun, w.known = d.names, true
+	w.begun = d.names
 }
 
 // handOver goes on with giving partitions away. First nothing is sent of one but what is
