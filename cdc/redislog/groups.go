@@ -199,7 +199,7 @@ return 1`)
 
 // Return attaches a target that was detached: it reads on from where the streams end
 // now, and what it has missed comes by the backfills, which are asked for at the same
-// moment. It is for the owner of the target's lease.
+// moment. It is for who owns partitions of the target, and may be called by several at once.
 //
 // The groups come first. A change that commits before the backfills were asked for is
 // in what they read; a later one lies above the groups, and from the moment that the

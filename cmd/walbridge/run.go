@@ -29,7 +29,10 @@ func captureCommand() *cobra.Command {
 
 func deliverCommand() *cobra.Command {
 	f := &runFlags{}
-	c := bridgeCommand("deliver", "Only deliver: from the log to targets", f, wire.Parts{AllTargets: true})
+	c := bridgeCommand("deliver", "Only deliver: from the log to targets; several processes share them", f, wire.Parts{AllTargets: true})
+	c.Long = `Deliver from the log to targets. Any number of processes, on one machine or several, may do
+so with the same configuration and mapping files: they share the partitions of each target.
+walbridge status shows who has which.`
 	c.Flags().StringSliceVar(&f.targets, "target", nil, "deliver only to these targets (default all)")
 	return c
 }

@@ -200,7 +200,7 @@ func (m *OffsetMove) move(ctx context.Context, cfg *config.Config, l *redislog.L
 	var held *state.HeldError
 	if errors.As(err, &held) {
 		return &cdc.SetupError{What: fmt.Sprintf("target %s is delivered to by %s", m.Target, held.Owner),
-			Hint: fmt.Sprintf("stop that process first; after it was killed its lease lasts for %s", cfg.Delivery.Lease)}
+			Hint: fmt.Sprintf("stop all processes that deliver to it first; after one was killed its leases last for %s", cfg.Delivery.Lease)}
 	}
 	if err != nil {
 		return err

@@ -94,7 +94,7 @@ func ForgetTarget(ctx context.Context, cfg *config.Config, logger *slog.Logger, 
 		err := l.Forget(ctx, name)
 		var owned *redislog.OwnedError
 		if errors.As(err, &owned) {
-			return &cdc.SetupError{What: owned.Error(), Hint: fmt.Sprintf("stop that process, or let it run without the target; after it was killed its lease lasts for %s", cfg.Delivery.Lease)}
+			return &cdc.SetupError{What: owned.Error(), Hint: fmt.Sprintf("stop all processes that deliver to it, or let them run without the target; after one was killed its leases last for %s", cfg.Delivery.Lease)}
 		}
 		return err
 	})

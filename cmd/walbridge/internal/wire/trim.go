@@ -47,8 +47,9 @@ func mapped(mappings []*mapping.Mapping) []string {
 // reached.
 const returnMax = 30 * time.Second
 
-// begin is done before a session of a target reads anything. From here on nobody else
-// reads for the target: the capture may have the tables of its mappings read.
+// begin is done before anything is read of partitions of a target that were taken, and when
+// the workers agree on other mappings. All who deliver to the target know those that it is told
+// of: the capture may have their tables read. Several workers may be here at a time.
 func (b *Bridge) begin(ctx context.Context, t *target, mappers []deliver.Mapper, begin deliver.Beginning) error {
 	if begin.Mappings != nil {
 		if err := b.log.SetReader(ctx, t.name, begin.Mappings); err != nil {
