@@ -121,6 +121,7 @@ func TestRefusals(t *testing.T) {
 		"from: &a b\n":                 `f.yaml:1:7: from: anchors, aliases, merge keys and tags are not taken here "&"; write the value out, or quote it if it is text`,
 		"- a\n":                        "f.yaml:1:1: want a section of keys, not a list; a mapping begins with from: and to:",
 		"from: a\n---\nfrom: b\n":      "f.yaml:2:1: a second document; one file holds one document: take out the line ---",
+		"e:\n {t,%\n}\n":               "f.yaml:3:1: a key that needs quotes; write it in the common form: keys with a colon, two spaces for each level",
 		"? from\n: a\n":                `f.yaml:1:1: ?: a key must be plain text "?"; write the key out, or quote it`,
 		"from: a\n...\n":               "f.yaml:2:1: a line that is no key with a colon; write it in the common form: keys with a colon, two spaces for each level",
 		"from: a\rto: b\n":             "f.yaml:1:8: a carriage return within a line; write it in the common form: keys with a colon, two spaces for each level",

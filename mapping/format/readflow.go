@@ -141,10 +141,15 @@ func (f *flowReader) entry(v *value, e *entry) {
 	e.value = &value{kind: mapping, flow: !open, open: open, entries: []*entry{pair}}
 }
 
-// mustBeKey refuses keys that are no text in one line.
+// mustBeKey refuses keys that are no text in one line, or that only stand within brackets.
 func (f *flowReader) mustBeKey(v *value) {
 	if v.kind != scalar || len(v.more) > 0 {
 		f.r.fail(f.column, "a key that is no text in one line")
+	}
+	// The library takes {%: a}, but YAML has no such plain text, and outside of brackets the
+	// library does not take it either.
+	if keyLength(v.text+":") != len(v.text)+1 {
+		f.r.fail(f.column, "a key that needs quotes")
 	}
 }
 
