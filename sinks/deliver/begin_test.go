@@ -10,7 +10,7 @@ import (
 )
 
 // What is to be done before a session comes before anything is read. Where it fails
-// the session starts over, and a stop does not wait for it.
+// it is tried again, and a stop does not wait for it.
 func TestBeginComesFirst(t *testing.T) {
 	run(t, func(w *world) {
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
@@ -28,7 +28,7 @@ func TestBeginComesFirst(t *testing.T) {
 			}
 		})
 		rest(30 * time.Second)
-		if s := w.engine.Stats(); calls != 2 || s.Read != 0 || w.lines.count("starts over") != 1 {
+		if s := w.engine.Stats(); calls != 2 || s.Read != 0 || w.lines.count("by=begin") != 1 || w.lines.count("starts over") > 0 {
 			t.Errorf("%d calls, %+v, log:\n%s", calls, s, w.lines.text.String())
 		}
 		rest(time.Minute)
@@ -67,6 +67,60 @@ func TestLostLeaseEndsBegin(t *testing.T) {
 		w.store.steal()
 		w.put(cdc.LaneNormal, 1, "a=1 b=1")
 		rest(30 * time.Second)
+		w.wantHas(1, "Sum=1+1")
+	})
+}
+
+// A partition that cannot be opened holds up itself alone, until it can.
+func TestOnePartitionDoesNotOpen(t *testing.T) {
+	run(t, func(w *world) {
+		opens := 0
+		w.store.fault = func(call string) (before, after error) {
+			if call == "open" {
+				if opens++; opens == 2 || opens == 3 {
+					return errors.New("not now"), nil
+				}
+			}
+			return nil, nil
+		}
+		w.put(cdc.LaneNormal, keyIn(0, 0), "a=1 b=1")
+		w.put(cdc.LaneNormal, keyIn(1, 0), "a=1 b=1")
+		w.start()
+		rest(0)
+		w.wantOwned(1)
+		rest(10 * time.Second)
+		w.wantOwned(partitions)
+		w.wantHas(keyIn(0, 0), "Sum=1+1")
+		w.wantHas(keyIn(1, 0), "Sum=1+1")
+		if opens != 4 || w.lines.count("starts over") > 0 || w.lines.count(`held up" target=crm by="open partition 1"`) != 1 || w.lines.count(`after="open partition 1"`) != 1 {
+			t.Errorf("opened %d times\n%s", opens, w.lines.text.String())
+		}
+	})
+}
+
+// A partition that cannot be opened does not keep the process from its end, and is another
+// worker's then.
+func TestStopDoesNotWaitForOpen(t *testing.T) {
+	run(t, func(w *world) {
+		w.store.fault = func(call string) (before, after error) {
+			if call == "open" {
+				return errors.New("not now"), nil
+			}
+			return nil, nil
+		}
+		w.put(cdc.LaneNormal, 1, "a=1 b=1")
+		w.start()
+		rest(time.Minute)
+		w.wantOwned(0)
+		w.stop()
+		began := time.Now()
+		<-w.ended
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+		w.store.fault = func(string) (error, error) { return nil, nil }
+		w.start()
+		rest(3 * time.Second)
 		w.wantHas(1, "Sum=1+1")
 	})
 }

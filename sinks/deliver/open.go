@@ -21,14 +21,14 @@ type found struct {
 func (s *session) find(n int) (f found, err error) {
 	f = found{n: n, at: time.Now()}
 	if f.start, err = s.claim.Open(s.ctx, n); err != nil {
-		return f, fmt.Errorf("open partition %d: %w", n, err)
+		return f, err
 	}
 	err = s.claim.EachDeferred(s.ctx, n, func(d state.Deferred) {
 		d.Entry = nil // they are read again when their turns come
 		f.aside = append(f.aside, d)
 	})
 	if err != nil {
-		return f, fmt.Errorf("open partition %d: %w", n, err)
+		return f, fmt.Errorf("read what waits aside: %w", err)
 	}
 	return f, nil
 }

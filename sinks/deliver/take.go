@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -96,37 +97,45 @@ type taken struct {
 	asked, got []int
 	names      []string
 	at         time.Time
+	began      bool // what comes before reading is done, for names
 	found      []found
+	shut       []int // of those that were got, what could not be opened
 	err        error // of those that were not got
-	failed     error // of those that were
 }
 
-// find looks where the partitions go on that were got.
+// find does what comes before reading, and looks where the partitions go on that were got.
 func (d *taken) find(s *session) {
-	if d.failed = s.begin(d.names); d.failed != nil {
+	d.began = s.persist("begin", func() error {
+		if s.soft.Err() != nil { // which ended it
+			return nil
+		}
+		return s.begin(d.names)
+	}) && s.soft.Err() == nil
+	if !d.began {
 		return
 	}
 	for _, n := range d.got {
 		f, err := s.find(n)
-		if d.failed = err; err != nil {
-			return
+		if err != nil {
+			s.e.log.fails(openingOf(n), err)
+			d.shut = append(d.shut, n)
+			continue
 		}
+		s.e.log.works(openingOf(n)) // a session before may have tried in vain
 		d.found = append(d.found, f)
 	}
 }
 
+func openingOf(partition int) string { return fmt.Sprintf("open partition %d", partition) }
+
 // apply begins with what was taken.
-func (d *taken) apply(s *session, now time.Time) {
+func (d *taken) apply(s *session, _ time.Time) {
 	const what = "take lease"
 	w := &s.workers
 	for _, n := range d.asked {
 		delete(w.asked, n)
 	}
 	switch {
-	case d.failed != nil && s.soft.Err() != nil: // they are given back at the end
-	case d.failed != nil: // leases that nothing is done with are worth nothing
-		s.cancel(d.failed)
-		return
 	case d.err != nil && s.ctx.Err() == nil:
 		s.e.log.fails(what, d.err)
 	case d.err == nil:
@@ -135,21 +144,48 @@ func (d *taken) apply(s *session, now time.Time) {
 	if !s.parting.IsZero() {
 		s.tellLeaving() // perhaps the look came after that
 	}
-	if d.names != nil && len(d.found) > 0 {
+	if d.began {
 		w.begun = d.names
 	}
-	for i := range d.found {
-		s.open(&d.found[i])
+	s.openAll(d.found)
+	for _, n := range d.shut {
+		w.asked[n] = true
+		s.spawn(func() { s.openLater(n) })
+	}
+}
+
+// openLater tries a partition again that could not be opened. It holds up itself alone: what else
+// is ours goes on meanwhile, where the end of the session would stop that as well.
+func (s *session) openLater(n int) {
+	var f found
+	if s.persist(openingOf(n), func() (err error) { f, err = s.find(n); return err }) {
+		s.post(&opened{f})
+	}
+}
+
+// opened is that a partition can be read after all.
+type opened struct{ found found }
+
+func (d *opened) apply(s *session, _ time.Time) {
+	delete(s.workers.asked, d.found.n)
+	s.openAll([]found{d.found})
+}
+
+// openAll begins with partitions that were found.
+func (s *session) openAll(all []found) {
+	w := &s.workers
+	for i := range all {
+		s.open(&all[i])
 		if !s.parting.IsZero() {
-			s.parts[d.found[i].n].leaving = true
+			s.parts[all[i].n].leaving = true
 		}
 	}
-	if len(d.found) == 0 {
+	if len(all) == 0 {
 		return
 	}
 	message := "partitions taken over"
 	if !w.started {
 		message, w.started = "delivery started", true
 	}
-	s.e.logger.Info(message, "partitions", len(d.found), "owned", len(s.owned()), "of", s.e.o.Partitions, "mappings", len(s.e.o.Mappers))
+	s.e.logger.Info(message, "partitions", len(all), "owned", len(s.owned()), "of", s.e.o.Partitions, "mappings", len(s.e.o.Mappers))
 }
