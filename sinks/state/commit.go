@@ -53,11 +53,7 @@ func (c *Claim) Prepare(ctx context.Context, partition int, in Intent) error {
 	if !in.Swept.IsZero() {
 		marks[sweptField] = in.Swept
 	}
-	hold := int64(0)
-	if !in.Hold.IsZero() {
-		hold = in.Hold.UnixMicro()
-	}
-	w.add(hold, len(marks))
+	w.add(lasting(in.Hold), len(marks))
 	for field, pos := range marks {
 		w.add(field, pos.String())
 	}
@@ -67,6 +63,14 @@ func (c *Claim) Prepare(ctx context.Context, partition int, in Intent) error {
 		w.add(bucket, field, in.Writes[i].Was, text)
 	}
 	return c.run(ctx, prepareScript, partition, w)
+}
+
+// lasting is in how many microseconds a time comes; zero if it has come, or is none.
+func lasting(until time.Time) int64 {
+	if until.IsZero() {
+		return 0
+	}
+	return max(0, time.Until(until).Microseconds())
 }
 
 // writer collects the keys and arguments of a script that writes states.
@@ -149,11 +153,7 @@ func (c *Claim) Commit(ctx context.Context, partition int, in Commit) error {
 	if err != nil {
 		return err
 	}
-	hold := int64(0)
-	if !in.Hold.IsZero() {
-		hold = in.Hold.UnixMicro()
-	}
-	w.add(in.ID, c.last[partition], hold)
+	w.add(in.ID, c.last[partition], lasting(in.Hold))
 	most, _ := c.s.o.DeadLetters.Of(c.s.o.Partitions, time.Now())
 	w.add(most, len(in.Dead), deadletter.FieldCount)
 	for i := range in.Dead {

@@ -22,7 +22,8 @@ type Start struct {
 	Sent map[string]cdc.Position
 	// Swept is the Position of the last sweep of which rows may have been.
 	Swept cdc.Position
-	// Hold is until when a request of a session before may still be carried out.
+	// Hold is until when a request of a session before may still be carried out, by the clock of
+	// this process; zero if none may.
 	Hold time.Time
 	// Unclean tells that the owner before did not end in order: the server may even have
 	// lost what it noted.
@@ -31,7 +32,7 @@ type Start struct {
 	Dead deadletter.Totals
 }
 
-// holdField holds Start.Hold in microseconds since 1970.
+// holdField holds Start.Hold in microseconds since 1970, by the clock of the server.
 const holdField = "\x00hold"
 
 // openField is there while an owner is at work.
@@ -50,17 +51,13 @@ func sentField(lane string) string { return "\x00sent\x00" + lane }
 func (c *Claim) Open(ctx context.Context, partition int) (Start, error) {
 	start := Start{Checkpoint: map[string]cdc.Position{}, Sent: map[string]cdc.Position{}}
 	// Before the checkpoints: what is lost in between shows at the first commit.
-	marks, unclean, err := c.marks(ctx, partition)
-	if start.Unclean = unclean; err != nil {
+	marks, left, err := c.marks(ctx, partition)
+	if start.Unclean = c.unclean[partition]; err != nil {
 		return start, fmt.Errorf("open partition %d: %w", partition, err)
 	}
 	c.last[partition] = marks[commitField]
-	if text, ok := marks[holdField]; ok {
-		micros, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return start, fmt.Errorf("read hold of partition %d: %w", partition, err)
-		}
-		start.Hold = time.UnixMicro(micros)
+	if left > 0 {
+		start.Hold = time.Now().Add(left)
 	}
 	if text, ok := marks[sweptField]; ok {
 		if start.Swept, err = cdc.ParsePosition(text); err != nil {
@@ -101,32 +98,37 @@ func (e *LayoutError) Error() string {
 		"the target is then loaded anew, and its records are written over", e.Target, e.What, e.Target)
 }
 
-// marks reads all that is kept of a partition as a whole, with the names in it.
-func (c *Claim) marks(ctx context.Context, partition int) (marks map[string]string, unclean bool, err error) {
+// marks reads all that is kept of a partition as a whole, with the names in it. held is for how
+// long a request of a session before may still be carried out.
+func (c *Claim) marks(ctx context.Context, partition int) (marks map[string]string, held time.Duration, err error) {
 	k, target := c.s.o.Keys, c.s.o.Target
 	key := k.State(target, partition)
 	answer, err := openScript.Run(ctx, c.s.rdb, []string{k.Lease(target, partition), key}, c.lease(partition), layout).StringSlice()
-	if err != nil || len(answer) != 2 {
-		return nil, false, fmt.Errorf("look how the state lies: %w", cmp.Or(err, errors.New("the server answers something else")))
+	if err != nil || len(answer) != 3 {
+		return nil, 0, fmt.Errorf("look how the state lies: %w", cmp.Or(err, errors.New("the server answers something else")))
 	}
 	switch have := answer[0]; have {
 	case "lost":
-		return nil, false, &LostError{Partition: partition}
+		return nil, 0, &LostError{Partition: partition}
 	case "":
-		return nil, false, &LayoutError{target, "was written by an older version"}
+		return nil, 0, &LayoutError{target, "was written by an older version"}
 	case redislog.StateForgetting:
-		return nil, false, &LayoutError{target, "was being forgotten, but not to the end"}
+		return nil, 0, &LayoutError{target, "was being forgotten, but not to the end"}
 	case layout:
 	default:
-		return nil, false, &LayoutError{target, fmt.Sprintf("lies in %q, where this version has %q", have, layout)}
+		return nil, 0, &LayoutError{target, fmt.Sprintf("lies in %q, where this version has %q", have, layout)}
+	}
+	left, err := strconv.ParseInt(answer[2], 10, 64)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read hold: %w", err)
 	}
 	if marks, err = c.s.rdb.HGetAll(ctx, key).Result(); err != nil {
-		return nil, false, fmt.Errorf("read marks: %w", err)
+		return nil, 0, fmt.Errorf("read marks: %w", err)
 	}
 	n, err := readNames(marks)
 	c.setNames(partition, n)
 	c.unclean[partition] = c.unclean[partition] || answer[1] != ""
-	return marks, c.unclean[partition], err
+	return marks, time.Duration(left) * time.Microsecond, err
 }
 
 func (c *Claim) checkpoint(ctx context.Context, s cdc.Stream) (cdc.Position, error) {

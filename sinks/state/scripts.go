@@ -38,25 +38,33 @@ return 1
 // openScript notes how the state lies, in a partition of which nothing is kept yet.
 // It also notes that an owner is at work, which the end of it takes away if that is in order.
 // KEYS: lease, state. ARGV: lease, layout. Output: the layout that it has, empty if it
-// has none, or lost; and whether the owner before did not end in order.
+// has none, or lost; whether the owner before did not end in order; and for how many
+// microseconds a request of it may still be carried out.
 var openScript = redis.NewScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost', ''} end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost', '', '0'} end
 redis.call('HDEL', KEYS[2], '\0none')
 local have = redis.call('HGET', KEYS[2], '\0layout')
 if not have then
-	if redis.call('EXISTS', KEYS[2]) == 1 then return {'', ''} end
+	if redis.call('EXISTS', KEYS[2]) == 1 then return {'', '', '0'} end
 	redis.call('HSET', KEYS[2], '\0layout', ARGV[2])
 	have = ARGV[2]
 end
-if have ~= ARGV[2] then return {have, ''} end
+if have ~= ARGV[2] then return {have, '', '0'} end
 local open = redis.call('HGET', KEYS[2], '\0open') or ''
 redis.call('HSET', KEYS[2], '\0open', ARGV[1])
 if open == ARGV[1] then open = '' end
-return {have, open}
+local left = tonumber(redis.call('HGET', KEYS[2], '\0hold') or '0')
+if left > 0 then
+	local time = redis.call('TIME')
+	left = math.max(0, left - time[1] * 1000000 - time[2])
+end
+return {have, open, string.format('%.0f', left)}
 `)
 
 // reading gives the arguments one by one, and begins what the owner's scripts have in
-// common: ARGV begins with the lease and with how many names the owner knows.
+// common: ARGV begins with the lease and with how many names the owner knows. hold_for notes
+// for how long a request may be carried out, by the clock of the server: those of owner and
+// next owner need not agree.
 const reading = `
 local arg = 0
 local function take()
@@ -67,12 +75,18 @@ local function number() return tonumber(take()) end
 if redis.call('GET', KEYS[1]) ~= take() then return 'lost' end
 redis.call('HDEL', KEYS[2], '\0none')
 if tonumber(redis.call('HGET', KEYS[2], '\0names') or '0') < number() then return 'rolled back' end
+local function hold_for(micros)
+	if micros == 0 then return end
+	local time = redis.call('TIME')
+	local till = time[1] * 1000000 + time[2] + micros
+	if till > tonumber(redis.call('HGET', KEYS[2], '\0hold') or '0') then redis.call('HSET', KEYS[2], '\0hold', string.format('%.0f', till)) end
+end
 `
 
 // prepareScript notes, before a batch is sent, how far entries are handed to the
 // target (never lower than before) and which records may come into being.
 // KEYS: lease, state, then buckets.
-// ARGV, after those of reading: until when a request may be carried out in microseconds or 0,
+// ARGV, after those of reading: for how long a request may be carried out in microseconds or 0,
 // number of marks, then field and position of each, number of
 // records, then of each the number of its bucket among KEYS, field, former text and text.
 // Positions are compared as texts of digits,
@@ -83,8 +97,7 @@ local function above(a, b)
 	if #a ~= #b then return #a > #b end
 	return a > b
 end
-local hold = take()
-if tonumber(hold) > tonumber(redis.call('HGET', KEYS[2], '\0hold') or '0') then redis.call('HSET', KEYS[2], '\0hold', hold) end
+hold_for(number())
 for _ = 1, number() do
 	local mark, position = take(), take()
 	local have = redis.call('HGET', KEYS[2], mark)
@@ -110,7 +123,7 @@ return 'ok'
 // has no dead letter any more, unless that is what it gets (design, section 7).
 // KEYS: lease, state, dead letters, their index, deferred entries, then buckets and the streams whose
 // checkpoint moves.
-// ARGV, after those of reading: number of the commit, the commit before it, until when a
+// ARGV, after those of reading: number of the commit, the commit before it, for how long a
 // request may still be carried out in microseconds or 0; how many parked records
 // are kept, number of them, number of fields of each, and names and values of the fields;
 // number of states, and of each the number of its bucket among KEYS, field, text, and
@@ -125,12 +138,12 @@ return 'ok'
 //
 // An embedded server that cannot move a group makes it anew in its place.
 var commitScript = redis.NewScript(deadletter.Functions + reading + `
-local id, before, hold = number(), take(), take()
+local id, before, hold = number(), take(), number()
 local have = redis.call('HGET', KEYS[2], '\0commit') or ''
 local lease, n = string.match(have, '^(.*) (%d+)$')
 if lease == ARGV[1] and tonumber(n) >= id then return 'ok' end
 if have ~= before then return 'rolled back' end
-if tonumber(hold) > tonumber(redis.call('HGET', KEYS[2], '\0hold') or '0') then redis.call('HSET', KEYS[2], '\0hold', hold) end
+hold_for(hold)
 local most, dead, fields = number(), number(), number()
 local parked, resolved = {}, 0
 for _ = 1, dead do
