@@ -47,7 +47,7 @@ once more. The exit status is 0 only if nothing is wrong. See docs/verify.md.`,
 				return err
 			}
 			if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-				o.Progress = func(p wire.VerifyProgress) { fmt.Fprintf(f, "\r%s: %d rows\x1b[K", p.Table, p.Rows) }
+				o.Progress = func(p wire.RowProgress) { fmt.Fprintf(f, "\r%s: %d rows\x1b[K", p.Table, p.Rows) }
 				defer fmt.Fprint(f, "\r\x1b[K")
 			}
 			r, err := wire.Verify(cmd.Context(), cfg, slog.New(slog.DiscardHandler), o)

@@ -149,17 +149,28 @@ type capturedTable struct {
 	table pgsource.TableInfo
 }
 
-// captured finds a table among those that the log has a route for.
+// captured finds a table among those that the log has a route for; one that it has none for is
+// an error.
 func (b *Backfills) captured(ctx context.Context, conn *pgx.Conn, at cdc.Table) (capturedTable, error) {
+	t, known, err := b.route(ctx, conn, at)
+	if err == nil && t.name == (cdc.Table{}) {
+		err = &cdc.SetupError{What: fmt.Sprintf("table %s is not captured", at),
+			Hint: nearest.Hint(at.String(), known, "captured are "+nearest.List(known)+"; a table is captured from when a capture starts with a mapping of it")}
+	}
+	return t, err
+}
+
+// route finds a table among those that the log has a route for; without one its name is empty,
+// and known are those that have.
+func (b *Backfills) route(ctx context.Context, conn *pgx.Conn, at cdc.Table) (found capturedTable, known []string, err error) {
 	tables, err := pgsource.Tables(ctx, conn)
 	if err != nil {
-		return capturedTable{}, err
+		return found, nil, err
 	}
 	list, err := b.log.Routings(ctx)
 	if err != nil {
-		return capturedTable{}, err
+		return found, nil, err
 	}
-	var known []string
 	for _, t := range tables {
 		if len(list) == 0 {
 			break
@@ -169,12 +180,11 @@ func (b *Backfills) captured(ctx context.Context, conn *pgx.Conn, at cdc.Table) 
 			continue
 		}
 		if t.Table == at {
-			return capturedTable{name: r.Name, table: t}, nil
+			return capturedTable{name: r.Name, table: t}, nil, nil
 		}
 		known = append(known, t.Table.String())
 	}
-	return capturedTable{}, &cdc.SetupError{What: fmt.Sprintf("table %s is not captured", at),
-		Hint: nearest.Hint(at.String(), known, "captured are "+nearest.List(known)+"; a table is captured from when a capture starts with a mapping of it")}
+	return found, known, nil
 }
 
 // keysOf makes keys of what a person writes: JSON objects, or values of a key that has

@@ -142,7 +142,7 @@ func (v *verifier) report() *Verified {
 	out := &Verified{Mappings: []MappingVerified{}, Repaired: v.o.Repair}
 	for _, t := range v.tables {
 		for _, m := range t.mappings {
-			out.Mappings = append(out.Mappings, m.report)
+			out.Mappings = append(out.Mappings, v.mappings[m].report)
 		}
 	}
 	return out

@@ -55,14 +55,6 @@ func (v *verifier) readBack(ctx context.Context, m *verifiedMapping, all []asked
 	return nil
 }
 
-// fold gives what two values of a key have in common that are the same to the target.
-func (t *verifiedTarget) fold(object string, key sinks.Field) string {
-	if c, ok := sinks.As[sinks.Collation](t.client); ok && c.Folds() {
-		return c.FoldKey(object, key)
-	}
-	return sinks.ExactKey(key.Value)
-}
-
 // askTries is how often a target is asked that cannot answer, throttledMost how often one
 // that wants fewer requests: the keeper of its account waits in between.
 const askTries, throttledMost = 5, 100
