@@ -28,6 +28,7 @@ const (
 const (
 	wishRun  = "run"
 	wishStop = "stop"
+	wishMake = "make" // not made to its end: it rests too
 )
 
 // ErrNoReplay says that there is no replay of that name under way.
@@ -44,18 +45,18 @@ func (l *Log) AddReplay(ctx context.Context, r cdc.Replay) error {
 	if err != nil {
 		return fmt.Errorf("encode replay: %w", err)
 	}
-	// First, and not to run: if we end in the middle it is listed, and can be cancelled.
-	if err := l.client.HSet(ctx, l.keys.Replays(), replaySpec+r.ID, text, replayWish+r.ID, wishStop).Err(); err != nil {
+	// First, and not to run: if we end in the middle it is listed, and can be cancelled or resumed.
+	if err := l.client.HSet(ctx, l.keys.Replays(), replaySpec+r.ID, text, replayWish+r.ID, wishMake).Err(); err != nil {
 		return fmt.Errorf("write replay: %w", err)
 	}
-	err = l.makeReplayGroups(ctx, &r)
+	err = l.WishReplay(ctx, r.ID, true)
 	if err == nil {
-		err = l.WishReplay(ctx, r.ID, true)
+		return nil
 	}
-	if err != nil {
-		return errors.Join(err, l.dropReplay(context.WithoutCancel(ctx), r.ID))
+	if left := l.dropReplay(context.WithoutCancel(ctx), r.ID); left != nil {
+		return errors.Join(err, fmt.Errorf("replay %[1]s stays behind and holds the log; walbridge replay cancel %[1]s takes it away, walbridge replay resume %[1]s goes on with it: %[2]w", r.ID, left))
 	}
-	return nil
+	return err
 }
 
 func (l *Log) makeReplayGroups(ctx context.Context, r *cdc.Replay) error {
@@ -126,7 +127,8 @@ func (l *Log) releaseReplay(ctx context.Context, id string) error {
 	return nil
 }
 
-// WishReplay says whether a replay is to run, or to rest where it is.
+// WishReplay says whether a replay is to run, or to rest where it is. One that was not made to
+// its end is so first: what AddReplay says of the log holds here too.
 func (l *Log) WishReplay(ctx context.Context, id string, run bool) error {
 	wish := wishStop
 	if run {
@@ -138,6 +140,17 @@ func (l *Log) WishReplay(ctx context.Context, id string, run bool) error {
 	}
 	if s.State.Final() {
 		return fmt.Errorf("replay %s has ended already, it is %s: %w", id, s.State, ErrNoReplay)
+	}
+	was, err := l.client.HGet(ctx, l.keys.Replays(), replayWish+id).Result()
+	switch {
+	case err != nil && !errors.Is(err, redis.Nil):
+		return fmt.Errorf("read wish for replay %s: %w", id, err)
+	case was == wishMake && !run:
+		return nil // it rests, and is still to be made
+	case was == wishMake:
+		if err := l.makeReplayGroups(ctx, &s.Replay); err != nil {
+			return err
+		}
 	}
 	if err := l.client.HSet(ctx, l.keys.Replays(), replayWish+id, wish).Err(); err != nil {
 		return fmt.Errorf("write wish for replay %s: %w", id, err)

@@ -657,9 +657,12 @@ func (s *sim) run() {
 // TestRandomRuns is the checker over random runs. WALBRIDGE_SIM_RUNS asks for
 // more of them, WALBRIDGE_SIM_SEED for a single one.
 func TestRandomRuns(t *testing.T) {
-	runs, first, asides, collected, suppressed, jobs := 150, uint64(1), 0, 0, uint64(0), 0
+	runs, first, asides, collected, suppressed, jobs := 50, uint64(1), 0, 0, uint64(0), 0
 	var replayed cdc.ReplayProgress
 	var several moves
+	if os.Getenv("WALBRIDGE_FULL") == "1" {
+		runs = 150
+	}
 	if n, err := strconv.Atoi(os.Getenv("WALBRIDGE_SIM_RUNS")); err == nil {
 		runs = n
 	}

@@ -52,6 +52,7 @@ func TestNemesis(t *testing.T) {
 	n.hireAll()
 	running := n.running()
 	b.drain(time.Minute, running...)
+	o.tidies()
 	b.settled(time.Minute)
 	b.drain(time.Minute, running...) // of what came late nothing is to be left
 	samples.judge(t, b)

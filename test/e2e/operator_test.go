@@ -114,6 +114,19 @@ func (o *operator) command(ctx context.Context, what string, rng *rand.Rand) (sa
 	return stderr.String(), err == nil
 }
 
+// tidies takes away what servers that were away have left of replays half made, as the command
+// that failed said to.
+func (o *operator) tidies() {
+	o.b.t.Helper()
+	r, _ := o.b.status()
+	for _, s := range r.Replays {
+		if s.State == "stopped" {
+			o.b.prints(0, "has ended", "replay", "cancel", s.ID, "-c=walbridge.yaml")
+			o.counts["half made replay"]++
+		}
+	}
+}
+
 // settled waits until no replay and no backfill is under way.
 func (b *bridge) settled(within time.Duration) {
 	b.t.Helper()

@@ -55,7 +55,15 @@ func (r *Replays) Find(ctx context.Context, id string) (s cdc.ReplayStatus, err 
 
 // Wish says that a replay is to run, or to rest.
 func (r *Replays) Wish(ctx context.Context, id string, run bool) error {
-	return r.log.WishReplay(ctx, id, run)
+	err := r.log.WishReplay(ctx, id, run)
+	if !errors.Is(err, redislog.ErrTrimmed) {
+		return err
+	}
+	s, findErr := r.Find(ctx, id)
+	if findErr != nil {
+		return errors.Join(err, findErr)
+	}
+	return r.beyond(&s.Replay, err)
 }
 
 // Cancel ends a replay where it is.
