@@ -45,8 +45,8 @@ func TestStopDoesNotWaitForBegin(t *testing.T) {
 		w.stop()
 		began := time.Now()
 		<-w.ended
-		if took := time.Since(began); took > time.Second {
-			t.Errorf("the stop took %v", took)
+		if took := time.Since(began); took > time.Second || w.lines.count("held up") > 0 {
+			t.Errorf("the stop took %v\n%s", took, w.lines.text.String())
 		}
 	})
 }
@@ -94,6 +94,27 @@ func TestOnePartitionDoesNotOpen(t *testing.T) {
 		w.wantHas(keyIn(1, 0), "Sum=1+1")
 		if opens != 4 || w.lines.count("starts over") > 0 || w.lines.count(`held up" target=crm by="open partition 1"`) != 1 || w.lines.count(`after="open partition 1"`) != 1 {
 			t.Errorf("opened %d times\n%s", opens, w.lines.text.String())
+		}
+	})
+}
+
+// A session that ends while a partition cannot be opened leaves it to the next one.
+func TestNextSessionOpens(t *testing.T) {
+	run(t, func(w *world) {
+		w.store.fault = func(call string) (before, after error) {
+			if call == "open" && w.lines.count("starts over") == 0 {
+				return errors.New("not now"), nil
+			}
+			return nil, nil
+		}
+		w.put(cdc.LaneNormal, 1, "a=1 b=1")
+		w.start()
+		rest(time.Minute)
+		w.store.steal()
+		rest(time.Minute)
+		w.wantHas(1, "Sum=1+1")
+		if w.lines.count("goes on") != w.lines.count("held up") {
+			t.Error(w.lines.text.String())
 		}
 	})
 }

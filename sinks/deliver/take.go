@@ -106,10 +106,11 @@ type taken struct {
 // find does what comes before reading, and looks where the partitions go on that were got.
 func (d *taken) find(s *session) {
 	d.began = s.persist("begin", func() error {
+		err := s.begin(d.names)
 		if s.soft.Err() != nil { // which ended it
 			return nil
 		}
-		return s.begin(d.names)
+		return err
 	}) && s.soft.Err() == nil
 	if !d.began {
 		return
