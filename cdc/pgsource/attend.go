@@ -145,7 +145,7 @@ func (a *attendant) watch(ctx context.Context, conn *pgx.Conn) (loss, err error)
 			a.renamed(t)
 			continue
 		}
-		if err := s.publish(ctx, conn, fmt.Sprintf("ALTER PUBLICATION %s DROP TABLE %s", cdc.QuoteIdent(s.options.Publication), t.Name.SQL())); err != nil {
+		if err := s.publish(ctx, conn, fmt.Sprintf("ALTER PUBLICATION %s DROP TABLE %s", cdc.QuoteIdent(s.options.Publication), names([]cdc.Table{t.Name}))); err != nil {
 			return nil, err
 		}
 		if _, ok := a.known[t.OID]; !ok {

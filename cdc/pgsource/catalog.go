@@ -124,13 +124,15 @@ func closeConn(conn interface{ Close(context.Context) error }) {
 	_ = conn.Close(ctx)
 }
 
-// names joins tables as SQL wants them.
+// names joins tables as a publication wants them: without those that inherit from them,
+// whose rows are not theirs, and whose updates the server refuses if they have no key.
 func names(tables []cdc.Table) string {
 	var b strings.Builder
 	for i, t := range tables {
 		if i > 0 {
 			b.WriteString(", ")
 		}
+		b.WriteString("ONLY ")
 		b.WriteString(t.SQL())
 	}
 	return b.String()

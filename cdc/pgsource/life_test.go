@@ -200,3 +200,25 @@ func TestForeignPublication(t *testing.T) {
 		t.Errorf("their table was taken out: %d, %v", n, err)
 	}
 }
+
+// A table that inherits from a mapped one has rows of its own: they are not sent, and
+// the server goes on taking updates of it though it has no key.
+func TestInheritance(t *testing.T) {
+	b := newBench(t, servertest.SharedPostgres(t).URL, `DROP TABLE IF EXISTS deals CASCADE; CREATE TABLE deals (id int PRIMARY KEY, a int);
+CREATE TABLE old_deals () INHERITS (deals); INSERT INTO old_deals VALUES (1, 1)`, "deals")
+	c := b.start()
+	b.exec(`UPDATE old_deals SET a = 2; INSERT INTO deals VALUES (1, 3)`)
+	wantLines(t, b.wait(c), `c {"id":1} {"id":1,"a":3}`)
+	published := func() (n int) {
+		t.Helper()
+		if err := b.conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_publication_tables WHERE pubname = $1`, b.options.Publication).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := published(); n != 1 {
+		t.Errorf("the publication has %d tables, want deals alone", n)
+	}
+	b.exec("ALTER TABLE deals DROP CONSTRAINT deals_pkey")
+	until(t, "the table without a key to be taken out alone", func() bool { return published() == 0 })
+}

@@ -284,6 +284,11 @@ func TestSetupErrors(t *testing.T) {
 		{"no such table", db.URL, `CREATE SCHEMA s1`, nil, []string{"table public.deals does not exist", "mapping file"}},
 		{"no primary key", db.URL, `CREATE TABLE deals (id int)`, nil, []string{"table public.deals has no primary key", "ALTER TABLE public.deals ADD PRIMARY KEY"}},
 		{"unlogged", db.URL, `DROP TABLE deals; CREATE UNLOGGED TABLE deals (id int PRIMARY KEY)`, nil, []string{"unlogged", "ALTER TABLE public.deals SET LOGGED"}},
+		{"a partition beside its table", db.URL, `DROP TABLE deals; CREATE TABLE deals (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE half PARTITION OF deals FOR VALUES FROM (1) TO (9) PARTITION BY RANGE (id); CREATE TABLE low PARTITION OF half FOR VALUES FROM (1) TO (5)`,
+			func(b *bench) {
+				b.options.Tables[cdc.Table{Schema: "public", Name: "low"}] = Lanes{Lane: cdc.LaneNormal}
+			},
+			[]string{"table public.low is a partition of public.deals, which is mapped too", "map public.deals in its place, with a when:"}},
 		{"no privilege to replicate", db.URL, `DROP TABLE deals; CREATE TABLE deals (id int PRIMARY KEY); DROP ROLE IF EXISTS poor; CREATE ROLE poor LOGIN`,
 			func(b *bench) { b.options.URL = strings.Replace(b.options.URL, "postgres@", "poor@", 1) },
 			[]string{"role poor may not replicate", "ALTER ROLE poor REPLICATION"}},

@@ -99,6 +99,10 @@ func (s *Source) wrongWith(ctx context.Context, conn *pgx.Conn, tables []cdc.Tab
 	if err != nil {
 		return nil, err
 	}
+	within, err := s.within(ctx, conn, tables)
+	if err != nil {
+		return nil, err
+	}
 	wrong := map[cdc.Table]*cdc.SetupError{}
 	for _, t := range tables {
 		i := slices.IndexFunc(all, func(i TableInfo) bool { return i.Table == t })
@@ -118,6 +122,9 @@ func (s *Source) wrongWith(ctx context.Context, conn *pgx.Conn, tables []cdc.Tab
 		case troubles[t] != "":
 			wrong[t] = &cdc.SetupError{What: fmt.Sprintf("changes of table %s cannot be captured: %s", t, troubles[t]),
 				Hint: "give the table and each partition a primary key that is not deferrable, or a REPLICA IDENTITY USING INDEX with the same columns"}
+		case within[t] != cdc.Table{}:
+			wrong[t] = &cdc.SetupError{What: fmt.Sprintf("table %s is a partition of %s, which is mapped too: PostgreSQL sends its changes as those of %[2]s only", t, within[t]),
+				Hint: fmt.Sprintf("map %s in its place, with a when: that takes the rows of this partition", within[t])}
 		}
 	}
 	return wrong, nil
@@ -126,10 +133,7 @@ func (s *Source) wrongWith(ctx context.Context, conn *pgx.Conn, tables []cdc.Tab
 // identityTroubles looks at tables with their partitions, and at no others: a database
 // may have many thousands.
 func identityTroubles(ctx context.Context, conn *pgx.Conn, tables []cdc.Table) (map[cdc.Table]string, error) {
-	var schemas, relations []string
-	for _, t := range tables {
-		schemas, relations = append(schemas, t.Schema), append(relations, t.Name)
-	}
+	schemas, relations := apart(tables)
 	rows, err := conn.Query(ctx, `SELECT n.nspname, c.relname, COALESCE(`+identityTrouble+`, '') FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND (n.nspname, c.relname) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, schemas, relations)
@@ -146,6 +150,39 @@ WHERE c.relkind IN ('r', 'p') AND (n.nspname, c.relname) IN (SELECT * FROM unnes
 		return nil, fmt.Errorf("read replica identities: %w", err)
 	}
 	return out, nil
+}
+
+// within tells of partitions which table above them is mapped as well. Their changes
+// come under the name of the highest table of the publication.
+func (s *Source) within(ctx context.Context, conn *pgx.Conn, tables []cdc.Table) (map[cdc.Table]cdc.Table, error) {
+	schemas, relations := apart(tables)
+	rows, err := conn.Query(ctx, `SELECT n.nspname, c.relname, rn.nspname, r.relname FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL pg_catalog.pg_partition_ancestors(c.oid) a JOIN pg_catalog.pg_class r ON r.oid = a.relid
+JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+WHERE c.relispartition AND r.oid <> c.oid AND (n.nspname, c.relname) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, schemas, relations)
+	if err != nil {
+		return nil, fmt.Errorf("read the tables above partitions: %w", err)
+	}
+	out := map[cdc.Table]cdc.Table{}
+	var t, above cdc.Table
+	if _, err = pgx.ForEachRow(rows, []any{&t.Schema, &t.Name, &above.Schema, &above.Name}, func() error {
+		if s.mapped(above) {
+			out[t] = above
+		}
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read the tables above partitions: %w", err)
+	}
+	return out, nil
+}
+
+// mapped tells whether mappings want a table, stopped or not.
+func (s *Source) mapped(t cdc.Table) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.options.Tables[t]
+	return ok
 }
 
 // tables lists the captured tables in a fixed order, without those that were

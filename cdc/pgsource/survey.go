@@ -141,7 +141,7 @@ FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_publication p ON p.pubname = $1`
 // publicationAspect looks whether the publication has what is mapped, or can be given it;
 // nothing if nothing is mapped.
 func (s *Source) publicationAspect(ctx context.Context, conn *pgx.Conn) ([]Aspect, error) {
-	schemas, relations := s.namesApart()
+	schemas, relations := apart(s.tables())
 	if len(schemas) == 0 {
 		return nil, nil
 	}
@@ -173,9 +173,9 @@ func (s *Source) publicationAspect(ctx context.Context, conn *pgx.Conn) ([]Aspec
 	return []Aspect{{Good: fmt.Sprintf("publication %s may be made: the start does it", name)}}, nil
 }
 
-// namesApart gives the captured tables as two lists.
-func (s *Source) namesApart() (schemas, relations []string) {
-	for _, t := range s.tables() {
+// apart gives schemas and names of tables as two lists.
+func apart(tables []cdc.Table) (schemas, relations []string) {
+	for _, t := range tables {
 		schemas, relations = append(schemas, t.Schema), append(relations, t.Name)
 	}
 	return schemas, relations
@@ -208,7 +208,7 @@ func (s *Source) surveyTables(ctx context.Context, conn *pgx.Conn) (map[cdc.Tabl
 	if err != nil {
 		return nil, err
 	}
-	schemas, relations := s.namesApart()
+	schemas, relations := apart(s.tables())
 	rows, err := conn.Query(ctx, surveyQuery, schemas, relations)
 	if err != nil {
 		return nil, fmt.Errorf("read privileges of tables: %w", err)
