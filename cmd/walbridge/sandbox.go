@@ -52,10 +52,11 @@ Faults are posted to /_faults, such as an outage until it is cleared, and a reco
 
 The kinds are status (with retry_after), delay, hang, reset, truncate, garbage and refuse;
 of a simulated API, object is a part of the path, such as composite.
-They have more switches, such as sessions that end, a daily limit that is nearly spent, a lock
+They have more switches, such as sessions that end, refresh tokens that rotate, a daily limit that is nearly spent, a lock
 of writes, answers of 502, a unique field, and the key that webhooks are to be signed with:
 
   curl 127.0.0.1:8650/salesforce/_control -d '{"expire_sessions":true,"spend_calls":99000}'
+  curl 127.0.0.1:8650/salesforce/_control -d '{"rotate_refresh":true}'
   curl 127.0.0.1:8650/hubspot/_control -d '{"lock":1}'
   curl 127.0.0.1:8650/captivateiq/_control -d '{"slow":1,"carried_out":true}'
   curl 127.0.0.1:8650/rest/_control -d '{"rules":{"deals":{"unique":["reference"]}},"hooks":{"won":["whsec_…"]}}'

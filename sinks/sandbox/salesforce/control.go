@@ -8,12 +8,14 @@ import (
 
 // control is what a person can switch at POST /_control; what is left out stays.
 type control struct {
-	ExpireSessions bool   `json:"expire_sessions"`
-	RevokeGrants   bool   `json:"revoke_grants"`
-	DailyCalls     *int   `json:"daily_calls"`
-	SpendCalls     int    `json:"spend_calls"`
-	WriteTime      string `json:"write_time"`
-	BulkTime       string `json:"bulk_time"`
+	ExpireSessions bool `json:"expire_sessions"`
+	RevokeGrants   bool `json:"revoke_grants"`
+	// RotateRefresh has each refresh give a new refresh token, as Refresh Token Rotation does.
+	RotateRefresh *bool  `json:"rotate_refresh"`
+	DailyCalls    *int   `json:"daily_calls"`
+	SpendCalls    int    `json:"spend_calls"`
+	WriteTime     string `json:"write_time"`
+	BulkTime      string `json:"bulk_time"`
 	// BreakJob makes the next bulk job fail when it has worked on so many rows.
 	BreakJob *int `json:"break_job"`
 }
@@ -48,6 +50,9 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 		clear(s.sessions)
 	}
 	s.revoked = s.revoked || in.RevokeGrants
+	if in.RotateRefresh != nil {
+		s.o.RotateRefresh = *in.RotateRefresh
+	}
 	if in.DailyCalls != nil {
 		s.o.DailyCalls = *in.DailyCalls
 	}

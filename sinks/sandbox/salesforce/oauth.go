@@ -54,11 +54,11 @@ func (s *Server) grant(form url.Values, base string) reply {
 		s.calls["login_refused"]++
 		return reply{status: http.StatusBadRequest, body: bad}
 	}
-	return ok(s.login(base, form.Get("grant_type")))
+	return ok(s.login(base, form.Get("grant_type"), form.Get("refresh_token")))
 }
 
 // login makes a session. There is no expires_in: clients find out by a 401.
-func (s *Server) login(base, grant string) any {
+func (s *Server) login(base, grant, refresh string) any {
 	now := s.o.Now()
 	for token, end := range s.sessions {
 		if !now.Before(end) {
@@ -74,6 +74,9 @@ func (s *Server) login(base, grant string) any {
 	if grant != grantJWT {
 		out["issued_at"] = strconv.FormatInt(now.UnixMilli(), 10)
 		out["signature"] = base64.StdEncoding.EncodeToString([]byte(rand.Text()))
+	}
+	if grant == "refresh_token" && s.o.RotateRefresh {
+		out["refresh_token"] = s.rotate(refresh, token)
 	}
 	return out
 }
@@ -98,8 +101,7 @@ func (s *Server) checkGrant(form url.Values, base string) *oauthError {
 	case grant == grantJWT:
 		return s.checkAssertion(form.Get("assertion"), base)
 	case grant == "refresh_token":
-		token := form.Get("refresh_token")
-		if token == "" || s.o.RefreshTokens != nil && !slices.Contains(s.o.RefreshTokens, token) {
+		if !s.goodRefresh(form.Get("refresh_token")) {
 			return &oauthError{"invalid_grant", "expired access/refresh token"}
 		}
 	}

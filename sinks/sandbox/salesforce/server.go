@@ -32,6 +32,9 @@ type Options struct {
 	PublicKey *rsa.PublicKey
 	// RefreshTokens are those that are good; nil takes any.
 	RefreshTokens []string
+	// RotateRefresh gives a new refresh token with each refresh, in place of the one that was
+	// used.
+	RotateRefresh bool
 	// SessionLife is how long an access token is good; zero is two hours.
 	SessionLife time.Duration
 	// DailyCalls bounds the API calls of 24 hours; zero is 100,000. Concurrent bounds those
@@ -71,6 +74,7 @@ type Server struct {
 	mu       sync.Mutex
 	store    *store
 	sessions map[string]time.Time // access token -> its end
+	families map[string]*family   // by each of their refresh tokens
 	revoked  bool                 // no login is good any more
 	usage    usage
 	calls    map[string]int64
@@ -124,7 +128,7 @@ func (s *Server) Reset() {
 			}
 		}
 	}
-	s.sessions, s.revoked = make(map[string]time.Time), false
+	s.sessions, s.families, s.revoked = make(map[string]time.Time), make(map[string]*family), false
 	s.usage, s.calls, s.locks = usage{}, make(map[string]int64), make(map[string]*call)
 	s.jobs, s.jobOrder, s.jobsMade, s.breaks = make(map[string]*job), nil, 0, nil
 	s.cursors, s.queries = nil, 0
