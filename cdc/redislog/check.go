@@ -5,8 +5,17 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/walbridge/walbridge/cdc"
 )
+
+// Connect makes a client for the servers of a log, without a look at the log. It connects when
+// it is used first.
+func Connect(o Options) (redis.UniversalClient, error) {
+	client, _, err := connect(&o)
+	return client, err
+}
 
 // Inspection is what servers have for a log that need not be made yet.
 type Inspection struct {

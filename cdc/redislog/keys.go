@@ -51,6 +51,12 @@ func (k Keys) Account(name string) string {
 	return fmt.Sprintf("walbridge:{%s}:account:%s", k.Name, name)
 }
 
+// Login is what came in place of the refresh token that a login is configured with, sealed.
+func (k Keys) Login(name string) string { return fmt.Sprintf("walbridge:{%s}:login:%s", k.Name, name) }
+
+// LoginTurn is the key that the process holds which refreshes a login.
+func (k Keys) LoginTurn(name string) string { return k.Login(name) + ":turn" }
+
 // Conditions is the hash of how targets are that do not take everything.
 func (k Keys) Conditions() string { return fmt.Sprintf("walbridge:{%s}:conditions", k.Name) }
 

@@ -48,7 +48,7 @@ func New(o Options) (*Client, error) {
 	}
 	if l := o.Login; l != (Login{}) {
 		c.tokens = transport.NewTokens(c.http, transport.Grant{
-			URL: c.paths.token(), Form: transport.RefreshToken(l.ClientID, l.ClientSecret, l.RefreshToken), Dead: deadGrant}, o.Now)
+			URL: c.paths.token(), Form: transport.RefreshToken(l.ClientID, l.ClientSecret, l.RefreshToken), Dead: deadGrant, Vault: o.Vault}, o.Now)
 	}
 	return c, nil
 }

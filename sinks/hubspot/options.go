@@ -61,6 +61,9 @@ type Options struct {
 	// Token is that of a private app; Login is of a public one. One of them is wanted.
 	Token Secret
 	Login Login
+	// Vault keeps what comes in place of the login's refresh token, for all processes; if nil
+	// it is known to this client alone.
+	Vault transport.Vault
 	// Version is a date such as 2026-03, or LegacyVersion; DefaultVersion if empty.
 	Version string
 	// Timeout bounds one Deliver, which may be a few requests; DefaultTimeout if zero.

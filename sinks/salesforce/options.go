@@ -58,6 +58,9 @@ type Options struct {
 	// URL is the login host or, better, the org's My Domain: https://MYDOMAIN.my.salesforce.com.
 	URL   string
 	Login Login
+	// Vault keeps what comes in place of the login's refresh token, for all processes; if nil
+	// it is known to this client alone.
+	Vault transport.Vault
 	// Version is that of the API, such as v62.0, which it is if empty.
 	Version string
 	// AllowDuplicates saves records that a duplicate rule only warns of (the header
@@ -179,7 +182,7 @@ func (o *Options) grant() (transport.Grant, error) {
 		if l.RefreshToken == "" {
 			return g, errors.New("login.refresh_token: it is missing; refresh needs it")
 		}
-		g.Form = transport.RefreshToken(l.ClientID, l.ClientSecret, l.RefreshToken)
+		g.Form, g.Vault = transport.RefreshToken(l.ClientID, l.ClientSecret, l.RefreshToken), o.Vault
 	default:
 		return g, fmt.Errorf("login.grant: %q is none of %s", l.Grant, strings.Join(Grants(), ", "))
 	}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,9 @@ type Grant struct {
 	// Dead tells from the target's own word and text that the grant will never be given
 	// again; nil for what RFC 6749 says: invalid_grant, invalid_client, unauthorized_client.
 	Dead func(Saying) bool
+	// Vault keeps the refresh tokens that come in place of the form's; if nil they are known
+	// to this process alone.
+	Vault Vault
 }
 
 // Token is what a request proves itself with.
@@ -35,6 +39,11 @@ type Token struct {
 	Instance string
 	// Expires is when it stops to hold, zero if that was not told.
 	Expires time.Time
+}
+
+// holds tells whether a token is good, as far as was told.
+func (t Token) holds(now time.Time) bool {
+	return t.Value != "" && (t.Expires.IsZero() || now.Before(t.Expires))
 }
 
 // tokenTimeout bounds the request for a token; expireEarly is how much sooner than told it is
@@ -52,9 +61,13 @@ type Tokens struct {
 	now    func() time.Time
 	flight singleflight.Group
 
-	mu      sync.Mutex
-	token   Token  // guarded by mu; its Value is empty where there is none
-	refresh Secret // guarded by mu: a newer refresh token than the grant's
+	who string // this one, where it takes its turn
+
+	mu      sync.Mutex // covers what follows
+	token   Token      // its Value is empty where there is none
+	refused Secret     // the value of the last one that was Spent
+	kept    kept       // a newer refresh token than the grant's, if one came
+	unkept  bool       // it is not in the vault
 }
 
 // NewTokens makes one. It asks for nothing yet. now is time.Now if nil.
@@ -62,7 +75,7 @@ func NewTokens(client *Client, grant Grant, now func() time.Time) *Tokens {
 	if now == nil {
 		now = time.Now
 	}
-	return &Tokens{client: client, grant: grant, now: now}
+	return &Tokens{client: client, grant: grant, now: now, who: rand.Text()}
 }
 
 // Get gives a token that holds, as far as is known. Its errors are Unauthorized (the grant is
@@ -76,7 +89,7 @@ func (t *Tokens) Get(ctx context.Context) (Token, error) {
 		if tok, ok := t.held(); ok { // got since we looked
 			return tok, nil
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*turn)
 		defer cancel()
 		return t.fetch(ctx)
 	})
@@ -94,8 +107,15 @@ func (t *Tokens) Get(ctx context.Context) (Token, error) {
 func (t *Tokens) held() (Token, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	ok := t.token.Value != "" && (t.token.Expires.IsZero() || t.now().Before(t.token.Expires))
-	return t.token, ok
+	return t.token, t.token.holds(t.now())
+}
+
+// hold has a token used from now on.
+func (t *Tokens) hold(tok Token) Token {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.token = tok
+	return tok
 }
 
 // Spent says that a token was refused: the next Get asks for another one. It does nothing if
@@ -104,7 +124,7 @@ func (t *Tokens) Spent(tok Token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.token.Value == tok.Value {
-		t.token = Token{}
+		t.token, t.refused = Token{}, tok.Value
 	}
 }
 
@@ -138,11 +158,30 @@ func (t *Tokens) fetch(ctx context.Context) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	t.mu.Lock()
-	if t.refresh != "" && form.Has("refresh_token") {
-		form.Set("refresh_token", t.refresh.Reveal())
+	switch {
+	case !form.Has("refresh_token"):
+		tok, _, err := t.ask(ctx, form)
+		if err != nil {
+			return Token{}, err
+		}
+		return t.hold(tok), nil
+	case t.grant.Vault != nil:
+		return t.share(ctx, form)
 	}
+	t.mu.Lock()
+	last := t.kept
 	t.mu.Unlock()
+	next, err := t.refresh(ctx, last, form)
+	if err != nil {
+		return Token{}, err
+	}
+	return t.hold(next.token), nil
+}
+
+// ask posts a form. It gives the token, and the refresh token that came along, if one did.
+func (t *Tokens) ask(ctx context.Context, form url.Values) (tok Token, newer Secret, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
+	defer cancel()
 	h := t.grant.Header.Clone()
 	if h == nil {
 		h = http.Header{}
@@ -154,7 +193,7 @@ func (t *Tokens) fetch(ctx context.Context) (Token, error) {
 		err = a.Err
 	}
 	if err != nil {
-		return Token{}, notSent(fmt.Errorf("get a token: %w", err))
+		return Token{}, "", notSent(fmt.Errorf("get a token: %w", err))
 	}
 	var said tokenAnswer
 	parseErr := json.Unmarshal(a.Body, &said)
@@ -164,19 +203,13 @@ func (t *Tokens) fetch(ctx context.Context) (Token, error) {
 			life := time.Duration(float64(said.ExpiresIn) * float64(time.Second))
 			tok.Expires = t.now().Add(life - min(expireEarly, life/10))
 		}
-		t.mu.Lock()
-		t.token = tok
-		if said.RefreshToken != "" {
-			t.refresh = Secret(said.RefreshToken)
-		}
-		t.mu.Unlock()
-		return tok, nil
+		return tok, Secret(said.RefreshToken), nil
 	}
-	return Token{}, t.refused(a, said)
+	return Token{}, "", t.refusal(a, said)
 }
 
-// refused says what an answer without a token means.
-func (t *Tokens) refused(a *Answer, said tokenAnswer) error {
+// refusal says what an answer without a token means.
+func (t *Tokens) refusal(a *Answer, said tokenAnswer) error {
 	s := Saying{Code: said.Error, Message: said.Description}
 	if s.Code == "" {
 		s.Code, s.Message = said.Status, said.Message

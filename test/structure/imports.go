@@ -69,7 +69,7 @@ const (
 )
 
 // engine is the part of sinks that is the same for all targets.
-var engine = []string{"sinks/queue", "sinks/deliver", "sinks/state", "sinks/deadletter", "sinks/targetkey", "sinks/rate", "sinks/notes", "sinks/trace"}
+var engine = []string{"sinks/queue", "sinks/deliver", "sinks/state", "sinks/deadletter", "sinks/targetkey", "sinks/rate", "sinks/notes", "sinks/vault", "sinks/trace"}
 
 // shared is what targets have in common.
 var shared = []string{"sinks/transport"}

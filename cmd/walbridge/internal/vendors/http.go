@@ -11,7 +11,7 @@ import (
 // DefaultPreset is the form of a target that says nothing of one.
 const DefaultPreset = "walbridge"
 
-func openHTTP(cfg config.Target) (Target, error) {
+func openHTTP(cfg config.Target, _ transport.Vault) (Target, error) {
 	h := &cfg.HTTP
 	src := formfile.Source{Preset: h.Preset, File: h.FormFile, Form: formfile.Section(h.Form), Auth: formfile.Section(h.Auth.Section),
 		Secrets: config.AuthSecrets, URL: cfg.URL.Reveal(), Objects: h.Objects}

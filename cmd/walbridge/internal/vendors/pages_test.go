@@ -65,7 +65,7 @@ func opened(t *testing.T, text string) (list []Target) {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	for _, c := range cfg.Targets {
-		target, err := Open(c, nil)
+		target, err := Open(c, Stores{})
 		if err != nil {
 			t.Errorf("%v\n%s", err, text)
 			continue

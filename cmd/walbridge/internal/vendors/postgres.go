@@ -11,7 +11,9 @@ import (
 	"github.com/walbridge/walbridge/sinks/transport"
 )
 
-func openPostgres(cfg config.Target) (Target, error) { return postgres.New(postgresOptions(cfg)) }
+func openPostgres(cfg config.Target, _ transport.Vault) (Target, error) {
+	return postgres.New(postgresOptions(cfg))
+}
 
 func postgresOptions(cfg config.Target) postgres.Options {
 	return postgres.Options{URL: transport.Secret(cfg.URL.Reveal()), Schema: cfg.Postgres.Schema, Create: cfg.Postgres.Create, Position: cfg.Postgres.Position,

@@ -55,7 +55,7 @@ func TestMendOfMappings(t *testing.T) {
 	if sql := Mend(config.DefaultTarget(config.TypeHTTP), "deals", mappings, nil); sql != nil {
 		t.Errorf("of an http target: %q", sql)
 	}
-	target, err := Open(cfg, nil)
+	target, err := Open(cfg, Stores{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/walbridge/walbridge/sinks/transport"
 )
 
-func openSalesforce(cfg config.Target) (Target, error) {
+func openSalesforce(cfg config.Target, vault transport.Vault) (Target, error) {
 	f := &cfg.Salesforce
 	return salesforce.New(salesforce.Options{
 		URL: cfg.URL.Reveal(),
@@ -18,6 +18,6 @@ func openSalesforce(cfg config.Target) (Target, error) {
 		Version: f.Version, AllowDuplicates: f.AllowDuplicates, AssignmentRules: f.AssignmentRules, ExactKeys: cfg.KeyCase == config.KeyCaseExact,
 		Timeout: cfg.Timeout, MaxBatch: cfg.MaxBatch, MaxInFlight: cfg.MaxInFlight,
 		Bulk:      salesforce.Bulk{From: f.Bulk.From, Max: f.Bulk.Max, Timeout: f.Bulk.Timeout},
-		Addresses: cfg.Addresses,
+		Addresses: cfg.Addresses, Vault: vault,
 	})
 }

@@ -27,7 +27,7 @@ func TestOpenSalesforce(t *testing.T) {
 	cfg := config.DefaultTarget(config.TypeSalesforce)
 	cfg.Name, cfg.URL = "crm", "https://acme.my.salesforce.com"
 	cfg.Salesforce.Login = config.SalesforceLogin{Grant: config.SalesforceJWT, ClientID: "app", Username: "u", PrivateKey: config.Secret(text)}
-	opened, err := Open(cfg, nil)
+	opened, err := Open(cfg, Stores{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestOpenSalesforce(t *testing.T) {
 	}
 	cfg.Salesforce.Login.PrivateKey = "s3cret"
 	var mistakes yamldoc.Errors
-	if _, err := Open(cfg, nil); !errors.As(err, &mistakes) || !strings.Contains(err.Error(), "login.private_key") || strings.Contains(err.Error(), "s3cret") {
+	if _, err := Open(cfg, Stores{}); !errors.As(err, &mistakes) || !strings.Contains(err.Error(), "login.private_key") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("a key that is none: %v", err)
 	}
 }
@@ -73,7 +73,7 @@ func TestConfigurationOfTheSalesforcePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opened, err := Open(cfg.Targets[0], nil)
+	opened, err := Open(cfg.Targets[0], Stores{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
 	"github.com/walbridge/walbridge/mapping/yamldoc"
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/transport"
 )
 
 // Target is an open target.
@@ -19,28 +20,36 @@ type Target interface {
 	Close()
 }
 
+// Stores are where a target keeps what has to outlive the process. It may have none where it is
+// only asked for what it knows by itself.
+type Stores struct {
+	Notes sinks.Notes
+	// Vault is for logins by a refresh token. Who makes requests at a target with such a login
+	// needs one: a refresh may make void what other processes have.
+	Vault transport.Vault
+}
+
 // openers has, for each type, what opens a target of it. It does not connect.
-var openers = map[string]func(config.Target) (Target, error){
+var openers = map[string]func(config.Target, transport.Vault) (Target, error){
 	config.TypeHTTP:       openHTTP,
 	config.TypeHubSpot:    openHubSpot,
 	config.TypeSalesforce: openSalesforce,
 	config.TypePostgres:   openPostgres,
 }
 
-// Open opens a target, with somewhere to keep its notes; nil where it is only looked at. It
-// does not connect. The error is of type yamldoc.Errors, with the places of the mistakes in the
+// Open opens a target. It does not connect. The error is of type yamldoc.Errors, with the places of the mistakes in the
 // configuration, or in the file that the target's form is in.
-func Open(cfg config.Target, notes sinks.Notes) (Target, error) {
+func Open(cfg config.Target, s Stores) (Target, error) {
 	open, ok := openers[cfg.Type]
 	if !ok { // config.Validate has said so before
 		return nil, setup(cfg, fmt.Errorf("no target is of type %q", cfg.Type))
 	}
-	t, err := open(cfg)
+	t, err := open(cfg, s.Vault)
 	if err != nil {
 		return nil, setup(cfg, err)
 	}
-	if n, ok := sinks.As[sinks.NoteTaker](t); ok && notes != nil {
-		n.TakeNotes(notes)
+	if n, ok := sinks.As[sinks.NoteTaker](t); ok && s.Notes != nil {
+		n.TakeNotes(s.Notes)
 	}
 	return t, nil
 }

@@ -22,7 +22,7 @@ func TestEveryTypeOpens(t *testing.T) {
 		t.Errorf("%d types are opened, a configuration can name %v", len(openers), config.TargetTypes())
 	}
 	var mistakes yamldoc.Errors
-	if _, err := Open(config.Target{Name: "crm", Type: "fax"}, nil); !errors.As(err, &mistakes) {
+	if _, err := Open(config.Target{Name: "crm", Type: "fax"}, Stores{}); !errors.As(err, &mistakes) {
 		t.Errorf("an unknown type: %v", err)
 	}
 }
@@ -48,7 +48,7 @@ func TestMistakesHavePlaces(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", target, err)
 		}
-		_, err = Open(cfg.Targets[0], nil)
+		_, err = Open(cfg.Targets[0], Stores{})
 		var mistakes yamldoc.Errors
 		if !errors.As(err, &mistakes) || len(mistakes) != 1 {
 			t.Errorf("%s: %v", target, err)

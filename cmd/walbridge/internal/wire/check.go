@@ -16,6 +16,7 @@ import (
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/vendors"
 	"github.com/walbridge/walbridge/mapping"
 	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/transport"
 )
 
 // CheckOptions say what a check looks at.
@@ -29,7 +30,7 @@ type CheckOptions struct {
 }
 
 // Check gathers the facts of a bridge: of its files, and of servers and targets. It writes
-// nothing to any of them.
+// nothing to any of them, but keeps in Redis what comes in place of a refresh token.
 func Check(ctx context.Context, o CheckOptions) *check.Facts {
 	f := &check.Facts{Config: o.File, Offline: o.Offline}
 	c := &checker{o: o, facts: f, catalog: filepath.Join(filepath.Dir(o.File), mapping.CatalogName)}
@@ -120,12 +121,14 @@ func (c *checker) compile(cat *mapping.MemoryCatalog) {
 // ask asks all servers at once: one that does not answer keeps nobody waiting but itself.
 func (c *checker) ask(ctx context.Context, cfg *config.Config) {
 	f := c.facts
+	vault, done := c.vault(cfg)
+	defer done()
 	f.Targets = make([]check.Target, len(cfg.Targets))
 	var g sync.WaitGroup
 	g.Go(func() { f.Postgres = c.postgres(ctx, cfg) })
 	g.Go(func() { f.Redis = c.redis(ctx, cfg) })
 	for i, t := range cfg.Targets {
-		g.Go(func() { f.Targets[i] = c.target(ctx, t) })
+		g.Go(func() { f.Targets[i] = c.target(ctx, t, vault) })
 	}
 	g.Wait()
 	cat := c.tables
@@ -198,6 +201,21 @@ func (c *checker) redis(ctx context.Context, cfg *config.Config) *check.Redis {
 	return out
 }
 
+// vault is where refresh tokens are kept that came in place of configured ones: a check must not
+// use what was used. It connects when a target needs it.
+func (c *checker) vault(cfg *config.Config) (v transport.Vault, done func()) {
+	o := logOptions(cfg, c.o.Logger)
+	client, err := redislog.Connect(o)
+	if err != nil { // as the look at Redis says
+		return noVault{err}, func() {}
+	}
+	return logins(client, redislog.Keys{Name: o.Name}), func() {
+		if err := client.Close(); err != nil {
+			c.o.Logger.Warn("a connection to redis was not closed in order", "error", err)
+		}
+	}
+}
+
 // describer is a target that can tell its schema, if it is set up to.
 type describer interface {
 	sinks.Describer
@@ -205,9 +223,9 @@ type describer interface {
 }
 
 // target asks a target for the objects that are written, or else only whether it is there.
-func (c *checker) target(ctx context.Context, cfg config.Target) check.Target {
+func (c *checker) target(ctx context.Context, cfg config.Target, vault transport.Vault) check.Target {
 	out := check.Target{Name: cfg.Name, From: cfg.From, Objects: map[string]check.Object{}}
-	client, err := vendors.Open(cfg, nil)
+	client, err := vendors.Open(cfg, vendors.Stores{Vault: vault})
 	if err != nil {
 		out.Err = err
 		return out

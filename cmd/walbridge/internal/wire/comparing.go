@@ -17,7 +17,6 @@ import (
 	"github.com/walbridge/walbridge/mapping"
 	"github.com/walbridge/walbridge/mapping/nearest"
 	"github.com/walbridge/walbridge/sinks"
-	"github.com/walbridge/walbridge/sinks/notes"
 	"github.com/walbridge/walbridge/sinks/state"
 )
 
@@ -209,10 +208,9 @@ func (c *comparing) target(name string) (*comparedTarget, error) {
 		return t, nil
 	}
 	cfg, _ := c.cfg.Target(name)
-	var keep sinks.Notes
+	var keep vendors.Stores
 	if log := c.log(); log != nil {
-		keys := log.Keys()
-		keep = notes.New(log.Client(), notes.Keys{Spaces: keys.Notes(name), Space: func(space string) string { return keys.NoteSpace(name, space) }})
+		keep = stores(log.Client(), log.Keys(), name)
 	}
 	client, err := vendors.Open(cfg, keep)
 	if err != nil {

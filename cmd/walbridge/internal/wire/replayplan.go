@@ -107,7 +107,7 @@ func (r *Replays) count(ctx context.Context, p *ReplayPlan, tables map[cdc.Table
 func (r *Replays) batch(target string) (int64, error) {
 	for _, t := range r.cfg.Targets {
 		if t.Name == target {
-			client, err := vendors.Open(t, nil)
+			client, err := vendors.Open(t, vendors.Stores{})
 			if err != nil {
 				return 0, err
 			}

@@ -19,7 +19,6 @@ import (
 	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/deliver"
-	"github.com/walbridge/walbridge/sinks/notes"
 	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/state"
 	"github.com/walbridge/walbridge/sinks/trace"
@@ -57,8 +56,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		b.logger.Warn("no mapping leads to the target", "target", cfg.Name)
 		return nil, nil
 	}
-	keys := b.log.Keys()
-	client, err := vendors.Open(cfg, notes.New(b.log.Client(), notes.Keys{Spaces: keys.Notes(cfg.Name), Space: func(space string) string { return keys.NoteSpace(cfg.Name, space) }}))
+	client, err := vendors.Open(cfg, stores(b.log.Client(), b.log.Keys(), cfg.Name))
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func (t *tracer) owner(ctx context.Context, at state.Place, key sinks.Field, m *
 	if !ok || key.Name == "" {
 		return nil
 	}
-	client, err := vendors.Open(cfg, nil)
+	client, err := vendors.Open(cfg, vendors.Stores{})
 	if err != nil {
 		return err
 	}
