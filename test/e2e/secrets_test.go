@@ -27,13 +27,15 @@ const (
 	plantedQuery    = "query-x5Lp2v"
 	plantedClient   = "client-e1Vn6t"
 	plantedToken    = "token-u8Hj4c"
+	plantedRefresh  = "refresh-s6Yc1d"
+	plantedRotated  = "rotated-n3Bx5k"
 	plantedKey      = "a2V5LW9mLXdlYmhvb2stYjRXcTFuLWFuZC1tb3Jl" // key-of-webhook-b4Wq1n
 	plantedName     = "name-of-row-g2Sb7y"
 	plantedNote     = "note-of-row-m9Tf3k"
 )
 
 var (
-	plantedSecrets = []string{plantedPassword, plantedHeader, plantedQuery, plantedClient, plantedToken, plantedKey, "key-of-webhook-b4Wq1n"}
+	plantedSecrets = []string{plantedPassword, plantedHeader, plantedQuery, plantedClient, plantedToken, plantedRefresh, plantedRotated, plantedKey, "key-of-webhook-b4Wq1n"}
 	plantedValues  = []string{plantedName, plantedNote}
 )
 
@@ -45,6 +47,8 @@ var plantedTargets = []struct{ name, settings string }{
 	{"webhook", `type: http, preset: webhook, url: "URL/in?key=` + plantedQuery + `", auth: {keys: ["whsec_` + plantedKey + `"]}`},
 	{"captivateiq", `type: http, preset: captivateiq, url: "URL", auth: {token: "` + plantedToken + `"}, objects: {Deal: 00000000-0000-0000-0000-000000000000}`},
 	{"salesforce", `type: salesforce, url: "URL", login: {grant: client_credentials, client_id: app, client_secret: "` + plantedClient + `"}`},
+	{"rotating", `type: salesforce, url: "URL", login: {grant: refresh, client_id: app, client_secret: "` + plantedClient + `", refresh_token: "` + plantedRefresh + `"}`},
+	{"hubspotapp", `type: hubspot, url: "URL", login: {client_id: app, client_secret: "` + plantedClient + `", refresh_token: "` + plantedRefresh + `-of-hubspot"}`},
 	{"postgres", `type: postgres, url: "DATABASE"`},
 	{"hubspot", `type: hubspot, url: "URL", token: "` + plantedToken + `"`},
 }
@@ -52,7 +56,10 @@ var plantedTargets = []struct{ name, settings string }{
 // echo is a target that answers in every wrong way, and always with what it was sent.
 type echo struct {
 	mu    sync.Mutex
-	asked map[string]int // by the first part of the path
+	asked map[string]int // by the path
+	// logins are how many there were, rotated how many with a refresh token that came in place
+	// of another; by the first part of the path.
+	logins, rotated map[string]int
 }
 
 func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -60,9 +67,11 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	if path, ok := strings.CutSuffix(r.URL.Path, "/services/oauth2/token"); ok {
-		fmt.Fprintf(w, `{"access_token":%q,"instance_url":"http://%s%s","expires_in":1800}`, plantedToken, r.Host, path)
-		return
+	for _, end := range []string{"/services/oauth2/token", "/oauth/v1/token"} {
+		if path, ok := strings.CutSuffix(r.URL.Path, end); ok {
+			e.login(w, r, path, string(body))
+			return
+		}
 	}
 	e.mu.Lock()
 	n := e.asked[r.URL.Path]
@@ -93,6 +102,17 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		fmt.Fprint(w, e.results(body, n))
 	}
+}
+
+// login gives a token for two seconds, and another refresh token with it each time.
+func (e *echo) login(w http.ResponseWriter, r *http.Request, path, body string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.logins[path]++
+	if strings.Contains(body, plantedRotated) {
+		e.rotated[path]++
+	}
+	fmt.Fprintf(w, `{"access_token":%q,"instance_url":"http://%s%s","expires_in":2,"refresh_token":"%s-%d"}`, plantedToken, r.Host, path, plantedRotated, e.logins[path])
 }
 
 // results takes half of the records, and refuses the others with all that they hold.
@@ -167,11 +187,7 @@ func secretive(t *testing.T, e *echo) *bridge {
 		}
 		return head
 	}})
-	for name := range mappingFiles {
-		if err := os.Remove(b.dir + "/mappings/" + name); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b.noMappings()
 	for _, p := range plantedTargets {
 		b.write("mappings/deals-to-"+p.name+".yaml", "from: public.deals\nto: "+p.name+"/Deal\nkey: {id: id}\nfields: {name: name, note: note, amount: amount}\ncoalesce: {quiet: 10ms, max_delay: 100ms}\n")
 	}
@@ -209,7 +225,7 @@ func get(ctx context.Context, address string) string {
 // secrets in Redis.
 func TestNothingPlantedIsTold(t *testing.T) {
 	t.Parallel()
-	e := &echo{asked: map[string]int{}}
+	e := &echo{asked: map[string]int{}, logins: map[string]int{}, rotated: map[string]int{}}
 	b := secretive(t, e)
 	p := b.start("run")
 	b.waitSlot(p)
@@ -233,6 +249,12 @@ func TestNothingPlantedIsTold(t *testing.T) {
 			return ""
 		})
 	}
+	until(t, time.Minute, func() string { // what came in place of a refresh token was used, and replaced
+		p.mustRun()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return unless(e.rotated["/rotating"] > 1 && e.rotated["/hubspotapp"] > 1, fmt.Sprintf("logins %v, with rotated tokens %v", e.logins, e.rotated))
+	})
 	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+/?`).FindString(p.output())
 	if address == "" {
 		t.Fatalf("the console's address is not told:\n%s", p.output())
@@ -270,11 +292,21 @@ func TestNothingPlantedIsTold(t *testing.T) {
 			}
 		}
 	}
-	b.noSecretsInRedis()
+	b.notInRedis(plantedSecrets...)
 }
 
-// noSecretsInRedis looks at every key of the bridge.
-func (b *bridge) noSecretsInRedis() {
+// noMappings removes the mapping files that every bridge has.
+func (b *bridge) noMappings() {
+	b.t.Helper()
+	for name := range mappingFiles {
+		if err := os.Remove(b.dir + "/mappings/" + name); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// notInRedis looks for secrets in every key of the bridge.
+func (b *bridge) notInRedis(secrets ...string) {
 	b.t.Helper()
 	ctx, looked := b.t.Context(), 0
 	it := b.rdb.Scan(ctx, 0, "*{"+b.name+"*", 1000).Iterator()
@@ -284,7 +316,7 @@ func (b *bridge) noSecretsInRedis() {
 			b.t.Fatal(err)
 		}
 		looked++
-		for _, planted := range plantedSecrets {
+		for _, planted := range secrets {
 			if strings.Contains(it.Val(), planted) || strings.Contains(dump, planted) {
 				b.t.Errorf("the key %s holds %s", it.Val(), planted)
 			}
