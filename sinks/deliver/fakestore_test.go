@@ -56,6 +56,8 @@ type fakeStore struct {
 	// slow is how long a worker's asking for a partition is on its way, and the answer to it; it
 	// may be nil.
 	slow func(worker string, partition int) (there, back time.Duration)
+	// meeting is how long a worker's look at the others is on its way there; it may be nil.
+	meeting func(worker string) time.Duration
 	// noted is told of what is noted before records are sent; it may be nil.
 	noted func(state.Write)
 }
@@ -222,6 +224,9 @@ func (c *fakeClaim) of(partition int) int {
 }
 
 func (c *fakeClaim) Meet(_ context.Context, me state.Worker) (m state.Meeting, err error) {
+	if c.s.meeting != nil {
+		time.Sleep(c.s.meeting(c.name)) // the bubble's time
+	}
 	err = c.do("meet", 0, 0, func() error {
 		now := time.Now()
 		me.Name = c.name

@@ -1,0 +1,69 @@
+package deliver
+
+import (
+	"testing"
+	"time"
+
+	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
+)
+
+// A partition of which nothing is sent any more, as it waits for its last request, goes its way
+// though nobody comes for it: kept, it would never be sent of again.
+func TestShutPartitionIsNotKept(t *testing.T) {
+	run(t, func(w *world) {
+		target := &slowBulk{late: 30 * time.Second, came: map[string]time.Time{}, began: map[string][]time.Time{}}
+		w.target.limits = sinks.Limits{MaxBatch: 1, MaxInFlight: 4, Timeout: time.Minute}
+		w.answers(target.answer)
+		busy, other := keyIn(1, 0), keyIn(1, 1)
+		w.put(cdc.LaneUrgent, busy, "a=9 b=9") // which this target answers late
+		w.start()
+		rest(time.Second)
+		second := w.join()
+		rest(3 * time.Second)
+		w.wantOwned(partitions, 0) // it waits for the request
+		w.killed(second)
+		rest(30 * time.Second)
+		w.put(cdc.LaneNormal, other, "a=1 b=1")
+		rest(2 * time.Second)
+		w.wantOwned(partitions)
+		w.wantHas(busy, "Sum=9+9")
+		w.wantHas(other, "Sum=1+1")
+	})
+}
+
+// A look at the others that is on its way while a worker leaves would have it be there again, and
+// its part kept free: it says once more that it is gone. The look may be the one after something
+// was taken.
+func TestLookBesideALeave(t *testing.T) {
+	for name, which := range map[string]int{"the first after a take": 2, "another": 8} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(w *world) {
+				w.start()
+				rest(time.Second)
+				looks := make(chan bool, 100)
+				w.store.meeting = func(worker string) time.Duration {
+					if worker != "worker1" {
+						return 0
+					}
+					looks <- true
+					return 500 * time.Millisecond
+				}
+				second := w.join()
+				for range which {
+					<-looks
+				}
+				rest(100 * time.Millisecond)
+				w.leaves(second)
+				w.store.mu.Lock()
+				_, there := w.store.workers[second.name]
+				w.store.mu.Unlock()
+				if there {
+					t.Error("it counts as there")
+				}
+				rest(1500 * time.Millisecond)
+				w.wantOwned(partitions)
+			})
+		})
+	}
+}
