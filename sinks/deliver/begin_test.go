@@ -104,9 +104,14 @@ func TestOnePartitionDoesNotOpen(t *testing.T) {
 		if opens < 5 || takes != 1 || begun != 1 || w.lines.count("starts over") > 0 || w.lines.count(`held up" target=crm by="open partition 1"`) != 1 || w.lines.count(`after="open partition 1"`) != 1 {
 			t.Errorf("opened %d times, taken %d, begun %d\n%s", opens, takes, begun, w.lines.text.String())
 		}
-		w.join()
+		second := w.join() // who comes has the last one
 		rest(3 * time.Second)
 		w.wantOwned(1, 1)
+		w.put(cdc.LaneNormal, keyIn(1, 1), "a=1 b=1")
+		rest(time.Second)
+		if n := second.engine.Stats().Delivered; n != 1 {
+			t.Errorf("it delivers %d of its partition's records", n)
+		}
 	})
 }
 
