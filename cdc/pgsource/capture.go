@@ -147,8 +147,11 @@ func (c *Capture) Prepare(ctx context.Context) error {
 		return err
 	}
 	l, err := ReadLog(ctx, c.log)
-	if err != nil || l.Described && l.Marked {
+	if err != nil {
 		return err
+	}
+	if l.Described && l.Marked {
+		return c.source.checkSlot(ctx, conn)
 	}
 	f, err := c.source.Facts(ctx, conn)
 	for told := false; err == nil && f.Making; f, err = c.source.Facts(ctx, conn) {
@@ -174,6 +177,9 @@ func (c *Capture) Prepare(ctx context.Context) error {
 // then the slot, which decodes no WAL from before it, then the mark.
 func (c *Capture) begin(ctx context.Context, conn *pgx.Conn, f *Facts, described bool) error {
 	if !described && f.HasSlot {
+		if another, err := c.another(ctx, conn); err != nil || another {
+			return err
+		}
 		return c.settle(ctx, &Loss{Reason: LossLogWiped, What: fmt.Sprintf("slot %s exists, but the log has no record of it: the log was wiped, or the slot belongs to something else", c.source.options.Slot)})
 	}
 	if !described && f.Publication.Exists && (f.Publication.Changed != "" || !f.Publication.has(c.source.tables())) {
@@ -205,6 +211,29 @@ func (c *Capture) begin(ctx context.Context, conn *pgx.Conn, f *Facts, described
 		}
 	}
 	return c.log.SetDurableMark(ctx, from)
+}
+
+// another tells whether the slot of a log that knows nothing of it is at work for another
+// capture of this bridge, which has described the log meanwhile. One that goes on without
+// doing so fills another log: it is left alone, and its publication as it is.
+func (c *Capture) another(ctx context.Context, conn *pgx.Conn) (bool, error) {
+	deadline := time.Now().Add(c.source.options.SlotWait)
+	for {
+		pid, holder, err := c.source.holder(ctx, conn)
+		if err != nil || pid == 0 {
+			return false, err
+		}
+		if _, described, err := c.log.Epoch(ctx); err != nil || described {
+			return described, err
+		}
+		if !time.Now().Before(deadline) {
+			return false, &cdc.SetupError{What: fmt.Sprintf("slot %s is being read by pid %d, which calls itself %q and fills another log than the one that redis.url leads to", c.source.options.Slot, pid, holder),
+				Hint: "give this bridge a name of its own, or the redis.url of the other process; or stop that one, if its log is lost"}
+		}
+		if err := cdc.Sleep(ctx, slotPoll); err != nil {
+			return false, err
+		}
+	}
 }
 
 // Run captures until ctx ends. A lost connection, to either side, is made again

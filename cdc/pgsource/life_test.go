@@ -73,6 +73,43 @@ func TestSlotInUse(t *testing.T) {
 	b.wait(c)
 }
 
+// Two bridges that were given one name: the second, with a log or a database of its own, is
+// told so, and takes neither slot nor publication from the first.
+func TestNameTwice(t *testing.T) {
+	b := newBench(t, servertest.SharedPostgres(t).URL, deals, "deals")
+	c := b.start()
+	b.exec(`INSERT INTO deals VALUES (1)`)
+	b.wait(c)
+	other := newBench(t, servertest.SharedPostgres(t).URL, deals, "deals") // with a log and a database of its own
+	for name, tc := range map[string]struct {
+		url, want string
+		log       cdc.Log
+	}{
+		"another log":      {b.options.URL, "fills another log than the one that redis.url leads to", other.log},
+		"another database": {other.options.URL, "is not a pgoutput slot of database", b.log},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := b.options
+			o.URL, o.SlotWait, o.AfterLoss = tc.url, 100*time.Millisecond, HealAfterLoss
+			o.Tables = map[cdc.Table]Lanes{{Schema: "public", Name: "deals"}: {Lane: cdc.LaneUrgent}}
+			s, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = NewCapture(s, tc.log).Prepare(t.Context())
+			var se *cdc.SetupError
+			if !errors.As(err, &se) || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want one that says %q", err, tc.want)
+			}
+		})
+	}
+	b.exec(`INSERT INTO deals VALUES (2)`)
+	b.wait(c)
+	if s := c.Stats(); s.State != Streaming || len(s.Losses) != 0 {
+		t.Errorf("the first was disturbed: %+v", s)
+	}
+}
+
 // hold reads the bench's slot as a stranger.
 func (b *bench) hold(name string) (release func()) {
 	b.t.Helper()

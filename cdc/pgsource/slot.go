@@ -101,9 +101,8 @@ func (s *Source) readSlot(ctx context.Context, conn *pgx.Conn, f *Facts) error {
 		return fmt.Errorf("read slot: %w", err)
 	}
 	f.HasSlot = true
-	if plugin == nil || *plugin != "pgoutput" || database == nil || *database != s.config.Database {
-		return &cdc.SetupError{What: fmt.Sprintf("slot %s is not a pgoutput slot of database %s", s.options.Slot, s.config.Database),
-			Hint: "set postgres.slot to another name"}
+	if err := s.ownSlot(plugin, database); err != nil {
+		return err
 	}
 	if f.Confirmed, err = cdc.ParseLSN(confirmed); err != nil {
 		return err
@@ -111,6 +110,29 @@ func (s *Source) readSlot(ctx context.Context, conn *pgx.Conn, f *Facts) error {
 	f.Making = f.Confirmed == 0
 	f.Restart, err = cdc.ParseLSN(restart)
 	return err
+}
+
+// ownSlot tells whether a slot of that name, of which the server says so, can be ours.
+func (s *Source) ownSlot(plugin, database *string) error {
+	if plugin == nil || *plugin != "pgoutput" || database == nil || *database != s.config.Database {
+		return &cdc.SetupError{What: fmt.Sprintf("slot %s is not a pgoutput slot of database %s", s.options.Slot, s.config.Database),
+			Hint: "give the bridge a name of its own (name: in the configuration), or the slot by postgres.slot"}
+	}
+	return nil
+}
+
+// checkSlot is about the slot alone, also of a standby. One of another database may be
+// held for ever by the bridge that has our name.
+func (s *Source) checkSlot(ctx context.Context, conn *pgx.Conn) error {
+	var plugin, database *string
+	err := conn.QueryRow(ctx, "SELECT plugin::text, database::text FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", s.options.Slot).Scan(&plugin, &database)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read slot: %w", err)
+	}
+	return s.ownSlot(plugin, database)
 }
 
 // DropSlot drops the slot, and with it what was not captured yet. One that is in
