@@ -118,6 +118,16 @@ type ReadBack interface {
 	ReadBack(ctx context.Context, object, key string, values []json.RawMessage, fields []string) ([]Held, error)
 }
 
+// References is the ability of a target that keeps what records refer to apart from their
+// fields to tell whether it has that.
+type References interface {
+	// Unreferred gives, for each of some records of an object, those of its fields whose value
+	// refers to a record (as Parents say) and whose reference the target does not have. The ids
+	// are those of the records at the target (Held.RemoteID). No more are asked for than
+	// Limits.MaxBatch. The error is of one of the kinds of this package.
+	Unreferred(ctx context.Context, object string, records []Record, ids []string) ([][]string, error)
+}
+
 // OneByOne is the ability of a target that can be read back to tell that it makes a request
 // for each record, so that who pays for requests asks for one at a time.
 type OneByOne interface {

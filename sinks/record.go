@@ -65,6 +65,9 @@ type Record struct {
 	Sent string
 	// Position is that of the newest change folded in.
 	Position cdc.Position
+	// Mends tells that the record is sent to mend what may differ at the target, since a backfill
+	// read its row: what the target has noted of it may not be so any more.
+	Mends bool
 }
 
 // Parent is a record that another one refers to.

@@ -95,6 +95,7 @@ func (j *job) mapOne(it *item) bool {
 		it.same(rec)
 	case send:
 		it.rec = rec
+		it.rec.Mends = it.row.Newest().Op == cdc.OpRead
 		it.moved = j.moves(it)
 	case rec.Op == sinks.Upsert && it.known.Live:
 		it.same(rec)

@@ -1,11 +1,43 @@
 package deliver
 
 import (
+	"context"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
 )
+
+// What a backfill read is sent although it is the same, and the target is told that it mends:
+// what it has noted of the record may not be so any more. A change that comes after it is none.
+func TestWhatABackfillReadMends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var told []bool
+		w.target.answer = func(_ context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+			for _, r := range b.Records {
+				told = append(told, r.Mends)
+			}
+			return make([]bool, len(b.Records)), make([]sinks.Result, len(b.Records)), nil
+		}
+		w.start()
+		defer w.end()
+		w.put(cdc.LaneNormal, 1, "a=1 b=1")
+		rest(time.Minute)
+		w.put(cdc.LaneNormal, 1, "a=1 b=1")
+		rest(time.Minute)
+		w.read(1, `{"id":1,"a":1,"b":1}`)
+		rest(time.Minute)
+		w.put(cdc.LaneNormal, 1, "a=2 b=1")
+		rest(time.Minute)
+		if !slices.Equal(told, []bool{false, true, false}) {
+			t.Errorf("told %v", told)
+		}
+	})
+}
 
 // touch updates all rows with what they hold already.
 func (s *sim) touch() {

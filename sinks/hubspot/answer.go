@@ -177,11 +177,13 @@ func (r *refusal) scopes() []string {
 }
 
 // readAnswer reads the answer to a batch. What makes no sense may have been carried out.
-func readAnswer(a *transport.Answer) (*answer, error) {
+func readAnswer(a *transport.Answer) (*answer, error) { return readInto[answer](a) }
+
+func readInto[T any](a *transport.Answer) (*T, error) {
 	if a.Err != nil {
 		return nil, a.Err
 	}
-	out := &answer{}
+	out := new(T)
 	if json.Unmarshal(a.Body, out) != nil {
 		// The decoder's own text may quote the answer.
 		return nil, transport.ReadError(a.Host, errors.New("it is not the JSON that was expected"))

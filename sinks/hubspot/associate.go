@@ -100,7 +100,8 @@ func (d *delivery) parents(ctx context.Context) error {
 
 // associate brings the associations of upserted records to what their fields say. What is
 // noted of a record is what its fields said before: that is taken away first, as HubSpot may
-// allow only one; other people's associations are let be.
+// allow only one; other people's associations are let be. What is noted may be there no more,
+// where somebody took it away: a record that mends is associated all the same.
 func (d *delivery) associate(ctx context.Context) error {
 	items := slices.DeleteFunc(d.of(sinks.Upsert), func(it *item) bool { return !it.done || len(it.links) == 0 })
 	ids := make([]string, len(items))
@@ -182,7 +183,7 @@ func (c *changes) of(d *delivery, it *item, before map[string][]string) {
 		if old == nil {
 			old = []string{""}
 		}
-		if len(old) == 1 && old[0] == l.id { // none of both, or the same
+		if len(old) == 1 && old[0] == l.id && (l.none || !it.rec.Mends) { // none of both, or the same
 			continue
 		}
 		if during[l.kind.name()] = old; !slices.Contains(old, l.id) {

@@ -32,6 +32,7 @@ var (
 	_ sinks.Prober      = (*Client)(nil)
 	_ sinks.QuotaTeller = (*Client)(nil)
 	_ sinks.ReadBack    = (*Client)(nil)
+	_ sinks.References  = (*Client)(nil)
 )
 
 // New makes a client. It does not connect. The error begins with the name of the setting

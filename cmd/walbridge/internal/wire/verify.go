@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
@@ -46,9 +45,13 @@ type verifiedMapping struct {
 	*mapping.Mapping
 	target *verifiedTarget
 	report MappingVerified
-	// always are the fields that are written always, and are values of the row.
-	always map[string]bool
+	// always are the fields that are written always, references those of them that refer to
+	// another record.
+	always, references map[string]bool
 }
+
+// typeReference is the type of a field that refers to another record (mapping.Output).
+const typeReference = "reference"
 
 // suspicion is what was found of a row.
 type suspicion struct {
@@ -109,12 +112,11 @@ func (v *verifier) begin(ctx context.Context) (err error) {
 }
 
 func newVerified(m *mapping.Mapping, t *verifiedTarget) *verifiedMapping {
-	out := &verifiedMapping{Mapping: m, target: t, always: map[string]bool{},
+	out := &verifiedMapping{Mapping: m, target: t, always: map[string]bool{}, references: map[string]bool{},
 		report: MappingVerified{Mapping: m.Name(), Target: m.Target(), Object: m.Object(), Table: m.Table().String(), ReadBack: t.reads != nil, Fields: map[string]int64{}}}
 	for _, o := range m.Outputs() {
-		if o.Write == mapping.WriteAlways && !slices.Contains(m.Parents(), o.Name) {
-			out.always[o.Name] = true
-		}
+		out.always[o.Name] = o.Write == mapping.WriteAlways
+		out.references[o.Name] = out.always[o.Name] && o.Type == typeReference
 	}
 	return out
 }

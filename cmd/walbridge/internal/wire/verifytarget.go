@@ -18,6 +18,12 @@ type asked struct {
 	rec *sinks.Record
 }
 
+// holding is a record that the target holds, under an id of its own.
+type holding struct {
+	asked
+	id string
+}
+
 // readBack compares records with what the target holds of them.
 func (v *verifier) readBack(ctx context.Context, m *verifiedMapping, all []asked, out []suspicion) error {
 	fields := make([]string, 0, len(m.always))
@@ -35,6 +41,7 @@ func (v *verifier) readBack(ctx context.Context, m *verifiedMapping, all []asked
 			m.report.ReadBack, m.report.ReadError = false, fmt.Sprintf("the target does not tell what it holds: %v", err)
 			return nil
 		}
+		var there []holding
 		byKey := make(map[string]*sinks.Held, len(held))
 		for i := range held {
 			byKey[m.target.fold(m.Object(), sinks.Field{Name: some[0].rec.Key.Name, Value: held[i].Key})] = &held[i]
@@ -45,35 +52,77 @@ func (v *verifier) readBack(ctx context.Context, m *verifiedMapping, all []asked
 				out[a.row].gone = true
 				continue
 			}
+			there = append(there, holding{a, h.RemoteID})
 			for _, f := range a.rec.Fields {
 				if v, ok := h.Fields[f.Name]; ok && m.always[f.Name] && !same.Value(f.Value, v) {
 					out[a.row].fields = append(out[a.row].fields, f.Name)
 				}
 			}
 		}
+		switch err := v.references(ctx, m, there, out); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			m.report.ReadError = fmt.Sprintf("the target does not tell what its records refer to: %v", err)
+		}
 	}
 	return nil
+}
+
+// references looks whether records refer to those that they should, at a target that keeps that
+// apart from their fields.
+func (v *verifier) references(ctx context.Context, m *verifiedMapping, there []holding, out []suspicion) error {
+	r, ok := sinks.As[sinks.References](m.target.client)
+	if !ok || len(there) == 0 {
+		return nil
+	}
+	records, ids, refers := make([]sinks.Record, len(there)), make([]string, len(there)), false
+	for i, h := range there {
+		records[i], ids[i] = *h.rec, h.id
+		records[i].Fields = slices.DeleteFunc(slices.Clone(h.rec.Fields), func(f sinks.Field) bool { return !m.references[f.Name] })
+		refers = refers || len(records[i].Fields) > 0
+	}
+	if !refers {
+		return nil
+	}
+	var lacking [][]string
+	err := v.within(ctx, m.target, func(ctx context.Context) (err error) {
+		lacking, err = r.Unreferred(ctx, m.Object(), records, ids)
+		return err
+	})
+	for i, fields := range lacking {
+		out[there[i].row].fields = append(out[there[i].row].fields, fields...)
+	}
+	return err
 }
 
 // askTries is how often a target is asked that cannot answer, throttledMost how often one
 // that wants fewer requests: the keeper of its account waits in between.
 const askTries, throttledMost = 5, 100
 
-// ask asks the target for some records, within the limits of its account, in the lane of
-// the least urgent.
+// ask asks the target for some records.
 func (v *verifier) ask(ctx context.Context, m *verifiedMapping, some []asked, fields []string) (held []sinks.Held, err error) {
 	values := make([]json.RawMessage, len(some))
 	for i, a := range some {
 		values[i] = a.rec.Key.Value
 	}
-	t := m.target
+	err = v.within(ctx, m.target, func(ctx context.Context) (err error) {
+		held, err = m.target.reads.ReadBack(ctx, m.Object(), some[0].rec.Key.Name, values, fields)
+		return err
+	})
+	return held, err
+}
+
+// within makes a request within the limits of a target's account, in the lane of the least
+// urgent, and again where it may be answered later.
+func (v *verifier) within(ctx context.Context, t *verifiedTarget, request func(context.Context) error) (err error) {
 	for tries, throttled := 0, 0; tries < askTries && throttled < throttledMost; {
 		permit, werr := t.account.keeper.Wait(ctx, queue.Bulk)
 		if werr != nil {
-			return nil, werr
+			return werr
 		}
 		once, cancel := context.WithTimeout(ctx, t.limits.Timeout)
-		held, err = t.reads.ReadBack(once, m.Object(), some[0].rec.Key.Name, values, fields)
+		err = request(once)
 		cancel()
 		t.account.keeper.Done(permit, err)
 		var (
@@ -86,8 +135,8 @@ func (v *verifier) ask(ctx context.Context, m *verifiedMapping, some []asked, fi
 		case errors.As(err, &ret) && ctx.Err() == nil:
 			tries++
 		default:
-			return held, err
+			return err
 		}
 	}
-	return held, err
+	return err
 }

@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/walbridge/walbridge/sinks"
+	"github.com/walbridge/walbridge/sinks/sandbox/hubspot"
+)
+
+// TestAssociationsAreVerified has somebody delete a company in HubSpot. As its row changes it is
+// made again, under another id and without the associations of the old one: verify finds the
+// contacts that lack theirs, and its repair makes them again.
+func TestAssociationsAreVerified(t *testing.T) {
+	t.Parallel()
+	account := hubspot.New(hubspot.Options{FreeArchived: true})
+	server := httptest.NewServer(account)
+	t.Cleanup(server.Close)
+	b := newBridge(t, options{rewrite: func(config string) string {
+		head, _, _ := strings.Cut(config, "\ntargets:\n")
+		return head + "\ntargets:\n  crm: {type: hubspot, url: \"" + server.URL + "\", token: any, timeout: 2s}\n"
+	}})
+	b.noMappings()
+	b.exec(`CREATE TABLE accounts (id bigint PRIMARY KEY, name text); CREATE TABLE people (id bigint PRIMARY KEY, account_id bigint, name text)`)
+	b.write("mappings/accounts.yaml", "from: public.accounts\nto: crm/companies\nkey: {wb_key: string(id)}\nfields: {name: name}\ncoalesce: {quiet: 10ms, max_delay: 100ms}\n")
+	b.write("mappings/people.yaml", "from: public.people\nto: crm/contacts\nkey: {wb_key: string(id)}\nfields: {firstname: name, association.companies: \"ref('accounts', account_id)\"}\ncoalesce: {quiet: 10ms, max_delay: 100ms}\n")
+	p := b.start("run")
+	b.waitSlot(p)
+	b.firstLoads() // what they read mends, too
+	b.exec(`INSERT INTO accounts SELECT i, 'company ' || i FROM generate_series(1, 3) i`)
+	b.exec(`INSERT INTO people SELECT i, 1 + i % 3, 'person ' || i FROM generate_series(1, 30) i; INSERT INTO people VALUES (31, NULL, 'nobody''s')`)
+	await := func(object, key, field, value string) (id string) {
+		t.Helper()
+		until(t, 30*time.Second, func() string {
+			p.mustRun()
+			for _, r := range account.Records(object, 0) {
+				if sinks.ExactKey(r.Fields["wb_key"]) == key && sinks.ExactKey(r.Fields[field]) == value {
+					id = r.ID
+					return ""
+				}
+			}
+			return fmt.Sprintf("%s %s is not there, or its %s is not %s", object, key, field, value)
+		})
+		return id
+	}
+	verify := func(args ...string) map[string]verified {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), program, append([]string{"verify", "-c", "walbridge.yaml", "--json"}, args...)...)
+		cmd.Dir = b.dir
+		out, err := cmd.Output()
+		var told struct{ Mappings []verified }
+		if jerr := json.Unmarshal(out, &told); jerr != nil || len(told.Mappings) != 2 {
+			t.Fatalf("verify %v: %v\n%s", args, err, out)
+		}
+		return map[string]verified{told.Mappings[0].Mapping: told.Mappings[0], told.Mappings[1].Mapping: told.Mappings[1]}
+	}
+	old := await("companies", "1", "name", "company 1")
+	await("contacts", "31", "firstname", "nobody's")
+	until(t, 30*time.Second, func() string {
+		return unless(account.Count("contacts") == 31, fmt.Sprintf("%d contacts are there", account.Count("contacts")))
+	})
+	if v := verify(); v["people"].Right != 31 || v["accounts"].Right != 3 || !v["people"].ReadBack || v["people"].ReadError != "" {
+		t.Errorf("all is right: %+v", v)
+	}
+
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/crm/objects/2026-03/companies/batch/archive", strings.NewReader(`{"inputs":[{"id":"`+old+`"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{"Authorization": {"Bearer any"}, "Content-Type": {"application/json"}}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil || res.StatusCode != http.StatusNoContent {
+		t.Fatal(res, err)
+	}
+	if err := res.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(`UPDATE accounts SET name = 'made again' WHERE id = 1`)
+	if id := await("companies", "1", "name", "made again"); id == old {
+		t.Fatal("the company has the same id again")
+	}
+	v := verify()
+	if got := v["people"]; got.Different != 10 || got.Right != 21 || got.Fields["association.companies"] != 10 || v["accounts"].Right != 3 {
+		t.Errorf("a company was made again: %+v", v)
+	}
+	if v := verify("--state-only"); v["people"].Right != 31 {
+		t.Errorf("what was delivered is as it was: %+v", v)
+	}
+	if v := verify("--repair"); v["people"].Mended != 10 || v["people"].Different != 0 {
+		t.Errorf("the repair: %+v", v)
+	}
+	if v := verify(); v["people"].Right != 31 || v["accounts"].Right != 3 {
+		t.Errorf("after the repair: %+v", v)
+	}
+}
