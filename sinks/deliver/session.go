@@ -91,10 +91,17 @@ func newSession(e *Engine) *session {
 // policyOf is how the changes of a mapping are held back, within the bounds of the target.
 func (s *session) policyOf(m Mapper) sinks.Coalesce {
 	policy := m.Coalesce()
-	if policy.MaxBatch < 1 || policy.MaxBatch > s.limits.MaxBatch {
-		policy.MaxBatch = s.limits.MaxBatch
-	}
+	policy.MaxBatch = MostInBatch(policy, s.limits)
 	return policy
+}
+
+// MostInBatch is how many records a request has at most: as many as a mapping says, within the
+// limits of the target.
+func MostInBatch(c sinks.Coalesce, l sinks.Limits) int {
+	if c.MaxBatch < 1 {
+		return l.MaxBatch
+	}
+	return min(c.MaxBatch, l.MaxBatch)
 }
 
 // run is the life of a session. soft ends it in order, hard at once.

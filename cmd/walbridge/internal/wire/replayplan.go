@@ -12,6 +12,8 @@ import (
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/redislog"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/vendors"
+	"github.com/walbridge/walbridge/mapping"
+	"github.com/walbridge/walbridge/sinks/deliver"
 	"github.com/walbridge/walbridge/sinks/state"
 )
 
@@ -90,12 +92,12 @@ func (r *Replays) count(ctx context.Context, p *ReplayPlan, tables map[cdc.Table
 	if err != nil {
 		return 0, err
 	}
-	batch, err := r.batch(p.Target)
+	batches, err := r.batches(p.Target)
 	if err != nil {
 		return 0, err
 	}
-	for _, d := range c.each {
-		n := d.count()
+	for name, d := range c.each {
+		n, batch := d.count(), batches[name]
 		p.Records += n
 		p.Requests += (n + batch - 1) / batch
 	}
@@ -103,19 +105,25 @@ func (r *Replays) count(ctx context.Context, p *ReplayPlan, tables map[cdc.Table
 	return c.changes, nil
 }
 
-// batch is how many records a request to a target takes.
-func (r *Replays) batch(target string) (int64, error) {
-	for _, t := range r.cfg.Targets {
-		if t.Name == target {
-			client, err := vendors.Open(t, vendors.Stores{})
-			if err != nil {
-				return 0, err
-			}
-			defer client.Close()
-			return int64(max(1, client.Limits().MaxBatch)), nil
+// batches are how many records a request to a target takes, by the names of its mappings.
+func (r *Replays) batches(target string) (map[string]int64, error) {
+	files, err := mapping.LoadGlob(r.cfg.Mappings, r.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg, _ := r.cfg.Target(target) // who asks for the replay named one that is there
+	client, err := vendors.Open(cfg, vendors.Stores{})
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	out := map[string]int64{}
+	for _, f := range files {
+		if f.Target == target {
+			out[f.Name] = int64(deliver.MostInBatch(f.Coalesce, client.Limits()))
 		}
 	}
-	return 1, nil
+	return out, nil
 }
 
 // replayCount counts the changes of a replay.
