@@ -70,3 +70,30 @@ func (s *signs) text() string {
 	}
 	return strings.Join(s.next, ",")
 }
+
+// Signed gives the fields with write: if_changed of which two texts of tokens, of the same
+// object and key, have different values. Of a field that one of them does not have nothing is told.
+func (m *Mapping) Signed(before, now string) (differ []string) {
+	if !m.signed || before == "" {
+		return nil
+	}
+	was, is := strings.Split(before, ","), strings.Split(now, ",")
+	for i := range m.fields {
+		f := &m.fields[i]
+		if f.write != WriteChanged {
+			continue
+		}
+		of := func(tokens []string) string {
+			for _, t := range tokens {
+				if strings.HasPrefix(t, f.token) {
+					return t
+				}
+			}
+			return ""
+		}
+		if a, b := of(was), of(is); a != "" && b != "" && a != b {
+			differ = append(differ, f.name)
+		}
+	}
+	return differ
+}

@@ -100,3 +100,7 @@ func (a *account) String() string {
 	}
 	return string(b)
 }
+
+// Unused is what an account allows of which nothing was used yet, and the target has said
+// nothing.
+func Unused(at time.Time, s Settings) View { return (&account{}).view(at, s) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -85,4 +86,21 @@ func (v *View) look(ctx context.Context, partition int) error {
 	n, _ := v.c.known(partition)
 	_, err = v.c.look(partition, n, marks)
 	return err
+}
+
+// Mappings are those of which a partition knows keys, or knew some, in order.
+func (v *View) Mappings(ctx context.Context, partition int) (out []string, err error) {
+	if err := v.look(ctx, partition); err != nil {
+		return nil, err
+	}
+	n := v.c.namesOf(partition)
+	for i := 1; i <= n.count(); i++ {
+		name, _ := n.at(i)
+		of, _, ok := strings.Cut(name, "\x00")
+		if mapping, is := strings.CutPrefix(of, kindMapping); ok && is && !slices.Contains(out, mapping) {
+			out = append(out, mapping)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
 }

@@ -43,6 +43,11 @@ func TestView(t *testing.T) {
 				b.Errorf("the columns of the keys of %s are %v, %v; want %s", mapping, got, err, want)
 			}
 		}
+		for partition, want := range map[int]string{0: "[]", 1: "[deals lines]"} {
+			if got, err := v.Mappings(b.Context(), partition); err != nil || fmt.Sprint(got) != want {
+				b.Errorf("the mappings of partition %d are %v, %v; want %s", partition, got, err, want)
+			}
+		}
 		if got, err := v.Columns(b.Context(), 0, "deals"); err != nil || got != nil {
 			b.Errorf("in another partition: %v, %v", got, err)
 		}
