@@ -14,7 +14,16 @@ func (c *comparing) sampled(key string) bool {
 	if c.o.Sample >= 1 {
 		return true
 	}
-	return float64(hashKey(key)>>32) < c.o.Sample*(1<<32)
+	return float64(mixed(hashKey(key))>>32) < c.o.Sample*(1<<32)
+}
+
+// mixed lets each bit of a hash depend on all: keys that differ in their last digits only have hashes
+// whose first bits are the same, and would be in a sample together or not at all. The constants
+// are those of the finalizer of MurmurHash3.
+func mixed(h uint64) uint64 {
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
 }
 
 // scan reads all rows of a table, and gives f those that are looked at, in chunks.
