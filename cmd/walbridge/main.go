@@ -66,6 +66,6 @@ updates to the systems that mapping files name. Try it: walbridge demo`,
 		return &usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	root.AddCommand(demoCommand(), runCommand(), captureCommand(), deliverCommand(), statusCommand(), slotCommand(), targetCommand(), dlqCommand(),
-		backfillCommand(), replayCommand(), offsetsCommand(), tailCommand(), peekCommand(), traceCommand(), initCommand(), checkCommand(), verifyCommand(), testCommand(), fmtCommand(), schemaCommand(), presetCommand(), sandboxCommand(), versionCommand())
+		backfillCommand(), replayCommand(), offsetsCommand(), tailCommand(), peekCommand(), traceCommand(), initCommand(), checkCommand(), planCommand(), verifyCommand(), testCommand(), fmtCommand(), schemaCommand(), presetCommand(), sandboxCommand(), versionCommand())
 	return root
 }

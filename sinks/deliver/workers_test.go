@@ -270,10 +270,6 @@ func TestWorkersOfOtherFiles(t *testing.T) {
 		if len(told) == 0 || !slices.Equal(told[len(told)-1], []string{"deals", "leads"}) {
 			t.Errorf("told were %v", told)
 		}
-		n := len(told)
-		if rest(10 * time.Second); len(told) != n {
-			t.Errorf("told once more: %v", told[n:])
-		}
 		w.leaves(second)
 		rest(2 * time.Second)
 		w.wantOwned(partitions) // there is nobody else

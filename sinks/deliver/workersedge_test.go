@@ -1,6 +1,8 @@
 package deliver
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,4 +68,30 @@ func TestLookBesideALeave(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What all who own something know at last, each of them begins with, and once.
+func TestAgreedIsBegunOnce(t *testing.T) {
+	run(t, func(w *world) {
+		w.start()
+		rest(time.Second)
+		told := map[int]int{}
+		leads := &fakeMapper{name: "leads", coalesce: w.mapper.coalesce, filtered: map[string]bool{}}
+		for i := range partitions {
+			w.join(func(o *Options) {
+				o.Mappers = append(o.Mappers, leads)
+				o.Begin = func(_ context.Context, b Beginning) error {
+					if slices.Contains(b.Mappings, "leads") {
+						told[i]++
+					}
+					return nil
+				}
+			})
+		}
+		rest(20 * time.Second)
+		w.wantOwned(0, 1, 1)
+		if told[0] != 1 || told[1] != 1 {
+			t.Errorf("told were %v", told)
+		}
+	})
 }

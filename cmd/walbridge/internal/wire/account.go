@@ -190,7 +190,7 @@ func (r *Report) circuit(ctx context.Context, cfg *config.Config, l *redislog.Lo
 	if err != nil {
 		return err
 	}
-	t.Rate = &RateReport{Account: name, PerSecond: v.Rate, Limit: v.Limit, Known: v.Budget, Daily: v.Daily, Kept: v.Kept, Left: v.Left, BulkUntil: v.BulkSpentUntil.UTC()}
+	t.Rate = rateReport(name, v)
 	if until, why := held(v); why != "" && (t.State == "running" || until.After(t.Until)) {
 		t.State, t.Until, t.Why = "paused", until.UTC(), why
 	}
@@ -240,6 +240,11 @@ func (r *Report) conditions(ctx context.Context, l *redislog.Log, t *TargetRepor
 		}
 	}
 	return nil
+}
+
+// rateReport tells what an account allows.
+func rateReport(name string, v rate.View) *RateReport {
+	return &RateReport{Account: name, PerSecond: v.Rate, Limit: v.Limit, Known: v.Budget, Daily: v.Daily, Kept: v.Kept, Left: v.Left, BulkUntil: v.BulkSpentUntil.UTC()}
 }
 
 // Condition says in words how the target is, and to how many workers if not to all.

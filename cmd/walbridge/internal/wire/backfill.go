@@ -31,11 +31,20 @@ type Backfills struct {
 // OpenBackfills connects to the log of a configuration. That it was not made yet is an
 // error: nobody would work on a backfill.
 func OpenBackfills(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*Backfills, error) {
+	b, err := openOrNone(ctx, cfg, logger)
+	if err == nil && b == nil {
+		return nil, &cdc.SetupError{What: "there is no log of this bridge in Redis yet", Hint: "start walbridge run, or walbridge capture: it reads the tables of new mappings by itself"}
+	}
+	return b, err
+}
+
+// openOrNone connects to the log of a configuration; it gives nil if that was not made yet.
+func openOrNone(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*Backfills, error) {
 	o := logOptions(cfg, logger)
 	o.Look = true
 	l, err := redislog.Open(ctx, o)
 	if errors.Is(err, redislog.ErrNoLog) {
-		return nil, &cdc.SetupError{What: "there is no log of this bridge in Redis yet", Hint: "start walbridge run, or walbridge capture: it reads the tables of new mappings by itself"}
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"math"
 	"math/bits"
-	"slices"
 
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/redislog"
@@ -75,7 +74,7 @@ func (r *Replays) count(ctx context.Context, p *ReplayPlan, tables map[cdc.Table
 			return nil
 		}
 		for _, name := range tables[ch.Table] {
-			if len(ch.For) > 0 && !slices.Contains(ch.For, p.Target) && !slices.Contains(ch.For, p.Target+"/"+name) {
+			if !meantFor(ch.For, p.Target, name) {
 				continue
 			}
 			c.places = append(c.places, state.Place{Key: state.Key{Mapping: name, Source: ch.Key}, Partition: m.Stream.Partition})

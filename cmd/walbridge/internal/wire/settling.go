@@ -12,8 +12,8 @@ import (
 
 // opinion is what somebody makes of a row, compared with what was delivered of it.
 type opinion interface {
-	// bad tells that they do not agree, which may be since a change is on its way.
-	bad() bool
+	// Bad tells that they do not agree, which may be since a change is on its way.
+	Bad() bool
 }
 
 // settling decides about rows that do not agree with what was delivered: it looks at them
@@ -24,6 +24,8 @@ type settling[O opinion] struct {
 	patience time.Duration
 	// judge gives an opinion of each of some rows; those that are not there are deletes.
 	judge func(context.Context, *comparedTable, *comparedMapping, []cdc.Change) ([]O, error)
+	// doubts tells whether what does not agree is looked at again, or is certain as it is.
+	doubts func(*comparedMapping) bool
 	// right and wrong are told what is certain, flying how many rows were on their way;
 	// waited tells that the target did not deal with their changes in time.
 	right  func(*comparedMapping, string, O)
@@ -59,10 +61,13 @@ func (s *settling[O]) compare(ctx context.Context, t *comparedTable, m *compared
 		return err
 	}
 	for i := range changes {
-		if o := found[i]; o.bad() {
-			s.doubt(m, changes[i].Key, doubted[O]{o, changes[i].After})
-		} else {
-			s.right(m, changes[i].Key, o)
+		switch o, key := found[i], changes[i].Key; {
+		case !o.Bad():
+			s.right(m, key, o)
+		case s.doubts(m):
+			s.doubt(m, key, doubted[O]{o, changes[i].After})
+		default:
+			s.wrong(m, key, o)
 		}
 	}
 	return nil
@@ -146,7 +151,7 @@ func (s *settling[O]) lookAgain(ctx context.Context, t *comparedTable, m *compar
 	for i, key := range keys {
 		o, row := found[i], changes[i].After
 		switch {
-		case !o.bad():
+		case !o.Bad():
 			s.right(m, key, o)
 			delete(list, key)
 		case row == list[key].row && settled:
@@ -213,3 +218,6 @@ func (c *comparing) dealtWith(ctx context.Context, target string, within time.Du
 	}
 	return true, nil
 }
+
+// everything means all mappings.
+func everything(*comparedMapping) bool { return true }

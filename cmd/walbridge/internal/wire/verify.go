@@ -62,7 +62,7 @@ type suspicion struct {
 	fields   []string // those that differ at the target
 }
 
-func (s suspicion) bad() bool {
+func (s suspicion) Bad() bool {
 	return s.standing != deliver.Right && s.standing != deliver.Unsure || s.gone || len(s.fields) > 0
 }
 
@@ -71,7 +71,7 @@ func (s suspicion) bad() bool {
 // is asked for as any backfill.
 func Verify(ctx context.Context, cfg *config.Config, logger *slog.Logger, o VerifyOptions) (_ *Verified, err error) {
 	v := &verifier{o: o, comparing: comparing{o: o.RowOptions, cfg: cfg, logger: logger}, targets: map[*comparedTarget]*verifiedTarget{}, mappings: map[*comparedMapping]*verifiedMapping{}}
-	v.settling = settling[suspicion]{c: &v.comparing, patience: settleWithin, judge: v.judge, right: v.right, wrong: v.wrong, flying: v.flying}
+	v.settling = settling[suspicion]{c: &v.comparing, patience: settleWithin, judge: v.judge, doubts: everything, right: v.right, wrong: v.wrong, flying: v.flying}
 	defer func() { err = errors.Join(err, v.close()) }()
 	if err := v.begin(ctx); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func Verify(ctx context.Context, cfg *config.Config, logger *slog.Logger, o Veri
 			return nil, fmt.Errorf("verify table %s: %w", t.table, err)
 		}
 	}
-	if err := v.gone(ctx, func(*comparedMapping) bool { return true }, v.orphans(ctx)); err != nil {
+	if err := v.gone(ctx, everything, v.orphans(ctx)); err != nil {
 		return nil, fmt.Errorf("look for orphans: %w", err)
 	}
 	if err := v.settling.all(ctx); err != nil {
