@@ -18,6 +18,7 @@ type table struct {
 	// position is the name of the column for the Position.
 	position string
 	folds    bool // Options.IgnoreKeyCase
+	creates  bool // Options.Create
 }
 
 // column is a column of a table.
@@ -54,7 +55,7 @@ WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v') AN
 
 // load reads a table from the catalog; its columns are none if there is no such table.
 func (t *Target) load(ctx context.Context, c *pgx.Conn, object string) (*table, error) {
-	tab := &table{position: t.o.Position, folds: t.o.IgnoreKeyCase}
+	tab := &table{position: t.o.Position, folds: t.o.IgnoreKeyCase, creates: t.o.Create}
 	tab.schema, tab.name = t.o.name(object)
 	rows, err := c.Query(ctx, columnsQuery, pgx.QueryExecModeExec, tab.schema, tab.name)
 	if err != nil {
@@ -108,7 +109,7 @@ func (t *table) unfit(key string, fields []string) error {
 		switch c := t.column(name); {
 		case c == nil:
 			return misfit(fmt.Errorf("the table %s has no column %s", t.quoted(), quote(name)),
-				fmt.Sprintf("run ALTER TABLE %s ADD COLUMN %s … with its type, or set create: true on the target", t.quoted(), quote(name)))
+				fmt.Sprintf("run ALTER TABLE %s ADD COLUMN %s … with its type, or %s", t.quoted(), quote(name), t.orElse()))
 		case c.ReadOnly:
 			return misfit(fmt.Errorf("the column %s of %s is generated", quote(name), t.quoted()), "take it out of the mapping")
 		}
@@ -132,7 +133,15 @@ func (t *table) unfit(key string, fields []string) error {
 }
 
 func (t *table) addPosition() string {
-	return fmt.Sprintf("run ALTER TABLE %s ADD COLUMN %s %s, or set create: true on the target", t.quoted(), quote(t.position), positionType)
+	return fmt.Sprintf("run ALTER TABLE %s ADD COLUMN %s %s, or %s", t.quoted(), quote(t.position), positionType, t.orElse())
+}
+
+// orElse is what has walbridge add columns itself.
+func (t *table) orElse() string {
+	if t.creates {
+		return "have the role of the target's url own the table"
+	}
+	return "set create: true on the target"
 }
 
 func misfit(err error, hint string) error { return &sinks.Misconfigured{Err: err, Hint: hint} }

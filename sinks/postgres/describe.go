@@ -13,7 +13,7 @@ import (
 func (t *Target) Describes() bool { return true }
 
 // Describe gives the columns of a table. Where missing ones are made, and a missing table, it is
-// open: it takes any. Errors are of the kinds that Deliver has, or *sinks.UnknownObject.
+// open: it takes any; but not where the role has no right to make them. Errors are of the kinds that Deliver has, or *sinks.UnknownObject.
 func (t *Target) Describe(ctx context.Context, object string) (*sinks.Schema, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.o.Timeout)
 	defer cancel()
@@ -27,6 +27,9 @@ func (t *Target) Describe(ctx context.Context, object string) (*sinks.Schema, er
 	case err != nil:
 		return nil, err
 	case len(tab.columns) == 0 && t.o.Create:
+		if err := t.mayMake(ctx, c.Conn(), tab); err != nil {
+			return nil, err
+		}
 		return &sinks.Schema{Open: true}, nil
 	case len(tab.columns) == 0:
 		known, err := t.tablesOf(ctx, c.Conn(), tab.schema)
@@ -38,14 +41,48 @@ func (t *Target) Describe(ctx context.Context, object string) (*sinks.Schema, er
 	if err := t.allowed(ctx, c.Conn(), tab); err != nil {
 		return nil, err
 	}
-	if !t.o.Create {
+	owns := false
+	if t.o.Create {
+		if owns, err = t.owns(ctx, c.Conn(), tab); err != nil {
+			return nil, err
+		}
+	}
+	if !owns {
 		if err := tab.unfit(tab.anyKey(), nil); err != nil {
 			return nil, err
 		}
 	}
 	s := tab.describe()
-	s.Open = t.o.Create
+	s.Open = owns
 	return s, nil
+}
+
+// mayMake tells which right is missing to make a table, with the statement that gives it.
+func (t *Target) mayMake(ctx context.Context, c *pgx.Conn, tab *table) error {
+	var there, may bool
+	var role, database string
+	err := c.QueryRow(ctx, `SELECT n.oid IS NOT NULL, CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+		ELSE has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE') END, current_user::text, current_database()::text
+		FROM (SELECT) AS one LEFT JOIN pg_namespace n ON n.nspname = $1`, pgx.QueryExecModeExec, tab.schema).Scan(&there, &may, &role, &database)
+	switch {
+	case err != nil:
+		return t.failed(err, false)
+	case may:
+		return nil
+	case there:
+		return misfit(fmt.Errorf("there is no table %s, and the role %s may not make it", tab.quoted(), role), fmt.Sprintf("run GRANT USAGE, CREATE ON SCHEMA %s TO %s", quote(tab.schema), quote(role)))
+	}
+	return misfit(fmt.Errorf("there is no schema %s, and the role %s may not make it", quote(tab.schema), role), fmt.Sprintf("run GRANT CREATE ON DATABASE %s TO %s", quote(database), quote(role)))
+}
+
+// owns tells whether the role may add columns to a table.
+func (t *Target) owns(ctx context.Context, c *pgx.Conn, tab *table) (yes bool, err error) {
+	err = c.QueryRow(ctx, `SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2`, pgx.QueryExecModeExec, tab.schema, tab.name).Scan(&yes)
+	if err != nil {
+		return false, t.failed(err, false)
+	}
+	return yes, nil
 }
 
 // allowed tells which rights are missing, with the statement that gives them.

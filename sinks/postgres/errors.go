@@ -123,7 +123,7 @@ func (t *Target) answered(pe *pgconn.PgError, sent bool) error {
 func hint(pe *pgconn.PgError) string {
 	switch pe.Code {
 	case "42501":
-		return "grant the role of the target's url SELECT, INSERT, UPDATE and DELETE on the table, and USAGE on its schema; where it creates tables, CREATE too"
+		return "grant the role of the target's url SELECT, INSERT, UPDATE and DELETE on the table, and USAGE on its schema; to make tables it needs CREATE there, and to add columns it has to own the table: walbridge check has the statements"
 	case "42P01", "3F000":
 		return "create it, or set create: true on the target"
 	case "3D000":

@@ -319,7 +319,7 @@ func TestMend(t *testing.T) {
 
 // What check asks for says which right is missing.
 func TestRights(t *testing.T) {
-	b := newBed(t, `CREATE SCHEMA s; CREATE TABLE s.t (id int PRIMARY KEY, n int`+position+`); CREATE ROLE clerk_pgtarget LOGIN`)
+	b := newBed(t, `CREATE SCHEMA s; CREATE TABLE s.t (id int PRIMARY KEY, n int`+position+`); CREATE TABLE s.bare (id int PRIMARY KEY); CREATE ROLE clerk_pgtarget LOGIN`)
 	defer b.exec("DROP OWNED BY clerk_pgtarget; DROP ROLE clerk_pgtarget")
 	clerk, err := New(Options{URL: transport.Secret(strings.Replace(b.target.o.URL.Reveal(), "postgres@", "clerk_pgtarget@", 1)), Schema: "s"})
 	if err != nil {
@@ -345,6 +345,27 @@ func TestRights(t *testing.T) {
 	b.exec(`GRANT DELETE ON s.t TO clerk_pgtarget`)
 	if _, err := clerk.Describe(t.Context(), "t"); err != nil {
 		t.Errorf("with all rights: %v", err)
+	}
+	maker, err := New(Options{URL: clerk.o.URL, Schema: "s", Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer maker.Close()
+	for _, step := range []struct{ object, hint, then string }{
+		{"new", `run GRANT USAGE, CREATE ON SCHEMA "s" TO "clerk_pgtarget"`, `GRANT CREATE ON SCHEMA s TO clerk_pgtarget`},
+		{"other.new", `run GRANT CREATE ON DATABASE "`, `DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO clerk_pgtarget', current_database()); END $$`},
+		{"t", "", `ALTER TABLE s.t OWNER TO clerk_pgtarget; GRANT SELECT, INSERT, UPDATE, DELETE ON s.bare TO clerk_pgtarget`},
+		{"bare", `run ALTER TABLE "s"."bare" ADD COLUMN "_walbridge_position" numeric(40,20), or have the role of the target's url own`, `ALTER TABLE s.bare OWNER TO clerk_pgtarget`},
+	} {
+		s, err := maker.Describe(t.Context(), step.object)
+		var mis *sinks.Misconfigured
+		if step.hint != "" && (!errors.As(err, &mis) || !strings.HasPrefix(mis.Hint, step.hint)) || step.hint == "" && (err != nil || s.Open) {
+			t.Errorf("%s before %s: %+v, %v, want %s", step.object, step.then, s, err, step.hint)
+		}
+		b.exec(step.then)
+		if s, err := maker.Describe(t.Context(), step.object); err != nil || !s.Open {
+			t.Errorf("%s after %s: %+v, %v", step.object, step.then, s, err)
+		}
 	}
 }
 
