@@ -5,6 +5,7 @@ package same
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 )
 
 // Value tells whether two JSON values mean the same. A number and the text of it are the
-// same (two texts are not for being the same number), and so are null and an empty text; instants by when they are, to the millisecond that
-// most systems keep; an object or a list and the JSON text of it.
+// same (two texts are not for being the same number), and so are null and an empty text;
+// instants by when they are, to the millisecond that most systems keep; an object or a list
+// and the JSON text of it; lists if they are of as many items that are the same.
 func Value(sent, held json.RawMessage) bool {
 	a, b := plain(sent), plain(held)
 	switch {
@@ -30,7 +32,16 @@ func Value(sent, held json.RawMessage) bool {
 		y, ok := instant(b)
 		return ok && x.Truncate(time.Millisecond).Equal(y.Truncate(time.Millisecond))
 	}
-	return structured(a) && structured(b) && compact(a) == compact(b)
+	return structured(a) && structured(b) && (compact(a) == compact(b) || items(a, b))
+}
+
+// items tells whether two texts are lists of the same items, such as objects and their texts.
+func items(a, b string) bool {
+	var x, y []json.RawMessage
+	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
+		return false
+	}
+	return slices.EqualFunc(x, y, Value)
 }
 
 // plain gives the text of a scalar, nothing for null, and anything else as it is.
