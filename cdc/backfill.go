@@ -45,6 +45,7 @@ const (
 	ReasonDetached = "target_detached"
 	ReasonRetry    = "dead_letters"
 	ReasonVerify   = "verify"
+	ReasonRemade   = "record_made_anew" // by the target: those that refer to it
 )
 
 // NewBackfillID gives a name that no other backfill has.

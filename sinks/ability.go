@@ -118,6 +118,14 @@ type ReadBack interface {
 	ReadBack(ctx context.Context, object, key string, values []json.RawMessage, fields []string) ([]Held, error)
 }
 
+// Remaker is the ability of a target to tell of records that it holds under another id than
+// before, such as one that somebody deleted there: what referred to it by its id does no more.
+type Remaker interface {
+	// TellRemade sets who is told of such records, before they count as delivered. After an error
+	// they are delivered, and told of, once more. It is called once, before the first Deliver.
+	TellRemade(func(ctx context.Context, records []Record) error)
+}
+
 // References is the ability of a target that keeps what records refer to apart from their
 // fields to tell whether it has that.
 type References interface {

@@ -15,8 +15,9 @@ type link struct {
 	kind     Association
 	property string // by which the other record is known
 	key      key
-	none     bool   // it is to be associated with nothing
-	id       string // HubSpot's, once known
+	parent   *sinks.Parent // nil where the value is an id
+	none     bool          // it is to be associated with nothing
+	id       string        // HubSpot's, once known
 }
 
 // pair is the two ends of an association.
@@ -58,7 +59,7 @@ func (d *delivery) linkOf(rec *sinks.Record, field, name, value string) link {
 	l := link{kind: d.association(d.object, name), property: recordID, key: key{value, value}, none: value == ""}
 	for i := range rec.Parents {
 		if p := &rec.Parents[i]; p.Field == field {
-			l.property, l.key = p.Key.Name, d.keyOf(l.kind.To, p.Key)
+			l.property, l.key, l.parent = p.Key.Name, d.keyOf(l.kind.To, p.Key), p
 		}
 	}
 	return l
@@ -82,7 +83,16 @@ func (d *delivery) parents(ctx context.Context) error {
 		for i, l := range links {
 			keys[i] = l.key
 		}
-		ids, err := d.ids(ctx, links[0].kind.To, at.property, keys)
+		ids, err := d.ids(ctx, links[0].kind.To, at.property, keys, func(folds map[string]bool) error {
+			var anew []sinks.Record
+			for _, l := range links {
+				if l.parent != nil && folds[l.key.fold] {
+					folds[l.key.fold] = false // once
+					anew = append(anew, sinks.Record{Mapping: l.parent.Mapping, Source: l.parent.Source, Object: l.kind.To, Key: l.parent.Key})
+				}
+			}
+			return d.tellRemade(ctx, anew)
+		})
 		if err != nil {
 			return err
 		}
@@ -332,12 +342,13 @@ func (d *delivery) connected(ctx context.Context, list []association, said *answ
 }
 
 // refuse notes that a record was not associated. Where HubSpot has not the other one any
-// more, what is noted of that is wrong, and it is looked for the next time.
+// more, what is noted of that is wrong, and it is looked for the next time. That it was there
+// stays noted, so that others that refer to it are delivered again when it is there once more.
 func (d *delivery) refuse(ctx context.Context, a association, r *refusal) error {
 	a.it.err = partly(r.one())
 	if r.Category != notFound {
 		return nil
 	}
 	a.it.err = &sinks.Retryable{Unknown: true, Err: errors.New("a record that it is to be associated with is gone from HubSpot")}
-	return d.note(ctx, idSpace(a.link.kind.To, a.link.property), map[string]string{a.link.key.fold: ""})
+	return d.note(ctx, idSpace(a.link.kind.To, a.link.property), map[string]string{a.link.key.fold: gone + a.link.id})
 }

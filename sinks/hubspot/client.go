@@ -21,6 +21,7 @@ type Client struct {
 	now          func() time.Time
 	notes        sinks.Notes // nil if nobody gave any
 	quota        func(sinks.Quota)
+	remade       func(context.Context, []sinks.Record) error // nil if nobody is told
 }
 
 var (
@@ -33,6 +34,7 @@ var (
 	_ sinks.QuotaTeller = (*Client)(nil)
 	_ sinks.ReadBack    = (*Client)(nil)
 	_ sinks.References  = (*Client)(nil)
+	_ sinks.Remaker     = (*Client)(nil)
 )
 
 // New makes a client. It does not connect. The error begins with the name of the setting
@@ -77,6 +79,9 @@ func (c *Client) TakeNotes(n sinks.Notes) { c.notes = n }
 
 // TellQuota sets who is told what answers say of quotas.
 func (c *Client) TellQuota(f func(sinks.Quota)) { c.quota = f }
+
+// TellRemade sets who is told of records that are there under another id.
+func (c *Client) TellRemade(f func(context.Context, []sinks.Record) error) { c.remade = f }
 
 // Probe tells whether something listens at the target's address. It sends nothing.
 func (c *Client) Probe(ctx context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -156,7 +157,39 @@ func (d *delivery) write(ctx context.Context, property string, items []*item) er
 		return nil
 	}
 	// Before anything counts as delivered: a delete goes by these.
-	return d.renote(ctx, idSpace(d.object, property), ids)
+	return d.identify(ctx, idSpace(d.object, property), items, ids)
+}
+
+// identify notes the ids of records, mostly those that are noted. One that was noted with another
+// id was made anew, and is told of before it is noted: after a crash it is told of again.
+func (d *delivery) identify(ctx context.Context, space string, items []*item, ids map[string]string) error {
+	had, err := d.noted(ctx, space, slices.Collect(maps.Keys(ids)))
+	if err != nil {
+		return err
+	}
+	var anew []sinks.Record
+	for _, it := range items {
+		id, _ := goneFrom(had[it.key.fold])
+		if it.done && it.err == nil && id != "" && id != it.id {
+			anew = append(anew, *it.rec)
+		}
+	}
+	if err := d.tellRemade(ctx, anew); err != nil {
+		return err
+	}
+	maps.DeleteFunc(ids, func(k, v string) bool { return had[k] == v })
+	return d.note(ctx, space, ids)
+}
+
+// tellRemade tells of records that are there with another id.
+func (d *delivery) tellRemade(ctx context.Context, records []sinks.Record) error {
+	if len(records) == 0 || d.remade == nil {
+		return nil
+	}
+	if err := d.remade(ctx, records); err != nil {
+		return &sinks.Retryable{Err: fmt.Errorf("tell of records that were made anew: %w", err)}
+	}
+	return nil
 }
 
 // settle gives items what was said of them, by their trace ids; a result without one is that of

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/walbridge/walbridge/sinks"
 )
@@ -31,9 +32,16 @@ func (c *Client) foldOf(object, property string, r *result) string {
 	return c.FoldKey(object, sinks.Field{Name: property, Value: quoted(r.property(property))})
 }
 
+// gone stands before a noted id of which it was found out that HubSpot has it no more.
+const gone = "?"
+
+// goneFrom gives the id that is noted as one that HubSpot has no more.
+func goneFrom(note string) (id string, is bool) { return strings.CutPrefix(note, gone) }
+
 // ids gives the records' ids of some keys, by key.fold: as noted, and looked for where they are
-// not. One that is missing has no record.
-func (c *Client) ids(ctx context.Context, object, property string, keys []key) (map[string]string, error) {
+// not. One that is missing has no record. Anew are the keys of those that were gone and are there
+// with another id, which is to be told of before what was found is noted.
+func (c *Client) ids(ctx context.Context, object, property string, keys []key, anew func(folds map[string]bool) error) (map[string]string, error) {
 	folds := make([]string, len(keys))
 	for i, k := range keys {
 		folds[i] = k.fold
@@ -42,8 +50,22 @@ func (c *Client) ids(ctx context.Context, object, property string, keys []key) (
 	if err != nil {
 		return nil, err
 	}
+	was := map[string]string{}
+	for fold, note := range found {
+		if id, is := goneFrom(note); is {
+			was[fold] = id
+			delete(found, fold)
+		}
+	}
 	fresh, err := c.fresh(ctx, object, property, slices.DeleteFunc(slices.Clone(keys), func(k key) bool { return found[k.fold] != "" }))
 	if err != nil {
+		return nil, err
+	}
+	other := map[string]bool{}
+	for fold, id := range was {
+		other[fold] = fresh[fold] != "" && fresh[fold] != id
+	}
+	if err := anew(other); err != nil {
 		return nil, err
 	}
 	maps.Copy(found, fresh)
@@ -79,6 +101,7 @@ func (d *delivery) archivable(ctx context.Context, property string, keys []key) 
 	if err != nil {
 		return nil, err
 	}
+	maps.DeleteFunc(ids, func(_, note string) bool { return strings.HasPrefix(note, gone) })
 	fresh, err := d.fresh(ctx, d.object, property, keys)
 	maps.Copy(ids, fresh)
 	return ids, err
@@ -172,15 +195,4 @@ func (c *Client) note(ctx context.Context, space string, notes map[string]string
 		return nil
 	}
 	return c.notes.Set(ctx, space, notes)
-}
-
-// renote writes those notes that are not there yet. Mostly all are, and reading is cheaper.
-func (c *Client) renote(ctx context.Context, space string, notes map[string]string) error {
-	had, err := c.noted(ctx, space, slices.Collect(maps.Keys(notes)))
-	if err != nil {
-		return err
-	}
-	fresh := maps.Clone(notes)
-	maps.DeleteFunc(fresh, func(k, v string) bool { return had[k] == v })
-	return c.note(ctx, space, fresh)
 }

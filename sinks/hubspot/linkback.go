@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/walbridge/walbridge/sinks"
 )
@@ -18,8 +19,7 @@ type expected struct {
 
 // Unreferred looks for the associations of records: the ids of those that they are associated
 // with are looked for by their keys, whatever is noted, as a record that somebody deleted and that
-// was made again has another id and none of the old one's associations. What is found is noted, so
-// that the next delivery goes by it.
+// was made again has another id and none of the old one's associations.
 func (c *Client) Unreferred(ctx context.Context, object string, records []sinks.Record, ids []string) ([][]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.limits.Timeout)
 	defer cancel()
@@ -95,7 +95,7 @@ func (c *Client) locate(ctx context.Context, want []expected) error {
 		if err != nil {
 			return err
 		}
-		if err := c.renote(ctx, idSpace(at.object, at.property), found); err != nil {
+		if err := c.doubt(ctx, idSpace(at.object, at.property), found); err != nil {
 			return err
 		}
 		for i := range want {
@@ -105,6 +105,20 @@ func (c *Client) locate(ctx context.Context, want []expected) error {
 		}
 	}
 	return nil
+}
+
+// doubt notes that noted ids are not those that were found: the next delivery looks for itself,
+// and tells of what was made anew.
+func (c *Client) doubt(ctx context.Context, space string, found map[string]string) error {
+	had, err := c.noted(ctx, space, slices.Collect(maps.Keys(found)))
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(had, func(fold, note string) bool { return note == found[fold] || strings.HasPrefix(note, gone) })
+	for fold, id := range had {
+		had[fold] = gone + id
+	}
+	return c.note(ctx, space, had)
 }
 
 // associations are what records of a type are associated with, of another type.

@@ -1,6 +1,8 @@
 package hubspot
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -121,5 +123,100 @@ func TestAssociationsThatAreRead(t *testing.T) {
 		if got := read(t, Options{Associations: []Association{label}}, k.field, k.steps...); got != k.want {
 			t.Errorf("%s: %s, want %s", name, got, k.want)
 		}
+	}
+}
+
+// What HubSpot has under another id than before is told of, before that is noted: as it is made
+// anew by its own record, and as it is found by one that refers to it. What nobody had is not,
+// nor what is there as before; and verifying takes nothing of that away.
+func TestRemadeIsTold(t *testing.T) {
+	const field, ids = "association.companies", "id:companies:wb_key"
+	s := sandbox.New(sandbox.Options{FreeArchived: true})
+	c := serve(t, Options{}, s)
+	n := withNotes(c)
+	var told []string
+	var refuse error
+	c.TellRemade(func(_ context.Context, records []sinks.Record) error {
+		for _, r := range records {
+			told = append(told, r.Mapping+" "+r.Source)
+		}
+		return refuse
+	})
+	company := func(key string) sinks.Record {
+		return sinks.Record{Mapping: "accounts", Source: key, Object: "companies", Op: sinks.Upsert, Key: sinks.Field{Name: "wb_key", Value: quoted(key)}}
+	}
+	must := func(want string, records ...sinks.Record) {
+		t.Helper()
+		rs, err := deliver(t, c, records...)
+		for _, r := range rs {
+			if err == nil && outcome(r.Err) != want {
+				t.Errorf("got %v, want %s", r.Err, want)
+			}
+		}
+		if err != nil && outcome(err) != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	deleted := func(key string) {
+		t.Helper()
+		id, _ := goneFrom(n.spaces[ids][key])
+		if _, err := c.post(t.Context(), c.paths.objects("companies", "batch/archive"), inputs[ref]{refs([]string{id})}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(what string, records ...string) {
+		t.Helper()
+		if fmt.Sprint(told) != fmt.Sprint(records) {
+			t.Errorf("%s: told of %q, want %q", what, told, records)
+		}
+		told = nil
+	}
+	must("ok", company("acme"), company("other"))
+	must("ok", company("acme"), company("other"))
+	want("as before")
+
+	deleted("acme")
+	before := n.spaces[ids]["acme"]
+	refuse = errors.New("the log is away")
+	must("retry 0s unknown", company("acme"), company("other"))
+	want("made anew", "accounts acme")
+	if n.spaces[ids]["acme"] != before {
+		t.Error("it is noted before somebody was told")
+	}
+	refuse = nil
+	must("ok", company("acme"), company("other"))
+	want("and tried again", "accounts acme")
+	must("ok", company("acme"))
+	want("as before")
+
+	// A child finds out first; then the company's own record makes it anew.
+	must("ok", child("a", field, "acme"))
+	deleted("acme")
+	must("retry 0s unknown", child("b", field, "acme"))
+	must("waiting_for_parent", child("b", field, "acme"))
+	want("not there")
+	must("ok", company("acme"))
+	want("made anew after a child", "accounts acme")
+
+	// Somebody makes it anew by hand, and a child finds it.
+	for _, verified := range []bool{false, true} {
+		deleted("acme")
+		made := inputs[input]{[]input{{Properties: properties{{"wb_key", "acme"}}}}}
+		if _, err := c.post(t.Context(), c.paths.objects("companies", "batch/create"), made); err != nil {
+			t.Fatal(err)
+		}
+		if verified {
+			if _, err := c.Unreferred(t.Context(), "contacts", []sinks.Record{child("a", field, "acme")}, []string{"1"}); err != nil {
+				t.Fatal(err)
+			}
+			want("verified")
+		} else {
+			must("retry 0s unknown", child("b", field, "acme"), child("c", field, "acme"))
+		}
+		must("ok", child("b", field, "acme"), child("c", field, "acme"))
+		want("made by hand", "accounts acme")
+		must("ok", child("d", field, "acme"))
+		must("ok", company("acme"))
+		want("as before")
 	}
 }

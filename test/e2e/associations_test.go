@@ -14,10 +14,10 @@ import (
 	"github.com/walbridge/walbridge/sinks/sandbox/hubspot"
 )
 
-// TestAssociationsAreVerified has somebody delete a company in HubSpot. As its row changes it is
-// made again, under another id and without the associations of the old one: verify finds the
-// contacts that lack theirs, and its repair makes them again.
-func TestAssociationsAreVerified(t *testing.T) {
+// TestAssociationsAreMended has somebody delete a company in HubSpot. As its row changes it is
+// made again, under another id and without the associations of the old one: its contacts are
+// delivered again, and only these. What somebody takes away verify finds, and its repair mends.
+func TestAssociationsAreMended(t *testing.T) {
 	t.Parallel()
 	account := hubspot.New(hubspot.Options{FreeArchived: true})
 	server := httptest.NewServer(account)
@@ -69,30 +69,49 @@ func TestAssociationsAreVerified(t *testing.T) {
 		t.Errorf("all is right: %+v", v)
 	}
 
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/crm/objects/2026-03/companies/batch/archive", strings.NewReader(`{"inputs":[{"id":"`+old+`"}]}`))
-	if err != nil {
-		t.Fatal(err)
+	post := func(path, body string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Authorization": {"Bearer any"}, "Content-Type": {"application/json"}}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil || res.StatusCode != http.StatusNoContent {
+			t.Fatal(res, err)
+		}
+		if err := res.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	req.Header = http.Header{"Authorization": {"Bearer any"}, "Content-Type": {"application/json"}}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil || res.StatusCode != http.StatusNoContent {
-		t.Fatal(res, err)
-	}
-	if err := res.Body.Close(); err != nil {
-		t.Fatal(err)
-	}
+	post("/crm/objects/2026-03/companies/batch/archive", `{"inputs":[{"id":"`+old+`"}]}`)
 	b.exec(`UPDATE accounts SET name = 'made again' WHERE id = 1`)
-	if id := await("companies", "1", "name", "made again"); id == old {
+	made := await("companies", "1", "name", "made again")
+	if made == old {
 		t.Fatal("the company has the same id again")
 	}
-	v := verify()
-	if got := v["people"]; got.Different != 10 || got.Right != 21 || got.Fields["association.companies"] != 10 || v["accounts"].Right != 3 {
+	until(t, 30*time.Second, func() string {
+		out, _ := b.command("backfill", "list", "-c=walbridge.yaml")
+		return unless(strings.Count(out, " done ") == 3, "the contacts of the company were not read again:\n"+out)
+	})
+	if v := verify(); v["people"].Right != 31 || v["accounts"].Right != 3 {
 		t.Errorf("a company was made again: %+v", v)
+	}
+	out, _ := b.command("backfill", "list", "-c=walbridge.yaml", "--json")
+	if !strings.Contains(out, `"reason":"record_made_anew"`) && !strings.Contains(out, `"reason": "record_made_anew"`) || !strings.Contains(out, `"rows":10`) && !strings.Contains(out, `"rows": 10`) {
+		t.Errorf("its ten contacts were not read again, or more than these: %s", out)
+	}
+
+	person := await("contacts", "3", "firstname", "person 3")
+	post("/crm/v4/associations/contacts/companies/batch/archive", `{"inputs":[{"from":{"id":"`+person+`"},"to":[{"id":"`+made+`"}]}]}`)
+	v := verify()
+	if got := v["people"]; got.Different != 1 || got.Right != 30 || got.Fields["association.companies"] != 1 || v["accounts"].Right != 3 {
+		t.Errorf("an association was taken away: %+v", v)
 	}
 	if v := verify("--state-only"); v["people"].Right != 31 {
 		t.Errorf("what was delivered is as it was: %+v", v)
 	}
-	if v := verify("--repair"); v["people"].Mended != 10 || v["people"].Different != 0 {
+	if v := verify("--repair"); v["people"].Mended != 1 || v["people"].Different != 0 {
 		t.Errorf("the repair: %+v", v)
 	}
 	if v := verify(); v["people"].Right != 31 || v["accounts"].Right != 3 {

@@ -88,6 +88,11 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 	if q, ok := sinks.As[sinks.QuotaTeller](client); ok {
 		q.TellQuota(keeper.Observe)
 	}
+	if r, ok := sinks.As[sinks.Remaker](client); ok {
+		r.TellRemade(func(ctx context.Context, records []sinks.Record) error {
+			return b.remade(ctx, cfg.Name, mappings, records)
+		})
+	}
 	lanes := len(cdc.Lanes())
 	t.engine, err = deliver.New(deliver.Options{
 		Name: cfg.Name, Target: sinks.WithRules(client, cfg.Errors), Mappers: mappers, Reader: t.reader, Replays: t.replays, Oldest: b.log.Oldest, State: t.store,
