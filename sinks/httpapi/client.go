@@ -31,13 +31,14 @@ type Client struct {
 }
 
 var (
-	_ sinks.Target      = (*Client)(nil)
-	_ sinks.Collation   = (*Client)(nil)
-	_ sinks.Describer   = (*Client)(nil)
-	_ sinks.QuotaTeller = (*Client)(nil)
-	_ sinks.Able        = (*Client)(nil)
-	_ sinks.NoteTaker   = (*Client)(nil)
-	_ sinks.Prober      = (*Client)(nil)
+	_ sinks.Target         = (*Client)(nil)
+	_ sinks.Collation      = (*Client)(nil)
+	_ sinks.Describer      = (*Client)(nil)
+	_ sinks.QuotaTeller    = (*Client)(nil)
+	_ sinks.Able           = (*Client)(nil)
+	_ sinks.NoteTaker      = (*Client)(nil)
+	_ sinks.Prober         = (*Client)(nil)
+	_ sinks.RequestCounter = (*Client)(nil)
 )
 
 // New makes a client. It does not connect. The error is of type form.Problems where it is about
@@ -91,6 +92,9 @@ func (c *Client) Close() { c.http.Close() }
 
 // Abilities tells what the API can do, as the form says.
 func (c *Client) Abilities(string) sinks.Abilities { return c.plan.Abilities() }
+
+// CountsRequests tells that it counts what it sends: package transport does.
+func (c *Client) CountsRequests() bool { return true }
 
 // TakeNotes gives it somewhere to keep the ids of records.
 func (c *Client) TakeNotes(n sinks.Notes) { c.notes = n }

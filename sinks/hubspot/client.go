@@ -25,16 +25,17 @@ type Client struct {
 }
 
 var (
-	_ sinks.Target      = (*Client)(nil)
-	_ sinks.Able        = (*Client)(nil)
-	_ sinks.Collation   = (*Client)(nil)
-	_ sinks.Describer   = (*Client)(nil)
-	_ sinks.NoteTaker   = (*Client)(nil)
-	_ sinks.Prober      = (*Client)(nil)
-	_ sinks.QuotaTeller = (*Client)(nil)
-	_ sinks.ReadBack    = (*Client)(nil)
-	_ sinks.References  = (*Client)(nil)
-	_ sinks.Remaker     = (*Client)(nil)
+	_ sinks.Target         = (*Client)(nil)
+	_ sinks.Able           = (*Client)(nil)
+	_ sinks.Collation      = (*Client)(nil)
+	_ sinks.Describer      = (*Client)(nil)
+	_ sinks.NoteTaker      = (*Client)(nil)
+	_ sinks.Prober         = (*Client)(nil)
+	_ sinks.QuotaTeller    = (*Client)(nil)
+	_ sinks.ReadBack       = (*Client)(nil)
+	_ sinks.References     = (*Client)(nil)
+	_ sinks.Remaker        = (*Client)(nil)
+	_ sinks.RequestCounter = (*Client)(nil)
 )
 
 // New makes a client. It does not connect. The error begins with the name of the setting
@@ -50,8 +51,9 @@ func New(o Options) (*Client, error) {
 		http:   transport.New(transport.Options{MaxIdle: o.MaxInFlight, Addresses: o.Addresses, Transport: o.Transport}),
 	}
 	if l := o.Login; l != (Login{}) {
+		// "Rate Limited? Yes" (legacydocs.hubspot.com, refresh-access-token).
 		c.tokens = transport.NewTokens(c.http, transport.Grant{
-			URL: c.paths.token(), Form: transport.RefreshToken(l.ClientID, l.ClientSecret, l.RefreshToken), Dead: deadGrant, Vault: o.Vault}, o.Now)
+			URL: c.paths.token(), Form: transport.RefreshToken(l.ClientID, l.ClientSecret, l.RefreshToken), Dead: deadGrant, Vault: o.Vault, Counts: true}, o.Now)
 	}
 	return c, nil
 }
@@ -73,6 +75,9 @@ func (c *Client) Close() { c.http.Close() }
 func (c *Client) Abilities(string) sinks.Abilities {
 	return sinks.Abilities{Delete: true, Archive: true, Partial: true, Clear: true, Parents: true}
 }
+
+// CountsRequests tells that it counts what it sends: package transport does.
+func (c *Client) CountsRequests() bool { return true }
 
 // TakeNotes gives it somewhere to keep the ids of records, and what they are associated with.
 func (c *Client) TakeNotes(n sinks.Notes) { c.notes = n }

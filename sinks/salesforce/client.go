@@ -37,14 +37,15 @@ type Client struct {
 }
 
 var (
-	_ sinks.Target      = (*Client)(nil)
-	_ sinks.Able        = (*Client)(nil)
-	_ sinks.Collation   = (*Client)(nil)
-	_ sinks.Describer   = (*Client)(nil)
-	_ sinks.QuotaTeller = (*Client)(nil)
-	_ sinks.NoteTaker   = (*Client)(nil)
-	_ sinks.ReadBack    = (*Client)(nil)
-	_ sinks.Prober      = (*Client)(nil)
+	_ sinks.Target         = (*Client)(nil)
+	_ sinks.Able           = (*Client)(nil)
+	_ sinks.Collation      = (*Client)(nil)
+	_ sinks.Describer      = (*Client)(nil)
+	_ sinks.QuotaTeller    = (*Client)(nil)
+	_ sinks.NoteTaker      = (*Client)(nil)
+	_ sinks.ReadBack       = (*Client)(nil)
+	_ sinks.Prober         = (*Client)(nil)
+	_ sinks.RequestCounter = (*Client)(nil)
 )
 
 // New makes a client. It does not connect. The error names the option that is wrong.
@@ -99,6 +100,9 @@ func (c *Client) FoldKey(_ string, key sinks.Field) string {
 
 // TellQuota sets who is told what answers say of the requests of a day (Sforce-Limit-Info).
 func (c *Client) TellQuota(f func(sinks.Quota)) { c.quota = f }
+
+// CountsRequests tells that it counts what it sends: package transport does.
+func (c *Client) CountsRequests() bool { return true }
 
 // TakeNotes gives it somewhere to note its jobs. Without notes there are no jobs: a batch
 // that is meant as one goes by Composite.

@@ -2,6 +2,8 @@ package salesforce_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -152,5 +154,69 @@ func TestParentsInAnyOrder(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	})
+}
+
+// What is counted is what the org counts against its limit: of a job its creation, upload and
+// end, each look at it and its results, as they are made; and of what goes by Composite. What
+// is asked for a token is not.
+func TestCallsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sandbox.New(sandbox.Options{BulkTime: 2 * time.Minute})
+		c := process(t, &pipe{org: s, notes: sinktest.NewNotes()}, nil)
+		counted := func(what string, want int64, f func(ctx context.Context) error) {
+			t.Helper()
+			before := s.Calls()["api"]
+			var (
+				mu   sync.Mutex
+				more []time.Duration
+			)
+			start := time.Now()
+			ctx, r := sinks.CountRequests(t.Context(), func() {
+				mu.Lock()
+				defer mu.Unlock()
+				more = append(more, time.Since(start))
+			})
+			if err := f(ctx); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			made, api := int64(r.End()), s.Calls()["api"]-before
+			if made != api || made != int64(len(more))+1 || made < want {
+				t.Errorf("%s: %d calls are counted, %d beyond the first, and the org counts %d, want %d", what, made, len(more), api, want)
+			}
+			if what == "a job" && (more[0] > time.Second || more[4] > time.Minute) {
+				t.Errorf("calls of a job are told after %v", more)
+			}
+		}
+		sent := func(b sinks.Batch) func(ctx context.Context) error {
+			return func(ctx context.Context) error {
+				rs, err := c.Deliver(ctx, b)
+				for i := range rs {
+					err = errors.Join(err, rs[i].Err)
+				}
+				return err
+			}
+		}
+		counted("a job", 10, sent(state(1, numbers(0, 50))))
+		one := state(2, numbers(0, 3))
+		one.Bulk = false
+		counted("a batch", 1, sent(one))
+		deletes := batch()
+		for i := range 30 {
+			deletes.Records = append(deletes.Records, removal(fmt.Sprintf(`"key-%d"`, i)))
+		}
+		counted("deletes that are looked for", 2, sent(deletes))
+		counted("a probe", 1, c.Probe)
+		counted("a description", 1, func(ctx context.Context) error {
+			_, err := c.Describe(ctx, "Account")
+			return err
+		})
+		counted("a read", 1, func(ctx context.Context) error {
+			_, err := c.ReadBack(ctx, "Account", "Account_Ext__c", []json.RawMessage{json.RawMessage(`"key-40"`)}, []string{"Name"})
+			return err
+		})
+		if s.Calls()["api"] == 0 {
+			t.Error("the org counts nothing")
+		}
 	})
 }

@@ -1,10 +1,12 @@
 package sinktest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +25,7 @@ var contractChecks = []check{
 	{name: "read_back", run: checkReadBack},
 	{name: "probe", run: checkProbe},
 	{name: "quota", on: onHTTP, run: checkQuota},
+	{name: "requests", on: onHTTP, run: checkRequests},
 }
 
 func checkLimits(st *stage) {
@@ -224,5 +227,37 @@ func checkQuota(st *stage) {
 		if !q.Daily.Known && !q.Window.Known {
 			st.Errorf("told of nothing: %+v", q)
 		}
+	}
+}
+
+// checkRequests holds what is counted of requests against those that came.
+func checkRequests(st *stage) {
+	c, ok := st.target.(sinks.RequestCounter)
+	if !ok || !c.CountsRequests() {
+		st.Fatalf("the target does not count its requests")
+	}
+	st.must("something", st.several(1, "requests")...) // a token is had
+	counted := func(what string, f func(ctx context.Context)) {
+		st.Helper()
+		_, before := st.wire.count()
+		ctx, r := sinks.CountRequests(st.Context(), func() {})
+		f(ctx)
+		_, after := st.wire.count()
+		if n := r.End(); n != after-before || n == 0 {
+			st.Errorf("%s: %d requests are counted, and %d came", what, n, after-before)
+		}
+	}
+	batch := st.several(3, "requests again")
+	counted("upserts", func(ctx context.Context) { st.deliverBy(ctx, st.target, batch...) })
+	if st.abilities().Delete {
+		counted("a delete", func(ctx context.Context) { st.deliverBy(ctx, st.target, st.record(sinks.Delete, named("001"))) })
+	}
+	st.wire.script(answer(http.StatusServiceUnavailable, "{}"))
+	counted("a fault", func(ctx context.Context) { st.send(ctx, st.target, batch...) })
+	if b, ok := st.target.(sinks.ReadBack); ok {
+		counted("a read", func(ctx context.Context) {
+			_, err := b.ReadBack(ctx, st.s.Object, st.s.Key, []json.RawMessage{batch[0].Key.Value, batch[2].Key.Value}, []string{st.s.Text})
+			st.lookAt(err)
+		})
 	}
 }

@@ -65,6 +65,7 @@ func newFake(flaw string, site Site) sinks.Target {
 
 func (c *core) Close()                        { c.http.CloseIdleConnections() }
 func (c *core) TellQuota(f func(sinks.Quota)) { c.tell = f }
+func (c *core) CountsRequests() bool          { return c.flaw != "does not count" }
 
 func (c *core) Limits() sinks.Limits {
 	l := sinks.Limits{MaxBatch: 50, MaxInFlight: 2, Timeout: c.site.Timeout}
@@ -305,6 +306,9 @@ func (c *core) try(ctx context.Context, path, token string, body []byte) ([]byte
 		return nil, c.sendError(err)
 	}
 	defer res.Body.Close()
+	if !(c.flaw == "counts what was taken" && res.StatusCode > 299) {
+		sinks.CountRequest(ctx)
+	}
 	if left, err := strconv.Atoi(res.Header.Get("X-Left")); err == nil && c.tell != nil && c.flaw != "tells no quota" {
 		c.tell(sinks.Quota{Daily: sinks.Allowance{Known: true, Left: int64(left)}})
 	}

@@ -60,6 +60,8 @@ var flaws = map[string][]string{
 	"probes aloud":                    {"probe"},
 	"is always there":                 {"probe"},
 	"tells no quota":                  {"quota"},
+	"does not count":                  {"requests"},
+	"counts what was taken":           {"requests"},
 	"2xx is success":                  {"success_without_success", "not_json", "one_bad_record", "missing_result"},
 	"no ok is no":                     {"wrong_types"},
 	"refuses what it cannot read":     {"not_json", "truncated", "wrong_types"},

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/walbridge/walbridge/sinks"
@@ -85,12 +87,19 @@ func (a *Answer) OK() bool { return a.Status >= 200 && a.Status <= 299 }
 
 // Do sends a request and reads its answer. An error means that there is none: it is
 // Retryable, with an unknown outcome unless the connection was never made, or Misconfigured.
+// It counts what it has sent (sinks.CountRequest): nothing where no connection was made, and
+// once more where net/http sends again what was lost with a connection that had been idle.
 func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 	var body io.Reader
 	if r.Body != nil {
 		body = bytes.NewReader(r.Body)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
+	var sent atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() {
+		sent.Store(true)
+		sinks.CountRequest(ctx)
+	}})
+	req, err := http.NewRequestWithContext(traced, r.Method, r.URL, body)
 	if err != nil {
 		return nil, &sinks.Misconfigured{Err: errors.New("make request: the url is not valid"), Hint: "correct the target's url"}
 	}
@@ -109,6 +118,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, sendError(host, err)
+	}
+	if !sent.Load() { // Options.Transport tells of nothing, and there is an answer
+		sinks.CountRequest(ctx)
 	}
 	a := &Answer{Host: host, Status: res.StatusCode, Header: res.Header}
 	a.Body, err = io.ReadAll(io.LimitReader(res.Body, c.max+1))

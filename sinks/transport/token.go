@@ -30,6 +30,8 @@ type Grant struct {
 	// Vault keeps the refresh tokens that come in place of the form's; if nil they are known
 	// to this process alone.
 	Vault Vault
+	// Counts tells that requests for a token count against the limits of the API, as others do.
+	Counts bool
 }
 
 // Token is what a request proves itself with.
@@ -91,6 +93,9 @@ func (t *Tokens) Get(ctx context.Context) (Token, error) {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*turn)
 		defer cancel()
+		if !t.grant.Counts {
+			ctx = sinks.NoRequests(ctx)
+		}
 		return t.fetch(ctx)
 	})
 	select {
