@@ -50,6 +50,8 @@ type ask struct {
 	back   int
 	backOf int64
 	made   int // without having asked
+	// more is what was made beyond what was granted, by the lane that led it.
+	more [laneCount]int
 	// ok: some were taken since it last told. throttled: one was, of this generation,
 	// and after is how long the target asked to wait.
 	ok, throttled bool
@@ -78,8 +80,9 @@ type account struct {
 
 	// Rate is how many requests a second go now, zero for any number. Lift is where a
 	// rate is given up that no setting limits.
-	Rate   float64 `json:"rate,omitempty"`
-	Lift   float64 `json:"lift,omitempty"`
+	Rate float64 `json:"rate,omitempty"`
+	Lift float64 `json:"lift,omitempty"`
+	// Tokens are how many requests may go; below zero is what was made beyond them.
 	Tokens float64 `json:"tokens,omitempty"`
 	Filled int64   `json:"filled,omitempty"`
 	Raised int64   `json:"raised,omitempty"`
@@ -90,7 +93,7 @@ type account struct {
 	Until int64 `json:"until,omitempty"`
 
 	// Waits are until when a lane counts as waiting, Passed how many requests others got
-	// since it began to.
+	// since it began to. Passed is below zero for what the lane has made beyond its turn.
 	Waits  [laneCount]int64   `json:"waits"`
 	Passed [laneCount]float64 `json:"passed"`
 
@@ -109,8 +112,9 @@ func (a *account) step(at time.Time, s Settings, q ask) reply {
 	now := at.UnixMicro()
 	a.fill(now, s)
 	a.untake(q.back, q.backOf)
-	a.measure(now, q.made)
-	a.take(now, s, q.made)
+	made := q.made + a.owe(now, s, q.more)
+	a.measure(now, made)
+	a.take(now, s, made)
 	a.heed(now, q.quota)
 	if q.throttled {
 		a.lower(now, s, q)
@@ -162,6 +166,24 @@ func (a *account) fill(now int64, s Settings) {
 	a.Filled = max(a.Filled, now)
 }
 
+// owe takes what was made beyond what was granted from what comes, and gives how much that
+// is. Others wait for it as if it had been granted; and a less urgent lane that had its turn
+// has it again only after as many more of theirs, or where none of them waits.
+func (a *account) owe(now int64, s Settings, more [laneCount]int) (n int) {
+	for lane, m := range more {
+		n += m
+		if m == 0 || a.Rate == 0 {
+			continue
+		}
+		a.Tokens -= float64(m)
+		a.leave(now, queue.Lane(lane), float64(m))
+		if t := turns(s); lane > 0 && !math.IsInf(t, 1) {
+			a.Passed[lane] -= float64(m) * t
+		}
+	}
+	return n
+}
+
 // measure counts what is made while nothing is limited.
 func (a *account) measure(now int64, made int) {
 	if d := now - a.Second; d >= 1e6 {
@@ -187,7 +209,7 @@ func (a *account) lower(now int64, s Settings, q ask) {
 		a.Lift = 2 * had
 	}
 	a.Generation++
-	a.Cut, a.Raised, a.Tokens = now, now, 0
+	a.Cut, a.Raised, a.Tokens = now, now, min(a.Tokens, 0)
 }
 
 // raise lets the rate grow for the time in which requests were taken.
@@ -270,14 +292,20 @@ func (a *account) open(now int64, s Settings, lane queue.Lane) float64 {
 	return free
 }
 
-// pass notes that a lane got some, which others that wait did not.
+// pass notes that a lane got some.
 func (a *account) pass(now int64, lane queue.Lane, n float64) {
 	a.Waits[lane], a.Passed[lane] = 0, 0
+	a.leave(now, lane, n)
+}
+
+// leave notes that the less urgent lanes that wait did not get some. What one of them has
+// made beyond its turn is made up for with it too while it does not wait.
+func (a *account) leave(now int64, lane queue.Lane, n float64) {
 	for l := lane + 1; l < laneCount; l++ {
 		if a.Waits[l] > now {
 			a.Passed[l] += n
 		} else {
-			a.Passed[l] = 0
+			a.Passed[l] = min(a.Passed[l]+n, 0)
 		}
 	}
 }

@@ -18,22 +18,29 @@ func TestMain(m *testing.M) { os.Exit(servertest.Run(m)) }
 
 var start = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 
-// use is a request that was granted and made.
-type use struct{ at time.Time }
+// use is a request that was made: with a grant of a step, or beyond one, as was told by it.
+type use struct {
+	at   time.Time
+	step int
+	more bool
+}
 
-// grants are those that a worker has in hand.
+// grants are those that a worker has in hand, and what it made beyond them and has not told.
 type grants struct {
 	at   time.Time
 	n    int
 	hour int64
+	step int
+	more [laneCount]int
 }
 
 // schedule runs several workers on one account: they ask, use what they have within its
-// life, give back some, and lose answers.
+// life, make some more than that, give back some, and lose answers.
 func schedule(t *rapid.T, s Settings, steps int, pauses func(t *rapid.T) time.Duration) (uses []use) {
 	a, now := &account{}, start
 	hands := make([]grants, 3)
-	for range steps {
+	most := rapid.SampledFrom([]int{0, 0, 1, 5}).Draw(t, "most more")
+	for step := range steps {
 		now = now.Add(pauses(t))
 		w := &hands[rapid.IntRange(0, 2).Draw(t, "worker")]
 		q := ask{lane: queue.Lane(rapid.IntRange(0, 2).Draw(t, "lane")), want: rapid.IntRange(0, 5).Draw(t, "want")}
@@ -41,16 +48,24 @@ func schedule(t *rapid.T, s Settings, steps int, pauses func(t *rapid.T) time.Du
 			used := rapid.IntRange(0, w.n).Draw(t, "used")
 			late := min(now.Sub(w.at), life)
 			for range used {
-				uses = append(uses, use{w.at.Add(time.Duration(rapid.Int64Range(0, int64(late)).Draw(t, "late")))})
+				uses = append(uses, use{at: w.at.Add(time.Duration(rapid.Int64Range(0, int64(late)).Draw(t, "late"))), step: w.step})
+				w.more[rapid.IntRange(0, 2).Draw(t, "led by")] += rapid.IntRange(0, most).Draw(t, "more")
 			}
 			q.back, q.backOf = w.n-used, w.hour
+		}
+		if rapid.IntRange(0, 3).Draw(t, "told") > 0 {
+			for lane, n := range w.more {
+				q.more[lane] = n
+				uses = append(uses, slices.Repeat([]use{{at: now, step: step, more: true}}, n)...)
+			}
+			w.more = [laneCount]int{}
 		}
 		b, err := parse(a.String()) // as it goes through the store
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := b.step(now, s, q)
-		a, *w = b, grants{now, r.granted, r.hour}
+		a, *w = b, grants{now, r.granted, r.hour, step, w.more}
 		if r.granted > q.want || r.granted > 0 && r.lowest < q.lane {
 			t.Fatalf("asked %+v, got %+v", q, r)
 		}
@@ -61,10 +76,29 @@ func schedule(t *rapid.T, s Settings, steps int, pauses func(t *rapid.T) time.Du
 			w.n = 0 // the answer is lost, and with it what it gave
 		}
 	}
+	slices.SortStableFunc(uses, func(a, b use) int { return a.at.Compare(b.at) })
 	return uses
 }
 
-// In any time no more are made than the burst and what the rate gives in it.
+// untilGrants counts, for each request of a grant, those of any time before it, as far as they
+// were told when it was granted.
+func untilGrants(uses []use, check func(n int, d time.Duration)) {
+	for j, last := range uses {
+		if last.more {
+			continue
+		}
+		n := 0
+		for i := j; i >= 0; i-- {
+			if u := uses[i]; !u.more || u.step <= last.step {
+				n++
+				check(n, last.at.Sub(u.at))
+			}
+		}
+	}
+}
+
+// In any time no more are made than the burst and what the rate gives in it; but for what is
+// made beyond grants, for which the next grant waits.
 func TestNeverAboveTheRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := Settings{PerSecond: rapid.SampledFrom([]float64{0.5, 3, 20, 100}).Draw(t, "rate"),
@@ -72,23 +106,20 @@ func TestNeverAboveTheRate(t *testing.T) {
 		uses := schedule(t, s, 150, func(t *rapid.T) time.Duration {
 			return time.Duration(rapid.IntRange(0, 200).Draw(t, "ms")) * time.Millisecond
 		})
-		slices.SortFunc(uses, func(a, b use) int { return a.at.Compare(b.at) })
 		burst := s.Burst
 		if burst == 0 {
 			burst = max(1, s.PerSecond)
 		}
-		for i := range uses {
-			for j := i; j < len(uses); j++ {
-				d := uses[j].at.Sub(uses[i].at).Seconds()
-				if most := max(burst, 1+s.PerSecond*life.Seconds()) + s.PerSecond*d; float64(j-i+1) > most+1e-6 {
-					t.Fatalf("%d requests in %.3f s, at most %.3f: %+v", j-i+1, d, most, s)
-				}
+		untilGrants(uses, func(n int, d time.Duration) {
+			if most := max(burst, 1+s.PerSecond*life.Seconds()) + s.PerSecond*d.Seconds(); float64(n) > most+1e-6 {
+				t.Fatalf("%d requests in %v, at most %.3f: %+v", n, d, most, s)
 			}
-		}
+		})
 	})
 }
 
-// In any 24 hours no more are granted than the budget less what is for people.
+// In any 24 hours no more are granted than the budget less what is for people, and nothing
+// once more than that was made.
 func TestNeverAboveTheBudget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := Settings{Daily: rapid.Int64Range(1, 60).Draw(t, "daily"), KeepShare: rapid.SampledFrom([]float64{0, 0.2}).Draw(t, "share"),
@@ -96,20 +127,13 @@ func TestNeverAboveTheBudget(t *testing.T) {
 		uses := schedule(t, s, 200, func(t *rapid.T) time.Duration {
 			return time.Duration(rapid.SampledFrom([]int{0, 1, 30, 60, 7200, 40000}).Draw(t, "s")) * time.Second
 		})
-		slices.SortFunc(uses, func(a, b use) int { return a.at.Compare(b.at) })
-		most := s.Daily - max(s.Keep, int64(float64(s.Daily)*s.KeepShare))
-		for i := range uses {
-			n := int64(0)
-			for _, u := range uses[i:] {
-				// A grant may be used a moment after the day ended that it was counted in.
-				if u.at.Sub(uses[i].at) < 24*time.Hour-life {
-					n++
-				}
-			}
-			if n > max(0, most) {
+		most := max(0, s.Daily-max(s.Keep, int64(float64(s.Daily)*s.KeepShare)))
+		untilGrants(uses, func(n int, d time.Duration) {
+			// A grant may be used a moment after the day ended that it was counted in.
+			if d < 24*time.Hour-life && int64(n) > most {
 				t.Fatalf("%d requests in a day of %d", n, most)
 			}
-		}
+		})
 	})
 }
 
@@ -268,32 +292,73 @@ func TestConverges(t *testing.T) {
 	}
 }
 
-// Urgent goes first, and nobody starves.
+// Urgent goes first, and nobody starves: of the requests, however many each grant leads to.
 func TestFloor(t *testing.T) {
 	s := Settings{PerSecond: 50, Burst: 1, BulkFloor: 0.05}
-	a := &account{}
-	var got [laneCount]int
-	next := [laneCount]time.Time{start, start, start}
-	for now := start; now.Before(start.Add(2 * time.Minute)); now = now.Add(time.Millisecond) {
-		for _, l := range []queue.Lane{queue.Bulk, queue.Normal, queue.Urgent} { // each as eager as can be
-			if now.Before(next[l]) {
-				continue
-			}
+	for _, each := range [][laneCount]int{{1, 1, 1}, {1, 1, 4}, {4, 1, 1}, {3, 2, 3}} {
+		a := &account{}
+		var got [laneCount]int
+		next := [laneCount]time.Time{start, start, start}
+		step := func(now time.Time, l queue.Lane) {
 			r := a.step(now, s, ask{lane: l, want: 1})
-			got[l] += r.granted
-			next[l] = now.Add(r.again)
+			if next[l] = now.Add(r.again); r.granted > 0 {
+				got[l] += each[l]
+				q := ask{}
+				q.more[l] = each[l] - 1
+				a.step(now.Add(time.Millisecond/2), s, q)
+			}
+		}
+		for now := start; now.Before(start.Add(2 * time.Minute)); now = now.Add(time.Millisecond) {
+			for _, l := range []queue.Lane{queue.Bulk, queue.Normal, queue.Urgent} { // each as eager as can be
+				if !now.Before(next[l]) {
+					step(now, l)
+				}
+			}
+		}
+		all := got[0] + got[1] + got[2]
+		if all < 5900 || all > 6010 || got[0] < all*88/100 || got[1] < all*4/100 || got[2] < all*4/100 {
+			t.Errorf("with %v for a grant urgent, normal, bulk got %v of %d", each, got, all)
+		}
+		// Without the urgent ones the others have it all.
+		got = [laneCount]int{}
+		for now := start.Add(3 * time.Minute); now.Before(start.Add(4 * time.Minute)); now = now.Add(time.Millisecond) {
+			step(now, queue.Bulk)
+		}
+		if got[2] < 2950 {
+			t.Errorf("with %v bulk alone got %d", each, got[2])
+		}
+		// And when they are back, what bulk had alone is not held against it.
+		got, next = [laneCount]int{}, [laneCount]time.Time{}
+		for now := start.Add(4 * time.Minute); now.Before(start.Add(5 * time.Minute)); now = now.Add(time.Millisecond) {
+			for _, l := range []queue.Lane{queue.Bulk, queue.Urgent} {
+				if !now.Before(next[l]) {
+					step(now, l)
+				}
+			}
+		}
+		if all := got[0] + got[2]; got[2] < all*4/100 || got[2] > all*7/100 {
+			t.Errorf("with %v bulk got %d of %d beside urgent", each, got[2], all)
 		}
 	}
-	all := got[0] + got[1] + got[2]
-	if all < 5900 || got[0] < all*88/100 || got[1] < all*4/100 || got[2] < all*4/100 {
-		t.Errorf("urgent, normal, bulk got %v of %d", got, all)
+}
+
+// A lane that asks again only after a while is held to its part all the same.
+func TestFloorOfTheSlow(t *testing.T) {
+	s := Settings{PerSecond: 50, Burst: 1, BulkFloor: 0.05}
+	a := &account{}
+	got, bulk := [laneCount]int{}, start
+	for now := start; now.Before(start.Add(2 * time.Minute)); now = now.Add(time.Millisecond) {
+		got[queue.Urgent] += a.step(now, s, ask{lane: queue.Urgent, want: 1}).granted
+		if now.Before(bulk) {
+			continue
+		}
+		if r := a.step(now, s, ask{lane: queue.Bulk, want: 1}); r.granted > 0 {
+			got[queue.Bulk] += 4
+			a.step(now, s, ask{more: [laneCount]int{0, 0, 3}})
+			bulk = now.Add(500 * time.Millisecond)
+		}
 	}
-	// Without the urgent ones the others have it all.
-	got = [laneCount]int{}
-	for now := start.Add(3 * time.Minute); now.Before(start.Add(4 * time.Minute)); now = now.Add(time.Millisecond) {
-		got[2] += a.step(now, s, ask{lane: queue.Bulk, want: 1}).granted
-	}
-	if got[2] < 2950 {
-		t.Errorf("bulk alone got %d", got[2])
+	if all := got[0] + got[2]; got[2] < all*4/100 || got[2] > all*6/100 {
+		t.Errorf("bulk got %d of %d", got[2], all)
 	}
 }

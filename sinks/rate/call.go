@@ -46,6 +46,12 @@ func (k *Keeper) prepareLocked() ask {
 	return q
 }
 
+// counts tells whether requests were made that were not asked for.
+func (q *ask) counts() bool { return q.made > 0 || q.more != [laneCount]int{} }
+
+// tells tells whether that, or what was not used, is to be told.
+func (q *ask) tells() bool { return q.counts() || q.back > 0 }
+
 // errBusy says that others changed the account again and again.
 var errBusy = errors.New("ask for requests: the account changed meanwhile, again and again")
 
@@ -136,7 +142,7 @@ func (k *Keeper) called(q ask, r reply, err error) {
 			k.expires = now.Add(life)
 		}
 		for range r.granted {
-			k.pool = append(k.pool, Permit{Lowest: r.lowest, generation: r.generation, hour: r.hour})
+			k.pool = append(k.pool, Permit{Lowest: r.lowest, lane: q.lane, generation: r.generation, hour: r.hour})
 		}
 	} else if q.want > 0 && !r.free {
 		wait := min(max(r.again, askEvery), lookEvery)
@@ -148,6 +154,9 @@ func (k *Keeper) called(q ask, r reply, err error) {
 	}
 	if k.next.throttled {
 		k.callLocked()
+	}
+	if k.next.tells() || len(k.pool) > 0 {
+		k.tellCountLocked(now, 0)
 	}
 	k.tellLocked()
 }
@@ -179,6 +188,9 @@ func (k *Keeper) failedLocked(q ask, err error) {
 		n.generation = max(n.generation, q.generation)
 	}
 	n.made += q.made
+	for l := range n.more {
+		n.more[l] += q.more[l]
+	}
 	k.backLocked(q.back, q.backOf)
 	n.ok, n.throttled, n.after = n.ok || q.ok, n.throttled || q.throttled, max(n.after, q.after)
 	if !n.quota.Daily.Known {
@@ -193,4 +205,7 @@ func (k *Keeper) failedLocked(q ask, err error) {
 		k.notBefore[l] = time.Now().Add(wait)
 	}
 	k.wakeLocked(wait)
+	if n.tells() {
+		k.tellCountLocked(time.Now(), wait)
+	}
 }

@@ -31,6 +31,7 @@ const (
 type Permit struct {
 	// Lowest is the least urgent lane that may lead it.
 	Lowest     queue.Lane
+	lane       queue.Lane // that it was asked for
 	generation int64
 	hour       int64 // in which it counts
 	free       bool
@@ -70,7 +71,10 @@ type Keeper struct {
 	// notBefore is until when nothing is asked for, by lane.
 	notBefore [laneCount]time.Time
 	timer     *time.Timer
-	watchers  map[chan struct{}]bool
+	// teller makes the next call of what was made, if telling.
+	teller   *time.Timer
+	telling  bool
+	watchers map[chan struct{}]bool
 }
 
 // New gives the keeper of an account by its name. It asks for nothing yet; Close ends it.
@@ -105,9 +109,7 @@ func (k *Keeper) Take(lane queue.Lane) (Permit, bool) {
 	case k.closed, k.pausedLocked(now):
 	case k.known && k.free:
 		k.next.made++
-		if now.Sub(k.told) >= tellEvery {
-			k.callLocked()
-		}
+		k.tellCountLocked(now, 0)
 		return Permit{Lowest: queue.Bulk, generation: k.current.Generation, free: true}, true
 	case len(k.pool) > 0 && lane <= k.pool[0].Lowest:
 		p := k.pool[0]
@@ -180,6 +182,44 @@ func (k *Keeper) tellLocked() {
 	}
 }
 
+// More tells of a request beyond that of a permit, which a lane has led: it was made, whether
+// there was room for it or not. It takes the place of one that was granted to the lane or a
+// less urgent one, and that nobody has used yet; or else later ones wait for it.
+func (k *Keeper) More(lane queue.Lane) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	k.expireLocked(now)
+	if n := len(k.pool); n > 0 && k.pool[n-1].lane >= lane {
+		k.pool = k.pool[:n-1]
+		return
+	}
+	k.next.more[lane]++
+	k.tellCountLocked(now, 0)
+}
+
+// tellCountLocked sees to it that what was made is told, and what was granted and not used,
+// once in a while, and after a wait. A call that is under way sees to it when it has ended.
+func (k *Keeper) tellCountLocked(now time.Time, wait time.Duration) {
+	wait = max(wait, tellEvery-now.Sub(k.told))
+	switch {
+	case k.telling, k.closed, k.calling && wait <= 0:
+	case wait <= 0:
+		k.callLocked()
+	default:
+		k.telling = true
+		k.teller = time.AfterFunc(wait, func() {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			now := time.Now()
+			k.expireLocked(now)
+			if k.telling = false; k.next.tells() || len(k.pool) > 0 {
+				k.tellCountLocked(now, 0)
+			}
+		})
+	}
+}
+
 // Back gives back a permit that is not used.
 func (k *Keeper) Back(p Permit) {
 	k.mu.Lock()
@@ -193,6 +233,7 @@ func (k *Keeper) Back(p Permit) {
 		return
 	}
 	k.backLocked(1, p.hour)
+	k.tellCountLocked(time.Now(), 0)
 }
 
 // dropLocked gives back what is granted and not used.
@@ -213,7 +254,8 @@ func (k *Keeper) backLocked(n int, hour int64) {
 	}
 }
 
-// Done tells what came of the request of a permit.
+// Done tells what came of the request of a permit. Where it was refused before it was made,
+// as by what gives a token, the permit is given back as well.
 func (k *Keeper) Done(p Permit, err error) {
 	var thr *sinks.Throttled
 	k.mu.Lock()
@@ -288,10 +330,12 @@ func (k *Keeper) Close() {
 	k.mu.Lock()
 	k.closed = true
 	k.dropLocked()
-	if k.timer != nil {
-		k.timer.Stop()
+	for _, t := range []*time.Timer{k.timer, k.teller} {
+		if t != nil {
+			t.Stop()
+		}
 	}
-	last := k.next.back > 0 && k.failures == 0
+	last := k.next.tells() && k.failures == 0
 	k.mu.Unlock()
 	if !last {
 		k.cancel()
@@ -301,7 +345,9 @@ func (k *Keeper) Close() {
 		ctx, cancel := context.WithTimeout(k.ctx, answerTimeout)
 		defer cancel()
 		// What is not given back counts as used: no harm.
-		_, _, _ = k.call(ctx)
+		if q, _, err := k.call(ctx); err != nil && q.counts() {
+			k.logger.Warn("the last requests are not counted: the account cannot be told", "error", err)
+		}
 		k.cancel()
 	}
 }

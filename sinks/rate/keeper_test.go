@@ -24,6 +24,10 @@ type memory struct {
 	text  string
 	calls int
 	fails int // of a hundred calls, and as many answers that are lost
+	// slow is how long a call takes there, and an answer back; others change the state before
+	// the next so many calls.
+	slow   time.Duration
+	others int
 }
 
 var errLost = errors.New("connection reset")
@@ -38,7 +42,15 @@ func (m *memory) Swap(_ context.Context, former, text string, at time.Time) (str
 	time.Sleep(time.Duration(m.draw(2000)) * time.Microsecond) // the bubble's time
 	fail := m.draw(100)
 	m.mu.Lock()
+	slow := m.slow
+	m.mu.Unlock()
+	time.Sleep(slow)
+	m.mu.Lock()
 	m.calls++
+	if text != "" && m.others > 0 {
+		m.others--
+		m.text += " "
+	}
 	now := time.Now().Add(m.skew)
 	if fail < m.fails {
 		m.mu.Unlock()
@@ -53,7 +65,7 @@ func (m *memory) Swap(_ context.Context, former, text string, at time.Time) (str
 	if fail < 2*m.fails {
 		return "", time.Time{}, false, errLost
 	}
-	time.Sleep(time.Duration(m.draw(2000)) * time.Microsecond)
+	time.Sleep(slow + time.Duration(m.draw(2000))*time.Microsecond)
 	return have, now, put, nil
 }
 
