@@ -68,9 +68,6 @@ func AbilitiesOf(t Target, object string) Abilities {
 // record of which the job may still write another state, until it knows how the job ended. So
 // the engine need not wait for the time of a job after a crash, as it does for that of a
 // request.
-//
-// A job is one request to the engine: what a target makes of requests for it is known to the
-// account by the quotas that the target tells of.
 type Bulk struct {
 	// From is the least number of records of the bulk lane that make a job; zero if there
 	// are no jobs. With fewer they go as any others.

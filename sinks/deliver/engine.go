@@ -12,6 +12,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/deadletter"
 	"github.com/walbridge/walbridge/sinks/state"
 )
@@ -24,6 +25,7 @@ type Engine struct {
 	routes map[cdc.Table][]Mapper
 	byName map[string]Mapper
 	keys   *keyRules
+	counts bool // the target tells of each request
 	wanted wanted
 	worker state.Worker // what others are told of this process
 	stats  *recorder
@@ -87,6 +89,8 @@ func newEngine(o Options, l leases) (*Engine, error) {
 		e.worker.Mappings = append(e.worker.Mappings, m.Name())
 	}
 	e.keys = newKeyRules(&e.o)
+	c, ok := sinks.As[sinks.RequestCounter](o.Target)
+	e.counts = ok && c.CountsRequests()
 	e.stats = newRecorder(o.Mappers)
 	e.log = newJournal(e.logger, e.stats)
 	if o.Registerer != nil {

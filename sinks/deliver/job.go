@@ -19,6 +19,7 @@ type job struct {
 	s      *session
 	lane   queue.Lane // that led the batch
 	permit *rate.Permit
+	more   int // requests that were made beyond those of permits
 	mapper Mapper
 	bulk   bool // it is to be carried out as a job of the target
 	usual  int  // the most records of an ordinary request
@@ -231,7 +232,7 @@ func (j *job) heard(items []*item, results []sinks.Result, hold time.Time) bool 
 	return true
 }
 
-// ask makes a request, or has a job carried out.
+// ask has the target make a request, or the few that it needs, or has a job carried out.
 func (j *job) ask(ctx context.Context, items []*item, bulk bool) ([]sinks.Result, error) {
 	b := sinks.Batch{Object: j.mapper.Object(), Records: make([]sinks.Record, len(items)), Bulk: bulk}
 	for i, it := range items {
@@ -246,11 +247,11 @@ func (j *job) ask(ctx context.Context, items []*item, bulk bool) ([]sinks.Result
 	}
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	j.s.e.stats.requests.Add(1)
+	ctx, made := j.counted(ctx)
 	began := time.Now()
 	rs, err := j.s.e.o.Target.Deliver(ctx, b)
 	j.traceRequest(items, reply{began, bulk, rs, err})
-	j.told(rs, err, len(items))
+	j.told(rs, err, len(items), made())
 	return rs, err
 }
 

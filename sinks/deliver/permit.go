@@ -21,6 +21,8 @@ type Keeper interface {
 	// Back takes back a permit that was not used, Done tells what came of one that was.
 	Back(rate.Permit)
 	Done(p rate.Permit, err error)
+	// More tells of a request beyond that of a permit, which a lane has led.
+	More(lane queue.Lane)
 	// Watch gives a channel that gets something when it may be worth to ask again, and
 	// ends that.
 	Watch() (<-chan struct{}, func())
@@ -66,8 +68,8 @@ func (j *job) permitted(ctx context.Context) bool {
 		return true
 	}
 	most := j.s.limits.Timeout
-	if r := k.View().Rate; r > 0 {
-		most = max(most, time.Duration(min(patience/r, 3600)*float64(time.Second)))
+	if r := k.View().Rate; r > 0 { // what it has made beyond its permits is waited for first
+		most = max(most, time.Duration(min((patience+float64(j.more))/r, 3600)*float64(time.Second)))
 	}
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
@@ -79,10 +81,32 @@ func (j *job) permitted(ctx context.Context) bool {
 	return true
 }
 
-// told tells the keeper what came of a request for some records. If nothing was sent, the
-// permit is left.
-func (j *job) told(rs []sinks.Result, err error, n int) {
-	if j.permit == nil || err == nil && allKeptBack(rs, n) {
+// counted begins to count the requests that the target makes for one call of it. What is not
+// counted by the target is one.
+func (j *job) counted(ctx context.Context) (context.Context, func() (made int)) {
+	e := j.s.e
+	if !e.counts {
+		e.stats.requests.Add(1)
+		return ctx, func() int { return 1 }
+	}
+	ctx, count := sinks.CountRequests(ctx, func() {
+		e.stats.requests.Add(1)
+		if e.o.Rate != nil {
+			e.o.Rate.More(j.lane)
+		}
+	})
+	return ctx, func() int {
+		made := count.End()
+		e.stats.requests.Add(uint64(min(made, 1)))
+		j.more += max(made-1, 0)
+		return made
+	}
+}
+
+// told tells the keeper what came of the requests for some records, of which there were so
+// many. If none was sent, the permit is left.
+func (j *job) told(rs []sinks.Result, err error, n, made int) {
+	if j.permit == nil {
 		return
 	}
 	var thr *sinks.Throttled
@@ -90,6 +114,12 @@ func (j *job) told(rs []sinks.Result, err error, n int) {
 		if err == nil && errors.As(r.Err, &thr) {
 			err = r.Err
 		}
+	}
+	if made == 0 || !j.s.e.counts && err == nil && allKeptBack(rs, n) {
+		if !errors.As(err, &thr) {
+			return
+		}
+		j.s.e.o.Rate.Back(*j.permit) // what gives a token wants fewer
 	}
 	if refused(err) { // it was taken, and looked at
 		err = nil

@@ -21,10 +21,10 @@ type Stats struct {
 	// Delivered counts records that the target accepted, Folded the changes that
 	// went into them.
 	Delivered, Folded uint64
-	// Requests counts calls of the target, Retries records put back, Throttles
+	// Requests counts requests to the target, Retries records put back, Throttles
 	// calls that it answered with "too many".
 	Requests, Retries, Throttles uint64
-	// Jobs counts those of Requests that were jobs of the target.
+	// Jobs counts jobs of the target.
 	Jobs uint64
 	// Parked, Filtered and Stale count records not sent: refused or given up,
 	// not wanted by the mapping, dealt with before.
