@@ -349,6 +349,11 @@ func (t *Trimmer) warn(s *Survey, p plan) {
 	if p.over > 0 && len(p.cuts) == 0 && p.detach == "" {
 		now["full"] = func() {
 			who, bytes := s.Holder(t.o.Targets)
+			if who == "" {
+				t.logger.Warn("redis is above its high mark, and not by the log", "over_bytes", p.over, "log_bytes", s.Bytes(),
+					"hint", "what else is in it takes the memory, as the state of delivery does, or another application: give Redis more; where it is full the capture waits")
+				return
+			}
 			t.logger.Warn("the log is above its bound, and what is in it is unread", "over_bytes", p.over, "log_bytes", s.Bytes(),
 				"holds_most", who, "unread_bytes", bytes, "hint", "let the targets catch up, or give Redis more memory; where it is full the capture waits")
 		}

@@ -216,6 +216,19 @@ func TestBytesAreHeld(t *testing.T) {
 	}
 }
 
+// A Redis that something else fills is not said to be full of what is unread.
+func TestFullOfOtherThings(t *testing.T) {
+	k := servertest.SharedRedis(t)
+	l, out := logged(t, k.Server.URL(), k.Name)
+	r := l.NewTrimmer(TrimOptions{Targets: []string{"crm"}})
+	for range 2 {
+		r.warn(survey(t, l), plan{over: 5})
+	}
+	if text := out.String(); strings.Count(text, "redis is above its high mark, and not by the log") != 1 || strings.Contains(text, "unread") {
+		t.Errorf("said %q", text)
+	}
+}
+
 // A cut that was decided on what has changed since takes nothing from a reader.
 func TestLateCutIsRefused(t *testing.T) {
 	k := servertest.SharedRedis(t)
