@@ -130,7 +130,7 @@ func (c *Completer) ownXIDs(ctx context.Context, xids []int64) ([]int64, error) 
 func withoutValues(err error) error {
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) && strings.HasPrefix(pe.Code, "22") {
-		return fmt.Errorf("postgres cannot use the key as it is now (SQLSTATE %s)", pe.Code)
+		return fmt.Errorf("postgres cannot make use of a value, of a key or in a condition (SQLSTATE %s)", pe.Code)
 	}
 	return err
 }

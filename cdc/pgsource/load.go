@@ -91,7 +91,7 @@ func (l *load) run(ctx context.Context) {
 			l.park(ctx)
 			return
 		case errors.As(err, &fatal):
-			l.logger.Error("backfill failed", "error", err, "hint", "mend it, then walbridge backfill resume "+l.spec.ID)
+			l.logger.Error("backfill failed", "error", err, "hint", "mend it, then walbridge backfill resume "+l.spec.ID+"; or give it up: walbridge backfill cancel "+l.spec.ID)
 			l.end(ctx, cdc.BackfillFailed, err.Error())
 			return
 		}

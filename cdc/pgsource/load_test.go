@@ -206,6 +206,17 @@ func TestBackfillFails(t *testing.T) {
 	if err := CheckWhere(context.Background(), conn, public("deals"), "id > 1 -- so"); err != nil {
 		t.Errorf("a condition that is right: %v", err)
 	}
+	info, err := Tables(context.Background(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(info, func(i TableInfo) bool { return i.Table == public("deals") })
+	if err := CheckKeys(context.Background(), conn, info[at], []string{`{"id":1}`, `{"id":"2"}`}); err != nil {
+		t.Errorf("keys that are right: %v", err)
+	}
+	if err := CheckKeys(context.Background(), conn, info[at], []string{`{"id":1}`, `{"id":"x"}`}); err == nil || !strings.Contains(err.Error(), `{"id":"x"} is no key of public.deals`) {
+		t.Errorf("a key that is wrong: %v", err)
+	}
 }
 
 // A backfill rests and ends when somebody wishes, and goes on where it was.

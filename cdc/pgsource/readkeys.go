@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/walbridge/walbridge/cdc"
 )
@@ -54,6 +55,36 @@ FROM unnest($1::text[]) AS k(key) CROSS JOIN LATERAL jsonb_to_record(k.key::json
 	}
 	_, cerr := res.Close()
 	return errors.Join(err, cerr)
+}
+
+// CheckKeys tells which of some keys, JSON objects, the server does not take for one of the
+// table's.
+func CheckKeys(ctx context.Context, conn *pgx.Conn, t TableInfo, keys []string) error {
+	var record, types []string
+	for _, c := range t.Columns {
+		if c.Key {
+			record, types = append(record, quote(c.Name)+" "+c.Type), append(types, c.Name+" "+c.Type)
+		}
+	}
+	taken := func(keys ...string) error {
+		_, err := conn.Exec(ctx, fmt.Sprintf("SELECT count(r) FROM unnest($1::text[]) AS k(key) CROSS JOIN LATERAL jsonb_to_record(k.key::jsonb) AS r(%s)",
+			strings.Join(record, ", ")), keys)
+		return err
+	}
+	unfit := func(err error) bool {
+		var pe *pgconn.PgError
+		return errors.As(err, &pe) && strings.HasPrefix(pe.Code, "22")
+	}
+	err := taken(keys...)
+	for i := 0; unfit(err) && i < len(keys); i++ { // which it is the server does not say
+		if one := taken(keys[i]); unfit(one) {
+			return &cdc.SetupError{What: fmt.Sprintf("%s is no key of %s", keys[i], t.Table), Hint: "its columns are " + strings.Join(types, ", ")}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("check the keys: %w", withoutValues(err))
+	}
+	return nil
 }
 
 // textArrayOID is that of text[].

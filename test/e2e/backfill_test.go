@@ -47,8 +47,16 @@ func TestBackfillCommands(t *testing.T) {
 	b.prints(1, "the key has the columns id", "backfill", "deals", "--keys", `{"name": "x"}`, c)
 	b.prints(1, "--for cmr: no such target", "backfill", "deals", "--for", "cmr", c)
 	b.prints(1, "no such backfill", "backfill", "pause", "zz", c)
-	b.prints(1, "SQLSTATE 22P02", "backfill", "deals", "--keys", "seven", c)
+	b.prints(1, `{"id":"seven"} is no key of public.deals`+"\n  hint: its columns are id ", "backfill", "deals", "--keys", "7,seven", c)
+	b.prints(1, "SQLSTATE 22P02", "backfill", "deals", "--where", "name::int = 7", c)
 	b.prints(1, "failed", "status", c)
+	out, _ := b.command("backfill", "list", c)
+	for line := range strings.Lines(out) { // one that cannot be mended is given up
+		if f := strings.Fields(line); f[2] == "failed" {
+			b.prints(0, "backfill "+f[0], "backfill", "cancel", f[0], c)
+		}
+	}
+	b.prints(0, "no problem found", "status", c)
 	b.prints(1, "leave out --where and --keys", "backfill", "deals", "--sweep", "--keys", "1", c)
 
 	out, status := b.command("backfill", "deals", "--rate", "20", "--detach", c)

@@ -79,7 +79,7 @@ func (b *Backfills) Find(ctx context.Context, id string) (s cdc.BackfillStatus, 
 	return s, nil
 }
 
-// Wish says what is wanted of a backfill. One that failed goes on where it was.
+// Wish says what is wanted of a backfill. One that failed goes on where it was, or is given up.
 func (b *Backfills) Wish(ctx context.Context, s cdc.BackfillStatus, w cdc.BackfillWish) error {
 	switch state := s.Progress.State; {
 	case state == cdc.BackfillFailed && w == cdc.WishRun, state == cdc.BackfillPaused && w == cdc.WishRun:
@@ -87,13 +87,13 @@ func (b *Backfills) Wish(ctx context.Context, s cdc.BackfillStatus, w cdc.Backfi
 		if err := b.log.SetBackfillProgress(ctx, s.ID, s.Progress); err != nil {
 			return err
 		}
-	case state.Final():
-		return fmt.Errorf("backfill %s has ended already: it is %s", s.ID, state)
-	case state == cdc.BackfillPaused && w == cdc.WishCancel:
+	case state == cdc.BackfillFailed && w == cdc.WishCancel, state == cdc.BackfillPaused && w == cdc.WishCancel:
 		s.Progress.State = cdc.BackfillCancelled
 		if err := b.log.SetBackfillProgress(ctx, s.ID, s.Progress); err != nil {
 			return err
 		}
+	case state.Final():
+		return fmt.Errorf("backfill %s has ended already: it is %s", s.ID, state)
 	}
 	return b.log.WishBackfill(ctx, s.ID, w)
 }
@@ -142,6 +142,9 @@ func (b *Backfills) Add(ctx context.Context, r Request) (cdc.Backfill, error) {
 	}
 	spec.Table = info.name
 	if spec.Keys, err = keysOf(info.table, r.Keys); err != nil {
+		return spec, err
+	}
+	if err := pgsource.CheckKeys(ctx, conn, info.table, spec.Keys); err != nil {
 		return spec, err
 	}
 	if err := pgsource.CheckWhere(ctx, conn, at, r.Where); err != nil {
@@ -277,7 +280,7 @@ func (r *Report) backfills(ctx context.Context, l *redislog.Log) {
 	}
 	for _, b := range list {
 		if b.Progress.State == cdc.BackfillFailed {
-			r.problem(fmt.Sprintf("backfill %s of %s failed: %s; mend it, then walbridge backfill resume %s", b.ID, b.Table, b.Progress.Note, b.ID))
+			r.problem(fmt.Sprintf("backfill %s of %s failed: %s; mend it, then walbridge backfill resume %s, or give it up: walbridge backfill cancel %[1]s", b.ID, b.Table, b.Progress.Note, b.ID))
 		}
 		if shown(&b) {
 			r.Backfills = append(r.Backfills, b)
