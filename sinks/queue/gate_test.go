@@ -181,3 +181,34 @@ func TestMoreUrgentBeforeTheGateFillsABatch(t *testing.T) {
 	r.add("a", "x=2", Normal)
 	r.take("a", "b")
 }
+
+// What is behind a gate fills a batch when the gate opens.
+func TestOpenGateFillsABatch(t *testing.T) {
+	r := newRig(t, roomy, sinks.Coalesce{Quiet: time.Minute, MaxDelay: time.Minute, MaxBatch: 2})
+	r.add("a", "x=1", Bulk)
+	r.after(time.Minute)
+	r.q.Gate(r.now, 0, Bulk)
+	r.add("b", "x=1", Normal)
+	r.take()
+	r.q.Gate(r.now, 0, All)
+	r.take("b", "a")
+}
+
+// What waits to go in a job is not given while a gate is shut.
+func TestGateShutsAJob(t *testing.T) {
+	r := newRig(t, roomy, sinks.Coalesce{MaxBatch: 2})
+	r.q.SetJobs(Jobs{From: 3, Most: 10, Quiet: time.Second, Gather: 5 * time.Second})
+	for _, k := range []string{"a", "b", "c"} {
+		r.add(k, "x=1", Bulk)
+	}
+	r.after(time.Second)
+	r.q.Gate(r.now, 0, Normal)
+	if b, ok := r.q.TakeJob(r.now); ok {
+		t.Fatalf("%d entries go in a job", len(b.Entries))
+	}
+	r.q.Gate(r.now, 0, All)
+	r.after(time.Second)
+	if b, ok := r.q.TakeJob(r.now); !ok || len(b.Entries) != 3 {
+		t.Errorf("a job has %d entries", len(b.Entries))
+	}
+}
