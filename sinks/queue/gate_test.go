@@ -188,6 +188,7 @@ func TestOpenGateFillsABatch(t *testing.T) {
 	r.add("a", "x=1", Bulk)
 	r.after(time.Minute)
 	r.q.Gate(r.now, 0, Bulk)
+	r.take()
 	r.add("b", "x=1", Normal)
 	r.take()
 	r.q.Gate(r.now, 0, All)
