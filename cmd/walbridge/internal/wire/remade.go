@@ -18,58 +18,66 @@ const remadeMost = 20
 // remade has the rows read again that refer to records which a target has made anew, so that
 // their references are made to those.
 func (b *Bridge) remade(ctx context.Context, target string, mappings []*mapping.Mapping, records []sinks.Record) error {
-	sources := map[string][]string{}
-	for _, r := range records {
-		sources[r.Mapping] = append(sources[r.Mapping], r.Source)
-	}
-	var list []cdc.Backfill
-	for _, m := range mappings {
-		if m.Target() != target {
-			continue
-		}
-		for _, parent := range slices.Sorted(maps.Keys(sources)) {
-			if !slices.Contains(m.Parents(), parent) {
-				continue
-			}
-			where, ok := m.RefersTo(parent, sources[parent])
-			if !ok {
-				b.unmended(target+"/"+m.Name(), "it refers to them by more than columns")
-				continue
-			}
-			list = append(list, cdc.Backfill{ID: cdc.NewBackfillID(), Table: b.inLog(m.Table()), Where: where, For: []string{target + "/" + m.Name()},
-				Reason: cdc.ReasonRemade, Created: time.Now().UTC()})
-		}
-	}
-	if len(list) == 0 {
-		return nil
-	}
 	waiting, err := b.log.Backfills(ctx)
 	if err != nil {
 		return err
 	}
-	list = slices.DeleteFunc(list, func(f cdc.Backfill) bool {
-		n := 0
-		for _, w := range waiting {
-			if w.Reason == cdc.ReasonRemade && slices.Equal(w.For, f.For) && !w.Progress.State.Final() {
-				n++
-			}
-		}
-		if n >= remadeMost {
-			b.unmended(f.For[0], "too many backfills of that kind wait already")
-		}
-		return n >= remadeMost
-	})
+	list, left := reread(target, mappings, records, waiting)
+	for meant, why := range left {
+		b.logger.Warn("records were made anew at the target: those that refer to them are not delivered again", "for", meant, "why", why,
+			"hint", "walbridge verify --repair finds and mends them")
+	}
 	if len(list) == 0 {
 		return nil
+	}
+	for i := range list {
+		list[i].ID, list[i].Created, list[i].Table = cdc.NewBackfillID(), time.Now().UTC(), b.inLog(list[i].Table)
 	}
 	b.logger.Info("records were made anew at the target: those that refer to them are delivered again", "target", target, "records", len(records), "backfills", len(list))
 	return b.log.AddBackfills(ctx, list)
 }
 
-// unmended tells of a mapping whose records go on referring to what is not there any more.
-func (b *Bridge) unmended(mapping, why string) {
-	b.logger.Warn("records were made anew at the target: those that refer to them are not delivered again", "for", mapping, "why", why,
-		"hint", "walbridge verify --repair finds and mends them")
+// referring is a mapping whose records may refer to others.
+type referring interface {
+	Name() string
+	Target() string
+	Table() cdc.Table
+	Parents() []string
+	RefersTo(parent string, sources []string) (where string, ok bool)
+}
+
+// reread gives the backfills that deliver again what refers to some records, and why there is none
+// for a mapping that does.
+func reread[M referring](target string, mappings []M, records []sinks.Record, waiting []cdc.BackfillStatus) (list []cdc.Backfill, left map[string]string) {
+	sources, left := map[string][]string{}, map[string]string{}
+	for _, r := range records {
+		sources[r.Mapping] = append(sources[r.Mapping], r.Source)
+	}
+	for _, m := range mappings {
+		for _, parent := range slices.Sorted(maps.Keys(sources)) {
+			if m.Target() != target || !slices.Contains(m.Parents(), parent) {
+				continue
+			}
+			mine := cdc.Backfill{Table: m.Table(), For: []string{target + "/" + m.Name()}, Reason: cdc.ReasonRemade}
+			n := 0
+			for _, w := range waiting {
+				if w.Reason == mine.Reason && slices.Equal(w.For, mine.For) && !w.Progress.State.Final() {
+					n++
+				}
+			}
+			where, ok := m.RefersTo(parent, sources[parent])
+			switch {
+			case !ok:
+				left[mine.For[0]] = "it refers to " + parent + " by more than columns"
+			case n >= remadeMost:
+				left[mine.For[0]] = "too many backfills of that kind wait already"
+			default:
+				mine.Where = where
+				list = append(list, mine)
+			}
+		}
+	}
+	return list, left
 }
 
 // inLog gives the name that the log has for a table.
