@@ -200,13 +200,9 @@ func (t *Tokens) giveBack(ctx context.Context, s *seal) {
 	_, _ = t.grant.Vault.Give(ctx, s.name, t.who, "")
 }
 
-// vaultAway is of a token that cannot be got, as nothing can be kept.
+// vaultAway is of a token that is not got, as what would come with it could not be kept.
 func vaultAway(what string, err error) error {
-	var ret *sinks.Retryable
-	if errors.As(err, &ret) {
-		return &sinks.Retryable{Err: fmt.Errorf("get a token: %s: %w", what, err), After: ret.After}
-	}
-	return &sinks.Retryable{Err: fmt.Errorf("get a token: %s: %w", what, err)}
+	return &sinks.Retryable{Err: fmt.Errorf("get a token: %s: %w; without redis no login is refreshed", what, err)}
 }
 
 // authorizeAnew is what a person does about a refresh token that is void.
