@@ -31,7 +31,7 @@ func TestReplayCommands(t *testing.T) {
 	b.prints(1, "nothing of the log lies", "replay", "--target", "crm", "--from", "now", c)
 	b.prints(1, "no such replay", "replay", "stop", "zz", c)
 	b.prints(0, "no replay was asked for", "replay", "list", c)
-	b.prints(0, "4000 changes of 3000 records, in at most 15 requests", "replay", "--target", "crm", "--mapping", "deals-to-crm", "--from", "beginning", "--dry-run", c)
+	b.prints(0, "4000 changes of 3000 records, in at most 15 full batches", "replay", "--target", "crm", "--mapping", "deals-to-crm", "--from", "beginning", "--dry-run", c)
 	b.prints(0, "no replay was asked for", "replay", "list", c)
 
 	requests := len(b.apps.answered())

@@ -14,7 +14,9 @@ import (
 	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cdc/redislog"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
+	"github.com/walbridge/walbridge/sinks"
 	"github.com/walbridge/walbridge/sinks/deliver"
+	"github.com/walbridge/walbridge/sinks/queue"
 	"github.com/walbridge/walbridge/sinks/rate"
 	"github.com/walbridge/walbridge/sinks/state"
 )
@@ -25,21 +27,33 @@ type account struct {
 	store  *rate.Redis
 }
 
+// counted counts the requests that a target makes with a context, and tells the account of
+// those beyond the first, in the lane of the least urgent.
+func (a *account) counted(ctx context.Context) (context.Context, *sinks.Requests) {
+	return sinks.CountRequests(ctx, func() { a.keeper.More(queue.Bulk) })
+}
+
+// counts tells whether a target tells of each request that it makes.
+func counts(t sinks.Target) bool {
+	c, ok := sinks.As[sinks.RequestCounter](t)
+	return ok && c.CountsRequests()
+}
+
 func (a *account) close() error {
 	a.keeper.Close()
 	return a.store.Close()
 }
 
-// account gives the keeper of a target's account, one for all targets of it.
-func (b *Bridge) account(t config.Target) *rate.Keeper {
+// account gives a target's account, one for all targets of it.
+func (b *Bridge) account(t config.Target) *account {
 	name := t.Account()
 	if a, ok := b.accounts[name]; ok {
-		return a.keeper
+		return a
 	}
 	store := rate.NewRedis(b.log.Client(), b.log.Keys().Account(name))
 	a := &account{keeper: rate.New(name, settingsOf(b.cfg.RateOf(name)), store, b.logger), store: store}
 	b.accounts[name] = a
-	return a.keeper
+	return a
 }
 
 func settingsOf(r config.Rate) rate.Settings {

@@ -24,8 +24,9 @@ type ReplayPlan struct {
 	ToLSN   string `json:"to_lsn"`
 	// Gone tells that the log does not reach back to the beginning.
 	Gone bool `json:"beyond_the_log"`
-	// Records are the rows that they are of, for each mapping; Requests what they take at
-	// most, one by one in full batches.
+	// Records are the rows that they are of, for each mapping; Requests the full batches that
+	// they make at most. A target makes one request of a batch, and some several (a look-up, new
+	// associations, removals).
 	Records  int64 `json:"records"`
 	Requests int64 `json:"requests"`
 	// Newest of the records were last dealt with by a change of the range: they are mapped
@@ -225,7 +226,7 @@ func (d *distinct) count() int64 {
 func (p *ReplayPlan) Words() []string {
 	words := []string{
 		fmt.Sprintf("from %s to %s", p.From.Next(), p.To),
-		fmt.Sprintf("%d changes of %d records, in at most %d requests", p.Changes, p.Records, p.Requests),
+		fmt.Sprintf("%d changes of %d records, in at most %d full batches", p.Changes, p.Records, p.Requests),
 	}
 	what := "sent if they come to something else than the target has"
 	if p.Force {

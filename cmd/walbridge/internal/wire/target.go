@@ -78,15 +78,15 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 			Partitions: b.log.Partitions(), Owner: me, TTL: b.cfg.Delivery.Lease,
 			DeadLetters: deadletter.Bounds(b.cfg.Delivery.DeadLetters)}),
 	}
-	if err := b.firstContact(ctx, t); err != nil {
+	account := b.account(cfg)
+	if err := b.firstContact(ctx, t, account); err != nil {
 		return nil, errors.Join(err, t.close())
 	}
 	if err := b.openTracer(t); err != nil {
 		return nil, errors.Join(err, t.close())
 	}
-	keeper := b.account(cfg)
 	if q, ok := sinks.As[sinks.QuotaTeller](client); ok {
-		q.TellQuota(keeper.Observe)
+		q.TellQuota(account.keeper.Observe)
 	}
 	if r, ok := sinks.As[sinks.Remaker](client); ok {
 		r.TellRemade(func(ctx context.Context, records []sinks.Record) error {
@@ -100,7 +100,7 @@ func (b *Bridge) openTarget(ctx context.Context, cfg config.Target, mappings []*
 		Begin:        func(ctx context.Context, begin deliver.Beginning) error { return b.begin(ctx, t, mappers, begin) },
 		Address:      b.ConsoleAddr,
 		Limits:       queue.Limits{Entries: b.cfg.Delivery.QueueEntries / lanes, Bytes: b.cfg.Delivery.QueueBytes / int64(lanes), Floor: floor(b.cfg.Delivery.Floor)},
-		DrainTimeout: b.cfg.Delivery.Shutdown, Rate: keeper, Told: t.conditions.tell,
+		DrainTimeout: b.cfg.Delivery.Shutdown, Rate: account.keeper, Told: t.conditions.tell,
 		MaxAttempts: cfg.Retry.Attempts, Retry: deliver.Waits{Initial: cfg.Retry.Initial, Max: cfg.Retry.Max}, Hold: b.cfg.Delivery.Hold, Deferred: b.cfg.Delivery.Deferred.Count,
 		ParentWait: b.cfg.Delivery.Parents.Wait, Trace: t.tracing(),
 	})
@@ -134,10 +134,14 @@ const probeTimeout = 5 * time.Second
 // anything and cannot be reached is a mistake in the configuration, and ends the
 // start; one that did is only away, which must not keep the capture and the
 // other targets from running (I7).
-func (b *Bridge) firstContact(ctx context.Context, t *target) error {
+func (b *Bridge) firstContact(ctx context.Context, t *target, a *account) error {
 	probe, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
+	probe, made := a.counted(probe)
 	err := t.client.Probe(probe)
+	if made.End() > 0 { // nobody was asked for the right to make it
+		a.keeper.More(queue.Bulk)
+	}
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}

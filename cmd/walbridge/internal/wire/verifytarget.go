@@ -113,8 +113,8 @@ func (v *verifier) ask(ctx context.Context, m *verifiedMapping, some []asked, fi
 	return held, err
 }
 
-// within makes a request within the limits of a target's account, in the lane of the least
-// urgent, and again where it may be answered later.
+// within makes a request, or the few that it takes, within the limits of a target's account, in
+// the lane of the least urgent, and again where it may be answered later.
 func (v *verifier) within(ctx context.Context, t *verifiedTarget, request func(context.Context) error) (err error) {
 	for tries, throttled := 0, 0; tries < askTries && throttled < throttledMost; {
 		permit, werr := t.account.keeper.Wait(ctx, queue.Bulk)
@@ -122,9 +122,16 @@ func (v *verifier) within(ctx context.Context, t *verifiedTarget, request func(c
 			return werr
 		}
 		once, cancel := context.WithTimeout(ctx, t.limits.Timeout)
+		once, made := t.account.counted(once)
 		err = request(once)
 		cancel()
-		t.account.keeper.Done(permit, err)
+		sent := made.End() > 0 || !counts(t.client)
+		if !sent {
+			t.account.keeper.Back(permit)
+		}
+		if sent || err != nil {
+			t.account.keeper.Done(permit, err)
+		}
 		var (
 			thr *sinks.Throttled
 			ret *sinks.Retryable
