@@ -28,7 +28,8 @@ func tailCommand() *cobra.Command {
 committed, its LSN at the source, its id, its lane and partition, what it is, and of which
 row. Of a row the key and the names of the columns that were sent are printed; where the
 log has the row as it was, only those that changed. The values of the columns are printed with --values, or
-with --json, which prints an object in each line.
+with --json, which prints an object in each line. A truncate and a sweep, which stand in all
+streams, are one line.
 
 It begins with what comes (--from now) and goes on until it is stopped. It reads as a
 stranger: nothing is kept for it, and no target notices.`,
@@ -56,9 +57,17 @@ stranger: nothing is kept for it, and no target notices.`,
 			lines := json.NewEncoder(out)
 			lines.SetEscapeHTML(false)
 			ctx := cmd.Context()
+			var whole string // what stood in all streams was written last
 			err = wire.Tail(ctx, cfg, slog.New(slog.DiscardHandler), r, func(e *wire.LogEntry) error {
 				if asJSON {
 					return lines.Encode(e)
+				}
+				if e.Everywhere() {
+					at := e.Position + e.Table
+					if at == whole {
+						return nil
+					}
+					whole = at
 				}
 				return writeEntry(out, e, values)
 			})
@@ -87,7 +96,11 @@ func writeEntry(out io.Writer, e *wire.LogEntry, values bool) error {
 	if lsn == "" {
 		lsn = "-"
 	}
-	fmt.Fprintf(&b, "%s  %s  %s  %s/%d  %-8s  %s", e.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"), lsn, e.Position, e.Lane, e.Partition, wire.OpWord(e.Op), e.Table)
+	at := fmt.Sprintf("%s/%d", e.Lane, e.Partition)
+	if e.Everywhere() {
+		at = "all"
+	}
+	fmt.Fprintf(&b, "%s  %s  %s  %-8s  %-8s  %s", e.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"), lsn, e.Position, at, wire.OpWord(e.Op), e.Table)
 	if len(e.Key) > 0 {
 		fmt.Fprintf(&b, "  %s", e.Key)
 	}

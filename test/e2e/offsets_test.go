@@ -60,6 +60,11 @@ func TestTailAndOffsets(t *testing.T) {
 	b.prints(0, "", "tail", "--until", last.Time.Add(-time.Millisecond).Format(time.RFC3339Nano), "--from", "beginning", c)
 	b.prints(1, "no place in the log", "tail", "--from", "yesterday", c)
 	b.prints(2, "--lane fast", "tail", "--lane", "fast", c)
+	b.prints(1, "no change of a table public.deal was ever captured\n  hint: did you mean public.deals?", "tail", "--table", "deal", c)
+	// What stands in all streams is one line.
+	if out, _ := b.command("tail", "--no-follow", "--table", "deals", c); strings.Count(out, "sweep ") != 1 || !strings.Contains(out, "  all       sweep ") {
+		t.Errorf("the sweep is not one line:\n%s", out)
+	}
 
 	b.prints(0, "attached "+targets[0], "offsets", c)
 	b.prints(1, "there is no target nobody", "offsets", "--target", "nobody", c)

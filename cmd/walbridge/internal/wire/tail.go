@@ -44,15 +44,24 @@ type LogEntry struct {
 
 // Tail calls f for the entries that are meant, in the order of their Positions.
 func Tail(ctx context.Context, cfg *config.Config, logger *slog.Logger, r TailRequest, f func(*LogEntry) error) error {
-	var tables []cdc.Table
+	var meant, tables []cdc.Table
 	for _, name := range r.Tables {
 		t, err := cdc.ParseTable(name)
 		if err != nil {
 			return err
 		}
-		tables = append(tables, t)
+		meant = append(meant, t)
 	}
 	return withLog(ctx, cfg, logger, func(l *redislog.Log) error {
+		for _, t := range meant {
+			named, _, err := tablesNamed(ctx, l, t)
+			if err != nil {
+				return err
+			}
+			for _, n := range named {
+				tables = append(tables, n.name)
+			}
+		}
 		span, err := tailSpan(ctx, l, &r)
 		if err != nil {
 			return err
@@ -111,6 +120,12 @@ func logEntry(m *cdc.Message, base cdc.LSN) *LogEntry {
 		e.Since = c.Since.String()
 	}
 	return e
+}
+
+// Everywhere tells that the entry stands in all streams, with one Position: a truncate or
+// the end of a generation.
+func (e *LogEntry) Everywhere() bool {
+	return e.Op == cdc.OpTruncate.String() || e.Op == cdc.OpSweep.String()
 }
 
 // Columns are the columns that an entry has a value of; where it has the row as it was,

@@ -97,12 +97,22 @@ func (t *tracer) tables(ctx context.Context) (out []tracedTable, err error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := t.log.Routings(ctx)
+	out, sources, err := tablesNamed(ctx, t.log, meant)
 	if err != nil {
 		return nil, err
 	}
+	return out, t.mappings(sources)
+}
+
+// tablesNamed finds the tables that the log knows by a name, or that have it at the source
+// since they were renamed, with their names at the source. It is an error if there is none.
+func tablesNamed(ctx context.Context, l *redislog.Log, meant cdc.Table) (out []tracedTable, sources []cdc.Table, err error) {
+	list, err := l.Routings(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	var names []string
-	sources := []cdc.Table{meant}
+	sources = []cdc.Table{meant}
 	for i := len(list) - 1; i >= 0; i-- {
 		for _, r := range list[i].Tables {
 			names = append(names, r.Name.String())
@@ -120,9 +130,9 @@ func (t *tracer) tables(ctx context.Context) (out []tracedTable, err error) {
 		if len(names) > 0 {
 			hint = nearest.Hint(meant.String(), names, "there are "+nearest.List(names))
 		}
-		return nil, &cdc.SetupError{What: fmt.Sprintf("no change of a table %s was ever captured", meant), Hint: hint}
+		return nil, nil, &cdc.SetupError{What: fmt.Sprintf("no change of a table %s was ever captured", meant), Hint: hint}
 	}
-	return out, t.mappings(sources)
+	return out, sources, nil
 }
 
 // mappings finds the mappings that are meant.
