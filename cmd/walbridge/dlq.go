@@ -183,6 +183,11 @@ func (d *dlq) with(cmd *cobra.Command, f func(context.Context, *wire.DeadLetters
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	if d.filter.Mapping != "" {
+		if err := l.CheckMapping(cmd.Context(), d.target, d.filter.Mapping); err != nil {
+			return err
+		}
+	}
 	return f(cmd.Context(), l)
 }
 

@@ -78,6 +78,11 @@ func peek(ctx context.Context, out io.Writer, file string, q wire.PeekRequest, a
 	if err != nil {
 		return err
 	}
+	if q.Mapping != "" && (r.Queue == nil || r.Queue.Matching == 0) { // a process may have older files
+		if err := wire.MappingKnown(cfg, q.Target, q.Mapping); err != nil {
+			return err
+		}
+	}
 	if asJSON {
 		err = writeJSON(out, r)
 	} else {

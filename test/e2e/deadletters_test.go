@@ -103,6 +103,7 @@ FROM generate_series(1, 7) g`)
 	b.prints(2, "say which dead letters are meant", "dlq", "retry", c)
 	b.prints(2, "say which dead letters are meant", "dlq", "discard", "--all", "--code", "BAD_OWNER", c)
 	b.prints(1, "there is no target cmr\n  hint: did you mean crm?", "dlq", "list", "--target", "cmr", c)
+	b.prints(1, "there is no mapping deal-to-crm\n  hint: did you mean deals-to-crm?", "dlq", "retry", "--mapping", "deal-to-crm", c)
 	b.prints(0, "no dead letter is meant", "dlq", "retry", "--key", "77", c)
 
 	config, err := os.ReadFile(filepath.Join(b.dir, "walbridge.yaml"))

@@ -81,6 +81,7 @@ func TestPeek(t *testing.T) {
 	b.prints(0, "nothing of that waits", "peek", "crm", "--key", "4", c)
 	b.prints(0, "nothing waits", "peek", "commission", c)
 	b.prints(1, "did you mean crm?", "peek", "cmr", c)
+	b.prints(1, "there is no mapping deal-to-crm to target crm\n  hint: did you mean deals-to-crm?", "peek", "crm", "--mapping", "deal-to-crm", c)
 	b.prints(2, "name one target", "peek", c)
 	b.prints(2, "--lane fast", "peek", "crm", "--lane", "fast", c)
 	b.prints(1, "connection refused\n  hint: ", "peek", "crm", "--at", "127.0.0.1:1", c)

@@ -172,6 +172,29 @@ func (c *comparing) logName(ctx context.Context, conn *pgx.Conn, at cdc.Table) (
 	return t.name.String(), err
 }
 
+// MappingKnown tells whether mapping files have a mapping, to a target unless that is empty; it
+// is an error where they do not.
+func MappingKnown(cfg *config.Config, target, name string) error {
+	files, err := mapping.LoadGlob(cfg.Mappings, cfg.Dir)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, f := range files {
+		if target == "" || f.Target == target {
+			names = append(names, f.Name)
+		}
+	}
+	if slices.Contains(names, name) {
+		return nil
+	}
+	what := "there is no mapping " + name
+	if target != "" {
+		what += " to target " + target
+	}
+	return &cdc.SetupError{What: what, Hint: nearest.Hint(name, names, "there are "+nearest.List(names))}
+}
+
 // meant gives the mappings that are looked at.
 func (c *comparing) meant(list []*mapping.Mapping) (out []*mapping.Mapping, err error) {
 	var names []string

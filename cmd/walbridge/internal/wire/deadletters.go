@@ -74,6 +74,20 @@ func OpenDeadLetters(ctx context.Context, cfg *config.Config, logger *slog.Logge
 // Close ends the connections.
 func (d *DeadLetters) Close() error { return d.b.Close() }
 
+// CheckMapping tells of a mapping that neither the files have nor any dead letter is of.
+func (d *DeadLetters) CheckMapping(ctx context.Context, target, name string) error {
+	unknown := MappingKnown(d.b.cfg, target, name)
+	var se *cdc.SetupError
+	if !errors.As(unknown, &se) {
+		return unknown
+	}
+	list, err := d.Groups(ctx, DeadFilter{Mapping: name})
+	if err != nil || len(list) > 0 {
+		return err
+	}
+	return unknown
+}
+
 // Each calls f for each dead letter that is meant.
 func (d *DeadLetters) Each(ctx context.Context, filter DeadFilter, f func(DeadLetter) error) error {
 	for _, box := range d.boxes {
