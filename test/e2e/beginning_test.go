@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -47,6 +49,12 @@ func TestNewTargetsBegin(t *testing.T) {
 	}
 	b.writeConfig("walbridge.yaml", configured("now"))
 	b.prints(0, "it begins with the oldest change that the log holds; no table is read for it", "check", c)
+	b.readOnly()
+	for name, want := range map[string]string{"plain": "backfill 20", "whole": "backfill 20", "oldest": "beginning 3", "fresh": "now 0"} {
+		if m := b.plan(true, "--mapping", "deals-to-"+name).of["deals-to-"+name]; m.State != "new" || m.Create != 20 || m.Begins == nil || fmt.Sprint(m.Begins.How, " ", m.Sends.Records) != want {
+			t.Errorf("a plan of %s: %+v, want %s", name, m, want)
+		}
+	}
 	p = b.start("run")
 	p.says("capture started", 20*time.Second)
 	b.exec("UPDATE deals SET amount = 78 WHERE id = 9")
@@ -95,9 +103,21 @@ func TestNewTargetsBegin(t *testing.T) {
 	if status, _ := p.stop(syscall.SIGTERM, 15*time.Second); status != 0 {
 		t.Fatalf("ended with status %d", status)
 	}
+	for _, name := range []string{"plain", "whole", "oldest", "fresh"} {
+		path := filepath.Join(b.dir, "mappings", "deals-to-"+name+".yaml")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.writeConfig("walbridge.yaml", options{})
+	b.readOnly()
+	if p := b.plan(true); fmt.Sprint(p.gone) != "[{fresh  0} {oldest  0} {plain  0} {whole  0}]" || p.exit != 0 {
+		t.Errorf("targets that are in no configuration: %v", p.gone)
+	}
 	// A mapping that says the opposite is a mistake.
 	b.writeConfig("walbridge.yaml", configured("now"))
 	b.write("mappings/deals-to-fresh.yaml", strings.ReplaceAll(mappingFiles["deals-to-crm.yaml"], "crm/", "fresh/")+"start: backfill\n")
 	b.prints(1, "deals-to-fresh.yaml:6:8: mapping deals-to-fresh: start: backfill reads the table, and targets.fresh.from: now does not", "run", c)
 	b.prints(1, "start: backfill reads the table, and targets.fresh.from: now does not", "check", c)
+	b.prints(1, "start: backfill reads the table, and targets.fresh.from: now does not", "plan", c)
 }

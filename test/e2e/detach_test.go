@@ -36,6 +36,7 @@ func TestDetachAndReturn(t *testing.T) {
 	}
 	b.prints(1, "target crm is detached since", "status", "-c", "walbridge.yaml")
 	b.prints(0, "detached", "target", "list", "-c", "walbridge.yaml")
+	b.prints(0, "note: target crm is detached from the log", "plan", "--target", "crm", "-c", "walbridge.yaml")
 
 	// The others go on, and so does the capture.
 	b.exec("DELETE FROM deals WHERE id <= 100; UPDATE deals SET name = 'meanwhile' WHERE id <= 200")

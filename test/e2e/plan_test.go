@@ -25,7 +25,10 @@ type planned struct {
 	Fields                  []struct{ Name string }
 	Refusals                []struct{ Code, Error string }
 	Examples                map[string][]string
-	Sends, Replay, Backfill struct{ Records, Requests int64 }
+	Sends, Replay, Backfill struct {
+		Records, Requests int64
+		Seconds           float64 `json:"seconds_at_least"`
+	}
 }
 
 // plans is what it tells of all, by mapping.
@@ -88,7 +91,8 @@ func (b *bridge) dump() string {
 	return text.String()
 }
 
-// readOnly writes a configuration with which PostgreSQL refuses whatever would write.
+// readOnly writes a configuration with which PostgreSQL refuses whatever would write, and crm is
+// given two requests a second.
 func (b *bridge) readOnly() {
 	b.t.Helper()
 	text, err := os.ReadFile(filepath.Join(b.dir, "walbridge.yaml"))
@@ -103,7 +107,7 @@ func (b *bridge) readOnly() {
 	if readonly == string(text) {
 		b.t.Fatal("the configuration does not have the URL of the database")
 	}
-	b.write("readonly.yaml", readonly)
+	b.write("readonly.yaml", strings.Replace(readonly, "  crm:\n    type: http\n", "  crm:\n    type: http\n    rate: {per_second: 2, burst: 1}\n", 1))
 }
 
 // A plan of new and changed mapping files tells what comes when they are used, before anything ran,
@@ -118,8 +122,15 @@ func TestPlan(t *testing.T) {
 
 	p := b.plan(true)
 	if m := p.of["deals-to-crm"]; p.exit != 0 || len(p.notes) != 1 || !strings.Contains(p.notes[0], "there is no log of this bridge") || m.State != "new" ||
-		m.Create != 450 || m.Begins == nil || m.Begins.How != "backfill" || m.Sends.Records != 450 || m.Sends.Requests != 3 {
+		m.Create != 450 || m.Begins == nil || m.Begins.How != "backfill" || m.Sends.Records != 450 || m.Sends.Requests != 3 || m.Sends.Seconds != 1 {
 		t.Errorf("before anything ran: %+v", p)
+	}
+	b.write("mappings/owners.yaml", "from: public.deals\nto: crm/Owner\nkey: {id: owner}\nfields: {name: name}\n")
+	if m := b.plan(true, "--mapping", "owners").of["owners"]; m.Create != 3 || m.Refused != 447 || len(m.Refusals) != 1 || m.Refusals[0].Code != "duplicate_target_key" {
+		t.Errorf("a key that many rows have: %+v", m)
+	}
+	if err := os.Remove(filepath.Join(b.dir, "mappings", "owners.yaml")); err != nil {
+		t.Fatal(err)
 	}
 	if n, err := b.text("SELECT count(*)::text FROM pg_replication_slots WHERE slot_name = $1", b.slot()); err != nil || n != "0" || len(b.keys("*")) != 0 {
 		t.Errorf("%s slots, keys %v, %v", n, b.keys("*"), err)
@@ -129,14 +140,14 @@ func TestPlan(t *testing.T) {
 	b.waitSlot(r)
 	b.firstLoads()
 	b.drain(30*time.Second, r)
+	stop := b.edits(`UPDATE deals SET amount = amount + 1 WHERE id = 200 + floor(random() * 200) AND pg_sleep(0.005) IS NOT NULL`) // others go on meanwhile
 	for name, m := range b.plan(false).of {
-		if m.State != "same" || m.Create+m.Update+m.Remove+m.Refused+m.Sends.Records != 0 || m.Same+m.NotMeant != m.Rows || m.Begins != nil {
+		if m.State != "same" || m.Create+m.Update+m.Remove+m.Refused+m.Sends.Records != 0 || m.Same+m.NotMeant+m.InFlight != m.Rows || m.Begins != nil {
 			t.Errorf("all is as it is: %s %+v", name, m)
 		}
 	}
 
 	b.changeMappings()
-	stop := b.edits(`UPDATE deals SET amount = amount + 1 WHERE id = 200 + floor(random() * 200) AND pg_sleep(0.005) IS NOT NULL`) // others go on meanwhile
 	b.changes(b.plan(false))
 	stop()
 	b.drain(30*time.Second, r)

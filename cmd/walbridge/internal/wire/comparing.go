@@ -43,6 +43,8 @@ type comparing struct {
 	cfg       *config.Config
 	logger    *slog.Logger
 	backfills *Backfills // the log; nil where there is none yet
+	// remembers tells that it is kept which keys have rows, for records that have none.
+	remembers bool
 	// uncaptured allows tables that are not captured yet.
 	uncaptured bool
 	source     *pgsource.Source

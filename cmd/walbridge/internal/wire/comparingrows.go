@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/walbridge/walbridge/cdc"
@@ -26,20 +27,29 @@ func mixed(h uint64) uint64 {
 	return h ^ h>>33
 }
 
-// scan reads all rows of a table, and gives f those that are looked at, in chunks.
-func (c *comparing) scan(ctx context.Context, t *comparedTable, f func([]cdc.Change) error) error {
+// scan reads all rows of the tables, and gives f those that are looked at, in chunks.
+func (c *comparing) scan(ctx context.Context, f func(context.Context, *comparedTable, []cdc.Change) error) error {
+	for _, t := range c.tables {
+		if err := c.read(ctx, t, f); err != nil {
+			return fmt.Errorf("compare table %s: %w", t.table, err)
+		}
+	}
+	return nil
+}
+
+func (c *comparing) read(ctx context.Context, t *comparedTable, f func(context.Context, *comparedTable, []cdc.Change) error) error {
 	var done int64
 	defer func() { slices.Sort(t.seen) }()
 	return c.source.Scan(ctx, t.table, func(rows []pgsource.ScannedRow) error {
 		rows = slices.DeleteFunc(rows, func(r pgsource.ScannedRow) bool { return !c.sampled(r.Key) })
 		changes := make([]cdc.Change, len(rows))
 		for i, r := range rows {
-			if !t.many {
+			if c.remembers && !t.many {
 				t.see(r.Key)
 			}
 			changes[i] = cdc.Change{Op: cdc.OpRead, Table: t.table, Key: r.Key, After: r.After}
 		}
-		if err := f(changes); err != nil {
+		if err := f(ctx, t, changes); err != nil {
 			return err
 		}
 		if done += int64(len(rows)); c.o.Progress != nil {

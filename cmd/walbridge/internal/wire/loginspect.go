@@ -145,15 +145,13 @@ func PositionAt(ctx context.Context, cfg *config.Config, logger *slog.Logger, t 
 
 // withLog opens the log of a configuration to look at it.
 func withLog(ctx context.Context, cfg *config.Config, logger *slog.Logger, f func(*redislog.Log) error) (err error) {
-	o := logOptions(cfg, logger)
-	o.Look = true
-	l, err := redislog.Open(ctx, o)
-	if errors.Is(err, redislog.ErrNoLog) {
+	b, err := openOrNone(ctx, cfg, logger)
+	if err == nil && b == nil {
 		return &cdc.SetupError{What: fmt.Sprintf("there is no log of the bridge %s in Redis yet", cfg.Name), Hint: "start walbridge run, or walbridge capture"}
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	return f(l)
+	defer func() { err = errors.Join(err, b.Close()) }()
+	return f(b.log)
 }

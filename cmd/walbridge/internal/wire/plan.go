@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"slices"
@@ -37,12 +36,13 @@ type planner struct {
 
 // plannedTarget is what is known of a target's delivery.
 type plannedTarget struct {
-	report  TargetReport // zero where there is no log
-	serves  bool         // what changes is delivered now
-	known   []string     // mappings of which the state knows keys, or knew some
-	began   redislog.Beginning
-	isNew   bool // it begins with these files
-	letters map[string]int64
+	report   TargetReport // zero where there is no log
+	serves   bool         // what changes is delivered now
+	known    []string     // mappings of which the state knows keys, or knew some
+	began    redislog.Beginning
+	isNew    bool // it begins with these files
+	detached bool
+	letters  map[string]int64
 }
 
 // targetObject is an object of a target with the field that identifies its records.
@@ -54,14 +54,11 @@ type plannedMapping struct {
 	additions deliver.Additions
 	claims    bool // another row may make the same target key
 	settles   bool // what does not agree may be on its way
+	back      bool // it comes back, and records without rows go
 }
 
-const (
-	// planPatience bounds the wait for a target to deal with what is committed.
-	planPatience = 10 * time.Second
-	// fieldsMost is of how many records it is looked for the fields that differ.
-	fieldsMost = 200
-)
+// planPatience bounds the wait for a target to deal with what is committed.
+const planPatience = 10 * time.Second
 
 // PlanMappings says what the mapping files of a configuration would send. It reads the tables and
 // what was delivered, asks no target, and writes nothing.
@@ -73,10 +70,8 @@ func PlanMappings(ctx context.Context, cfg *config.Config, logger *slog.Logger, 
 	if err := p.begin(ctx); err != nil {
 		return nil, err
 	}
-	for _, t := range p.tables {
-		if err := p.scan(ctx, t, func(rows []cdc.Change) error { return p.look(ctx, t, rows) }); err != nil {
-			return nil, fmt.Errorf("plan table %s: %w", t.table, err)
-		}
+	if err := p.scan(ctx, p.look); err != nil {
+		return nil, err
 	}
 	if err := p.settling.all(ctx); err != nil {
 		return nil, err
@@ -111,6 +106,7 @@ func (p *planner) begin(ctx context.Context) (err error) {
 				return err
 			}
 			p.mappings[m] = p.planned(m, begins[m])
+			p.remembers = p.remembers || p.mappings[m].back
 		}
 	}
 	return nil
@@ -135,6 +131,7 @@ func (p *planner) planned(m *comparedMapping, begins *plan.Begins) *plannedMappi
 	if slices.Contains(t.known, m.Name()) {
 		out.Known()
 		out.settles = t.serves
+		out.back = begins != nil && begins.How == plan.ByBackfill
 	}
 	return out
 }
@@ -208,7 +205,7 @@ func (p *planner) finding(of *comparedMapping, ch *cdc.Change, k *state.Known) p
 	if m.claims {
 		f.Key, f.Claims = of.target.fold(of.Object(), rec.Key), true
 	}
-	if f.Kind == plan.Update && f.Differs && m.Looked < fieldsMost {
+	if f.Kind == plan.Update && f.Differs && m.Looked < plan.FieldsMost {
 		f.Looked, f.Added, f.Changed = true, m.additions.Of(rec, k.Payload), of.Signed(k.Sent, rec.Sent)
 	}
 	return f

@@ -50,6 +50,9 @@ func (p *planner) note(format string, args ...any) {
 
 // noteTarget says what of a target's delivery has to do with the numbers.
 func (p *planner) noteTarget(t *plannedTarget) {
+	if t.detached {
+		p.note("target %s is detached from the log: when it comes back, the tables of its mappings are read for it, and all rows that they mean are sent", t.report.Name)
+	}
 	if t.report.Owner != "" || t.isNew {
 		return
 	}
@@ -98,6 +101,11 @@ func (p *planner) targetOf(ctx context.Context, of *comparedTarget) (*plannedTar
 	cfg, _ := p.cfg.Target(of.name)
 	began, ok, err := log.Began(ctx, of.name)
 	t.began, t.isNew = began, !ok || began.From != "" && !began.Served && began.From != fromOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	detached, err := log.Detached(ctx)
+	_, t.detached = detached[of.name]
 	return t, err
 }
 

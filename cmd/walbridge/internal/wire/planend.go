@@ -19,11 +19,8 @@ import (
 // away looks for what was delivered and has no row, of mappings that come back, or no file any
 // more.
 func (p *planner) away(ctx context.Context) error {
-	back := func(m *comparedMapping) bool {
-		b := p.mappings[m].Begins
-		return b != nil && b.How == plan.ByBackfill && slices.Contains(p.targets[m.target].known, m.Name())
-	}
-	if slices.ContainsFunc(slices.Collect(maps.Keys(p.mappings)), back) {
+	if p.remembers {
+		back := func(m *comparedMapping) bool { return p.mappings[m].back }
 		if err := p.gone(ctx, back, func(t *comparedTable, m *comparedMapping, keys []string) error {
 			changes := make([]cdc.Change, len(keys))
 			for i, key := range keys {

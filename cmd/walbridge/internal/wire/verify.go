@@ -70,16 +70,14 @@ func (s suspicion) Bad() bool {
 // what the target holds where that can be read. It changes nothing, but for a repair, which
 // is asked for as any backfill.
 func Verify(ctx context.Context, cfg *config.Config, logger *slog.Logger, o VerifyOptions) (_ *Verified, err error) {
-	v := &verifier{o: o, comparing: comparing{o: o.RowOptions, cfg: cfg, logger: logger}, targets: map[*comparedTarget]*verifiedTarget{}, mappings: map[*comparedMapping]*verifiedMapping{}}
+	v := &verifier{o: o, comparing: comparing{o: o.RowOptions, cfg: cfg, logger: logger, remembers: true}, targets: map[*comparedTarget]*verifiedTarget{}, mappings: map[*comparedMapping]*verifiedMapping{}}
 	v.settling = settling[suspicion]{c: &v.comparing, patience: settleWithin, judge: v.judge, doubts: everything, right: v.right, wrong: v.wrong, flying: v.flying}
 	defer func() { err = errors.Join(err, v.close()) }()
 	if err := v.begin(ctx); err != nil {
 		return nil, err
 	}
-	for _, t := range v.tables {
-		if err := v.scan(ctx, t, func(rows []cdc.Change) error { return v.look(ctx, t, rows) }); err != nil {
-			return nil, fmt.Errorf("verify table %s: %w", t.table, err)
-		}
+	if err := v.scan(ctx, v.look); err != nil {
+		return nil, err
 	}
 	if err := v.gone(ctx, everything, v.orphans(ctx)); err != nil {
 		return nil, fmt.Errorf("look for orphans: %w", err)

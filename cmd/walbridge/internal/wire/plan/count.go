@@ -10,6 +10,8 @@ import (
 const (
 	examplesMost = 5
 	refusalsMost = 20
+	// FieldsMost is of how many records it is told which fields differ.
+	FieldsMost = 200
 )
 
 // Counter counts what is found of the rows of a mapping.
@@ -47,7 +49,7 @@ func (c *Counter) Count(key string, f Finding) {
 	if f.Orphan {
 		c.Orphans++
 	}
-	if f.Looked {
+	if f.Looked && c.Looked < FieldsMost {
 		c.tell(&f)
 	}
 	switch f.Kind {
