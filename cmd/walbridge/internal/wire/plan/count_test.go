@@ -122,6 +122,9 @@ func TestFields(t *testing.T) {
 	if want := []Field{{"A", 0, 1}, {"Z", 2, 0}}; !reflect.DeepEqual(m.Fields, want) || m.Looked != 3 || m.Told != 2 {
 		t.Errorf("%+v of %d, %d told", m.Fields, m.Looked, m.Told)
 	}
+	if m := counted(Mapping{}, true, times(FieldsMost+1, Finding{Kind: Update, Looked: true, Added: []string{"Z"}})...); m.Looked != FieldsMost || m.Fields[0].Added != FieldsMost {
+		t.Errorf("%+v of %d", m.Fields, m.Looked)
+	}
 	if got, want := m.because(), "A has another value (1), Z is new (2), of the first 3; of 1 it cannot be told: a hash of what was delivered is kept, no values"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

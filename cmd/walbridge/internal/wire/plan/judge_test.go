@@ -33,6 +33,7 @@ func TestJudge(t *testing.T) {
 		"not meant":               {Row{Standing: deliver.Right, Known: dealt, Deletes: true}, Finding{Kind: NotMeant}, false},
 		"marked as gone before":   {Row{Standing: deliver.Right, Known: lacks, Deletes: true}, Finding{Kind: NotMeant}, false},
 		"left at the target":      {Row{Standing: deliver.Right, Known: has}, Finding{Kind: Stay, Differs: true}, true},
+		"a delete that is done":   {Row{Standing: deliver.Right, Known: dealt}, Finding{Kind: NotMeant}, false},
 		"left there before":       {Row{Standing: deliver.Right, Known: lacks}, Finding{Kind: Stay}, false},
 		"not to be told":          {Row{Standing: deliver.Unsure, Record: rec, Known: has}, Finding{Kind: Unsure}, false},
 		"never dealt with":        {Row{Standing: deliver.Missing, Record: rec, Known: never}, Finding{Kind: Create, Untouched: true}, true},
