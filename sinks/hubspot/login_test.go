@@ -38,7 +38,7 @@ func (o *oauth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		o.t.Error(err)
 	}
-	if r.URL.Path == "/oauth/v1/token" {
+	if r.URL.Path == "/oauth/2026-03/token" {
 		want := url.Values{"grant_type": {"refresh_token"}, "client_id": {"app-1"}, "client_secret": {clientSecret}, "refresh_token": {refreshToken}}.Encode()
 		if string(body) != want || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
 			o.t.Errorf("asked for a token with %s", body)
@@ -88,6 +88,11 @@ func TestDeadGrant(t *testing.T) {
 		if outcome(err) != "unauthorized" || !strings.Contains(err.Error(), code) || strings.Contains(err.Error(), rowValue) {
 			t.Errorf("%s: got %v", code, err)
 		}
+	}
+	// With the words of RFC 6749 beside its own.
+	c := serve(t, Options{Login: login()}, &oauth{t: t, refuse: `{"error":"invalid_grant","error_description":"refresh token is invalid, expired or revoked","status":"BAD_REFRESH_TOKEN","message":"refresh token is invalid, expired or revoked"}`})
+	if _, err := deliver(t, c, upsert("a")); outcome(err) != "unauthorized" || !strings.Contains(err.Error(), "invalid_grant") {
+		t.Errorf("got %v", err)
 	}
 	for code, want := range map[string]bool{"invalid_grant": true, "invalid_client": true, "unauthorized_client": true, "": false, "SLOW": false} {
 		if deadGrant(transport.Saying{Code: code}) != want {

@@ -56,7 +56,9 @@ func (p paths) properties(object string) string {
 	return p.root + "/crm/v3/properties/" + url.PathEscape(object)
 }
 
-func (p paths) token() string { return p.root + "/oauth/v1/token" }
+// token is that of the OAuth API by date: v1 ends on 2027-02-16
+// (developers.hubspot.com/changelog/v1-oauth-api-deprecation).
+func (p paths) token() string { return p.root + "/oauth/2026-03/token" }
 
 // associationOf gives the name of the association that a field is; ok is false where it is
 // a property.

@@ -67,7 +67,7 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	for _, end := range []string{"/services/oauth2/token", "/oauth/v1/token"} {
+	for _, end := range []string{"/services/oauth2/token", "/oauth/2026-03/token"} {
 		if path, ok := strings.CutSuffix(r.URL.Path, end); ok {
 			e.login(w, r, path, string(body))
 			return

@@ -76,7 +76,7 @@ type grant struct {
 	TokenType    string `json:"token_type"`
 }
 
-// token answers POST /oauth/v1/token: a new access token for the refresh token, which stays
+// token answers POST /oauth/2026-03/token, or v1: a new access token for the refresh token, which stays
 // as it is.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
@@ -108,7 +108,10 @@ func (s *Server) grantLocked(r *http.Request, readErr error) (any, int) {
 	case !same(o.ClientSecret, form("client_secret")):
 		return refuse(http.StatusBadRequest, "BAD_CLIENT_SECRET", "missing or invalid client secret")
 	case !same(o.RefreshToken, form("refresh_token")):
-		return refuse(http.StatusBadRequest, "BAD_REFRESH_TOKEN", "missing or invalid refresh token")
+		out, status := refuse(http.StatusBadRequest, "BAD_REFRESH_TOKEN", "refresh token is invalid, expired or revoked")
+		e := out.(grantError) // the words of RFC 6749 stand beside its own (changelog, new-oauth-v3-api-endpoints-and-standardized-error-responses)
+		e.Error, e.Description = "invalid_grant", e.Message
+		return e, status
 	case s.uninstall:
 		return refuse(http.StatusForbidden, "BAD_HUB", "missing or unknown hub id")
 	}

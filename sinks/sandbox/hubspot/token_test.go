@@ -89,8 +89,8 @@ func TestOAuthRefusals(t *testing.T) {
 	for _, tc := range []struct{ field, code string }{
 		{"grant_type", "BAD_GRANT_TYPE"}, {"client_id", "BAD_CLIENT_ID"}, {"client_secret", "BAD_CLIENT_SECRET"}, {"refresh_token", "BAD_REFRESH_TOKEN"},
 	} {
-		status, a := d.refresh("/oauth/v1/token", tc.field, "wrong")
-		if status != 400 || a["status"] != tc.code || a["access_token"] != nil || a["message"] == "" {
+		status, a := d.refresh("/oauth/2026-03/token", tc.field, "wrong")
+		if status != 400 || a["status"] != tc.code || a["access_token"] != nil || a["message"] == "" || (a["error"] == "invalid_grant") != (tc.field == "refresh_token") {
 			t.Errorf("%s: %d %v", tc.field, status, a)
 		}
 	}
