@@ -113,7 +113,7 @@ func TestShare(t *testing.T) {
 		{"what is over is given, the last first", workers[:2], "bbbb", []hand{isOurs, isOurs, isOurs, isOurs}, nil, []int{3, 2}, false},
 		{"what leaves is not counted", workers[:2], "bbbb", []hand{isOurs, isOurs, onItsWay, onItsWay}, nil, nil, false},
 		{"what is asked for is, and is not given", workers[:2], "bb--", []hand{isOurs, isOurs, askedFor, askedFor}, nil, []int{1, 0}, false},
-		{"a lease of its own whose answer was lost is taken again", workers[:2], "-b--", []hand{isOurs, notOurs, notOurs, notOurs}, []int{2}, nil, false},
+		{"a lease of its own whose answer was lost is taken again", workers[:2], "abaa", []hand{0, 0, 0, 0}, []int{1}, nil, true},
 		{"one that is not there has no part", []state.Worker{{Name: "a"}, {Name: "c"}}, "---", []hand{0, 0, 0}, nil, nil, false},
 		{"one that lacks a mapping gives all", []state.Worker{{Name: "b"}, {Name: "c", Mappings: []string{"m"}}}, "bb-", []hand{isOurs, isOurs, 0}, nil, []int{1, 0}, false},
 		{"one that has more takes all", []state.Worker{{Name: "a"}, {Name: "b", Mappings: []string{"m"}}}, "a--", []hand{0, 0, 0}, []int{1, 2}, nil, true},

@@ -195,7 +195,7 @@ func TestCutOffWorkerStopsInTime(t *testing.T) {
 		w.answers(target.answer)
 		w.start()
 		second := w.join()
-		rest(3 * time.Second)
+		rest(5 * time.Second) // leases were renewed
 		w.wantOwned(1, 1)
 		cut := time.Now()
 		w.cut(second.name, time.Minute)

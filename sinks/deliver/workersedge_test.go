@@ -95,3 +95,64 @@ func TestAgreedIsBegunOnce(t *testing.T) {
 		}
 	})
 }
+
+// A replay goes on with whom its partition has gone to, and nobody else does anything of it there.
+func TestReplayIsHandedOver(t *testing.T) {
+	replaying(t, func(w *world) {
+		for id := 1000; id < 2000; id++ {
+			w.put(cdc.LaneBulk, id, "a=1 b=2 note=3 c=4 d=5")
+		}
+		rest(10 * time.Minute)
+		w.giveAtMost(50)
+		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+			time.Sleep(200 * time.Millisecond) // the bubble's time
+			return acceptAll(ctx, b)
+		})
+		before := w.sent()
+		id := w.replays.ask(cdc.Replay{To: at(w.last), Force: true})
+		rest(3 * time.Second)
+		second := w.join()
+		rest(3 * time.Second)
+		w.wantOwned(1, 1)
+		if some, ended := w.replays.progress(id); ended || some.Changes == 0 {
+			t.Fatalf("not in the midst of it: %+v", some)
+		}
+		rest(10 * time.Minute)
+		if p, ended := w.replays.progress(id); !ended || p.Changes != 1010 {
+			t.Errorf("ended %v, %+v", ended, p)
+		}
+		if n := w.sent() - before; n > 1010/10+60 {
+			t.Errorf("%d requests: it began anew", n)
+		}
+		if second.engine.Stats().Requests == 0 {
+			t.Error("the second worker did nothing of it")
+		}
+		w.leaves(second)
+	})
+}
+
+// A lease that was renewed lasts from when that was asked for, however late the answer comes.
+func TestLateAnswerToRenew(t *testing.T) {
+	run(t, func(w *world) {
+		w.start()
+		rest(time.Second)
+		s := newSession(w.engine)
+		s.ctx, s.cancel = context.WithCancelCause(context.Background())
+		defer s.cancel(nil)
+		s.claim = lateRenewal{s.claim}
+		began := time.Now()
+		s.spawn(func() { s.keepLease(began) })
+		rest(fakeTTL/3 + 3*time.Second)
+		if got := time.Unix(0, s.leased.Load()).Sub(began); got != fakeTTL/3+w.engine.safe() {
+			t.Errorf("it lasts for %v", got)
+		}
+	})
+}
+
+// lateRenewal is a claim whose renewals are answered late.
+type lateRenewal struct{ claim }
+
+func (l lateRenewal) Renew(context.Context) error {
+	time.Sleep(2 * time.Second) // the bubble's time
+	return nil
+}
