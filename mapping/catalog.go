@@ -21,7 +21,7 @@ type Column struct {
 	Labels []string
 }
 
-// Catalog knows the tables of the source. It may also have Tables and Targets,
+// Catalog knows the tables of the source. It may also have Tables, Other and Targets,
 // which make errors more helpful and find unknown targets.
 type Catalog interface {
 	// Columns gives the columns of a table in their order; false if there is no
@@ -32,6 +32,10 @@ type Catalog interface {
 // tableLister is the ability to name all tables, for hints.
 type tableLister interface{ Tables() []cdc.Table }
 
+// otherKnower is the ability to tell what it is that has a name and is no table; empty for
+// nothing.
+type otherKnower interface{ Other(t cdc.Table) string }
+
 // targetLister is the ability to name the configured targets.
 type targetLister interface{ Targets() []string }
 
@@ -40,6 +44,9 @@ type targetLister interface{ Targets() []string }
 type MemoryCatalog struct {
 	// TableColumns has the columns of each table.
 	TableColumns map[cdc.Table][]Column
+	// Others are what stands beside tables and cannot be captured, with what each is, such
+	// as "a view". They are not saved.
+	Others map[cdc.Table]string
 	// TargetNames are the configured targets; nil if they are not known.
 	TargetNames []string
 	// Schemas has what targets said of their objects, by the names of both.
@@ -51,6 +58,9 @@ func (c *MemoryCatalog) Columns(t cdc.Table) ([]Column, bool) {
 	cols, ok := c.TableColumns[t]
 	return cols, ok
 }
+
+// Other tells what a thing is that is no table.
+func (c *MemoryCatalog) Other(t cdc.Table) string { return c.Others[t] }
 
 // Tables gives all tables by name.
 func (c *MemoryCatalog) Tables() []cdc.Table {

@@ -43,7 +43,7 @@ func TestLoadCatalog(t *testing.T) {
 // What is saved is loaded as it was, and saved again the same.
 func TestSaveCatalog(t *testing.T) {
 	cat := testCatalog()
-	cat.TargetNames = nil
+	cat.TargetNames, cat.Others = nil, nil
 	cat.Schemas = map[string]map[string]*sinks.Schema{"crm": {"Account": {Fields: []sinks.SchemaField{{Name: "Name", Type: sinks.FieldText, Length: 255, Required: true}}}}}
 	path := filepath.Join(t.TempDir(), CatalogName)
 	if err := cat.Save(path); err != nil {

@@ -135,6 +135,12 @@ func (c *compiler) target(known []string) {
 }
 
 func (c *compiler) unknownTable(cat Catalog) {
+	if o, ok := cat.(otherKnower); ok {
+		if kind := o.Other(c.f.From); kind != "" {
+			c.doc.Fail(c.f.from, "it is "+kind+", of which there are no changes to capture", c.f.From.String(), "map the tables that it is made of, one mapping for each")
+			return
+		}
+	}
 	var names []string
 	if list, ok := cat.(tableLister); ok {
 		for _, t := range list.Tables() {

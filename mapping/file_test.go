@@ -20,6 +20,7 @@ var opportunities = cdc.Table{Schema: "public", Name: "opportunities"}
 func testCatalog() *MemoryCatalog {
 	return &MemoryCatalog{
 		TargetNames: []string{"crm", "forecast"},
+		Others:      map[cdc.Table]string{{Schema: "public", Name: "won"}: "a view"},
 		TableColumns: map[cdc.Table][]Column{
 			opportunities: {
 				{Name: "id", Type: "bigint", NotNull: true, Key: true}, {Name: "name", Type: "text"}, {Name: "stage", Type: "deal_stage"},
@@ -163,6 +164,7 @@ var badFiles = map[string]string{
 	"unknown-key":          `m.yml:6:1: filter: unknown key "filter"; known keys are name, description, from, when, to, key, use, fields, delete, lane, start, coalesce, slo, tests`,
 	"unknown-table":        `m.yml:1:7: from: no such table "public.oportunities"; did you mean public.opportunities?`,
 	"unknown-target":       `m.yml:2:5: to: unknown target "crn"; did you mean crm?`,
+	"view":                 `m.yml:1:7: from: it is a view, of which there are no changes to capture "public.won"; map the tables that it is made of, one mapping for each`,
 	"when-not-bool":        `m.yml:6:7: when: the expression gives a decimal, but a boolean is wanted; compare it with something, such as x > 0 or x != nil`,
 	"when-syntax":          `m.yml:6:14: when: unexpected token Operator("="); compare with ==`,
 }

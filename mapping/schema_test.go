@@ -139,7 +139,7 @@ var beyondForm = []string{
 	"lane-constant", "lane-early", "lane-rule-type", "list-compare", "map-default", "map-key-type", "map-twice", "no-argument", "no-identity",
 	"open-quote", "other-schema", "phone-country", "quiet-longer", "ref-alone", "ref-unknown", "ref-without-key", "round-mode", "round-scale",
 	"slo-quiet", "slo-zero", "sql-and", "sql-is-null", "sql-not-equal", "tag", "text-function", "text-without-quotes", "truncate-literal",
-	"two-documents", "type-mismatch", "unknown-column", "unknown-function", "unknown-table", "unknown-target", "use-missing", "when-not-bool",
+	"two-documents", "type-mismatch", "unknown-column", "unknown-function", "unknown-table", "unknown-target", "use-missing", "view", "when-not-bool",
 	"when-syntax", "whole-number",
 }
 

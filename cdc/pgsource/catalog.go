@@ -116,6 +116,32 @@ func Tables(ctx context.Context, conn *pgx.Conn) ([]TableInfo, error) {
 	return out, nil
 }
 
+// Others gives what stands beside tables and has no changes in the WAL, with what it is, such
+// as "a view".
+func (s *Source) Others(ctx context.Context) (map[cdc.Table]string, error) {
+	conn, err := s.firstConnection(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer closeConn(conn)
+	rows, err := conn.Query(ctx, `SELECT n.nspname, c.relname, CASE c.relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' ELSE 'a foreign table' END
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`)
+	if err != nil {
+		return nil, fmt.Errorf("read catalog: %w", err)
+	}
+	out := map[cdc.Table]string{}
+	var t cdc.Table
+	var kind string
+	if _, err := pgx.ForEachRow(rows, []any{&t.Schema, &t.Name, &kind}, func() error {
+		out[t] = kind
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read catalog: %w", err)
+	}
+	return out, nil
+}
+
 // closeConn ends a connection that is of no more use; what the server says to
 // that changes nothing.
 func closeConn(conn interface{ Close(context.Context) error }) {

@@ -86,6 +86,8 @@ func (b *bridge) mistakes(t *testing.T) []mistake {
 			says: []string{"bad/mapping.yaml:4:16", "nmae", "did you mean name?"}},
 		{name: "missing table", mapping: mapping("public.dealz", "id", "name"),
 			says: []string{"bad/mapping.yaml:1:7", "no such table", "public.dealz", "did you mean public.deals?"}},
+		{name: "a view", mapping: mapping("public.won_deals", "id", "name"), before: func() { b.exec("CREATE VIEW won_deals AS SELECT * FROM deals WHERE stage = 'won'") },
+			says: []string{"bad/mapping.yaml:1:7", "it is a view, of which there are no changes", "public.won_deals"}, after: func() { b.exec("DROP VIEW won_deals") }},
 		{name: "table without primary key", mapping: mapping("public.keyless", "id", "name"),
 			says: []string{"bad/mapping.yaml:1:7", "public.keyless", "ALTER TABLE public.keyless ADD PRIMARY KEY (id)"}},
 		{name: "wal_level not logical", config: replace(fmt.Sprintf("%q", b.pgURL), fmt.Sprintf("%q", plain.URL("postgres"))),

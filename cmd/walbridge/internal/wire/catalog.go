@@ -51,7 +51,11 @@ func readCatalog(ctx context.Context, cfg *config.Config, src *pgsource.Source) 
 	if err != nil {
 		return nil, err
 	}
-	cat := &mapping.MemoryCatalog{TableColumns: map[cdc.Table][]mapping.Column{}, TargetNames: cfg.TargetNames()}
+	others, err := src.Others(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cat := &mapping.MemoryCatalog{TableColumns: map[cdc.Table][]mapping.Column{}, TargetNames: cfg.TargetNames(), Others: others}
 	for _, t := range tables {
 		var cols []mapping.Column
 		for _, c := range t.Columns {
