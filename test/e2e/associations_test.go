@@ -24,7 +24,7 @@ func TestAssociationsAreMended(t *testing.T) {
 	t.Cleanup(server.Close)
 	b := newBridge(t, options{rewrite: func(config string) string {
 		head, _, _ := strings.Cut(config, "\ntargets:\n")
-		return head + "\ntargets:\n  crm: {type: hubspot, url: \"" + server.URL + "\", token: any, timeout: 2s}\n"
+		return head + "\ntargets:\n  crm: {type: hubspot, url: \"" + server.URL + "\", token: any, timeout: 2s, rate: {daily: 100000}}\n"
 	}})
 	b.noMappings()
 	b.exec(`CREATE TABLE accounts (id bigint PRIMARY KEY, name text); CREATE TABLE people (id bigint PRIMARY KEY, account_id bigint, name text)`)
@@ -117,4 +117,16 @@ func TestAssociationsAreMended(t *testing.T) {
 	if v := verify(); v["people"].Right != 31 || v["accounts"].Right != 3 {
 		t.Errorf("after the repair: %+v", v)
 	}
+
+	// What the account was charged for is what it has seen, of both processes, but for what this
+	// test has asked for itself.
+	until(t, 10*time.Second, func() string {
+		seen := -2
+		for _, n := range account.Calls() {
+			seen += int(n)
+		}
+		want := fmt.Sprintf("; %d requests left of 100000 in a day", 100000-seen)
+		out, _ := b.command("status", "-c", "walbridge.yaml")
+		return unless(strings.Contains(out, want), fmt.Sprintf("%d requests were seen (%v), want%s:\n%s", seen, account.Calls(), want, out))
+	})
 }
