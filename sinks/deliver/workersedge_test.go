@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -155,4 +156,40 @@ type lateRenewal struct{ claim }
 func (l lateRenewal) Renew(context.Context) error {
 	time.Sleep(2 * time.Second) // the bubble's time
 	return nil
+}
+
+// A server that lost what was noted of a request under way does not make the same process forget
+// it: the newer state of its row waits (I4).
+func TestRolledBackUnderARequest(t *testing.T) {
+	run(t, func(w *world) {
+		w.put(cdc.LaneNormal, 2, "a=1 b=1")
+		w.start()
+		rest(time.Second)
+		w.late(1, 3*time.Second)
+		s := w.store
+		s.mu.Lock()
+		known, checkpoints, last, sent := maps.Clone(s.known), maps.Clone(s.checkpoints), s.last, maps.Clone(s.sent)
+		s.mu.Unlock()
+		w.put(cdc.LaneNormal, 1, "a=1 b=1")
+		rest(time.Second)
+		filtered := 2
+		for partitionOf(keyOf(filtered)) != partitionOf(keyOf(1)) {
+			filtered++
+		}
+		w.put(cdc.LaneNormal, filtered, "a=1 b=1 on=false")
+		rest(time.Second)
+		s.mu.Lock()
+		s.known, s.checkpoints, s.last, s.sent = known, checkpoints, last, sent
+		s.mu.Unlock()
+		w.put(cdc.LaneNormal, filtered, "a=2 b=2 on=false") // nothing is noted for it, so that what was lost stays so
+		rest(500 * time.Millisecond)
+		w.put(cdc.LaneUrgent, 1, "a=9 b=9")
+		rest(4 * time.Second)
+		if w.lines.count("starts over") == 0 {
+			t.Fatal("the loss was not seen")
+		}
+		w.wantHas(1, "Sum=1+1")
+		rest(time.Minute)
+		w.wantHas(1, "Sum=9+9")
+	})
 }
