@@ -97,7 +97,7 @@ type account struct {
 	Waits  [laneCount]int64   `json:"waits"`
 	Passed [laneCount]float64 `json:"passed"`
 
-	// What is made without being asked for, of this second and of the one before.
+	// What is made without a limit of the rate, of this second and of the one before.
 	Second int64   `json:"second,omitempty"`
 	Now    float64 `json:"now,omitempty"`
 	Before float64 `json:"before,omitempty"`
@@ -184,7 +184,8 @@ func (a *account) owe(now int64, s Settings, more [laneCount]int) (n int) {
 	return n
 }
 
-// measure counts what is made while nothing is limited.
+// measure counts what is made without a limit of the rate, where it was not asked for; what
+// was, as for the sake of a budget, is counted when it is granted.
 func (a *account) measure(now int64, made int) {
 	if d := now - a.Second; d >= 1e6 {
 		a.Before = a.Now * 1e6 / float64(d)
@@ -255,6 +256,8 @@ func (a *account) grant(now int64, s Settings, q ask, r *reply) {
 	}
 	if a.Rate > 0 {
 		a.Tokens -= float64(n)
+	} else {
+		a.Now += float64(n)
 	}
 	a.take(now, s, int(n))
 	a.pass(now, q.lane, float64(n))

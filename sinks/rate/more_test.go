@@ -227,6 +227,14 @@ func TestMoreAndThrottling(t *testing.T) {
 	if a.Rate != 20 {
 		t.Errorf("rate %v after 40 requests in a second", a.Rate)
 	}
+	// The same where they are asked for, for the sake of a budget.
+	a, s = &account{}, Settings{Daily: 1000}
+	a.step(start, s, ask{want: 10})
+	a.step(start.Add(100*time.Millisecond), s, ask{want: 10, more: [laneCount]int{0, 20, 0}})
+	a.step(start.Add(500*time.Millisecond), s, ask{throttled: true})
+	if a.Rate != 20 {
+		t.Errorf("rate %v after 40 requests in a second of an account with a budget", a.Rate)
+	}
 }
 
 // A version before this one, and one after it, read what this one writes.
