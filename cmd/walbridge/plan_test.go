@@ -31,7 +31,7 @@ func TestWritePlan(t *testing.T) {
 			{Mapping: "tasks-to-erp", Target: "erp", Object: "Task", Table: "public.tasks", State: plan.New, Rows: 9, Create: 9, Untouched: 9, Begins: &plan.Begins{How: plan.ByLog, Setting: "targets.erp.from: beginning", Log: 4}, Sends: cost(4, 1), Backfill: cost(9, 1)},
 			{Mapping: "empty-to-erp", Target: "erp", Object: "Empty", Table: "public.empty", State: plan.New, Begins: &plan.Begins{How: plan.ByLog, Setting: "targets.erp.from: beginning"}},
 			{Mapping: "calls-to-erp", Target: "erp", Object: "Call", Table: "public.calls", State: plan.Same, Rows: 9, Create: 5, Same: 4, Untouched: 5, Begins: &plan.Begins{How: plan.ByReading, Backfill: "1a2b3c4d"}, Sends: cost(5, 1)},
-			{Mapping: "begun-to-erp", Target: "erp", Object: "Begun", Table: "public.begun", State: plan.New, Rows: 1, Create: 1, Untouched: 1, Replay: cost(1, 1), Backfill: cost(1, 1)},
+			{Mapping: "begun-to-erp", Target: "erp", Object: "Begun", Table: "public.begun", State: plan.New, Rows: 1, Create: 1, Untouched: 1, Backlog: true, Replay: cost(1, 1), Backfill: cost(1, 1)},
 			{Mapping: "back-to-erp", Target: "erp", Object: "Back", Table: "public.back", State: plan.Back, Rows: 3, Create: 1, Remove: 2, Orphans: 1, Same: 2, Delete: "archive", Begins: &plan.Begins{How: plan.ByBackfill}, Sends: cost(5, 1)},
 		},
 		Accounts: []plan.Account{

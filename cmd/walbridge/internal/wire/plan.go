@@ -42,6 +42,7 @@ type plannedTarget struct {
 	began    redislog.Beginning
 	isNew    bool // it begins with these files
 	detached bool
+	backlog  bool // changes wait, and nobody delivers them
 	letters  map[string]int64
 }
 
@@ -128,11 +129,13 @@ func (p *planner) planned(m *comparedMapping, begins *plan.Begins) *plannedMappi
 		keys = p.keys[at]
 	}
 	out.Counter = plan.NewCounter(of, keys)
+	begun := begins == nil || begins.How == plan.ByReading
 	if slices.Contains(t.known, m.Name()) {
 		out.Known()
-		out.settles = t.serves
 		out.back = begins != nil && begins.How == plan.ByBackfill
 	}
+	out.settles = begun && t.serves
+	out.Backlog = begun && (t.backlog || !p.captures)
 	return out
 }
 

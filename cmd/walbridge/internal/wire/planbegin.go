@@ -66,6 +66,7 @@ func (p *planner) noteTarget(t *plannedTarget) {
 	}
 	text := "no process delivers to target " + t.report.Name
 	if entries > 0 {
+		t.backlog = true
 		text += fmt.Sprintf(": %s%d changes wait for it in the log; rows of which they are count with what the files would send, and go by themselves once one runs", more, entries)
 	}
 	p.note("%s", text)

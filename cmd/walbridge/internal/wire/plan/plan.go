@@ -67,6 +67,9 @@ type Mapping struct {
 	// Orphans are those of Remove whose rows are gone; they were looked for only where the mapping
 	// comes back.
 	Orphans int64 `json:"orphans"`
+	// Backlog tells that changes wait which nobody captures or delivers now: rows of which they are
+	// count with the others, and are sent by themselves once somebody does.
+	Backlog bool `json:"backlog"`
 	// Delete is what comes of a record whose row goes: delete, archive, set or ignore.
 	Delete string `json:"delete"`
 	// Fields tells why records differ that are updated, as far as that is known; Looked is of how many it

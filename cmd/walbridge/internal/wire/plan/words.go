@@ -77,7 +77,9 @@ func (m *Mapping) lines() []string {
 	}
 	if m.Update > 0 {
 		say("update: %s%s", rows(m.Update), such(Update))
-		say("  %s", m.because())
+		if m.Looked > 0 { // else nothing certain is known to differ from
+			say("  %s", m.because())
+		}
 	}
 	if m.Move > 0 {
 		say("update under another key: %s%s; what lies under the old one is then %s", rows(m.Move), such(Move), m.removed())
@@ -119,11 +121,19 @@ func (m *Mapping) headline() string {
 	}
 	switch {
 	case m.State == New:
-		return "new, and begun already: it sends each row when that changes next."
+		return "new, and begun already: it sends each row when that changes next" + m.waits() + "."
 	case m.differing() > 0:
-		return string(m.State) + ". Nothing of this is sent by itself; a row is sent when it changes next."
+		return string(m.State) + ". Nothing of this is sent by itself; a row is sent when it changes next" + m.waits() + "."
 	}
 	return string(m.State) + "."
+}
+
+// waits says that some of it goes all the same.
+func (m *Mapping) waits() string {
+	if !m.Backlog {
+		return ""
+	}
+	return ", or if a change of it waits already (see the notes)"
 }
 
 // beginning says how a mapping begins.
