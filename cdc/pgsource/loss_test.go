@@ -302,6 +302,14 @@ func TestTableIsStoppedAlone(t *testing.T) {
 				b.exec(`ALTER TABLE deals ADD PRIMARY KEY (id)`)
 				wantLoss(t, b.run(), "table public.deals was stopped", tc.want)
 			}
+			// Once no mapping names it nobody misses it any more.
+			delete(b.options.Tables, cdc.Table{Schema: "public", Name: "deals"})
+			c = b.start()
+			b.exec(`INSERT INTO leads VALUES (9)`)
+			b.wait(c)
+			if stopped, err := b.log.Stopped(t.Context()); err != nil || len(stopped) > 0 {
+				t.Errorf("stopped tables %v, error %v, want none", stopped, err)
+			}
 		})
 	}
 }

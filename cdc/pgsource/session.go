@@ -164,6 +164,14 @@ func (c *Capture) checkTables(ctx context.Context, conn *pgx.Conn, f *Facts) (*L
 	if err != nil {
 		return nil, err
 	}
+	for t := range stopped {
+		if c.source.mapped(t) {
+			continue
+		}
+		if err := c.log.SetStopped(ctx, t, ""); err != nil { // nobody misses it
+			return nil, err
+		}
+	}
 	wanted := c.source.tables() // without those that this process stopped
 	lost := &Loss{Reason: LossTableStopped}
 	for _, t := range wanted {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/walbridge/walbridge/cdc"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/config"
 	"github.com/walbridge/walbridge/cmd/walbridge/internal/wire"
 )
@@ -85,6 +86,6 @@ func dropSlot(ctx context.Context, out io.Writer, s *wire.Slot, name string) err
 	if err := s.Drop(ctx); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "dropped slot %s, which kept %s of WAL; its publication %s is left as it is\n", name, size(s.Report.Retained), s.Report.Publication)
+	_, err := fmt.Fprintf(out, "dropped slot %s, which kept %s of WAL; its publication is left: if the bridge does not come back, run DROP PUBLICATION %s\n", name, size(s.Report.Retained), cdc.QuoteIdent(s.Report.Publication))
 	return err
 }

@@ -146,7 +146,7 @@ func TestStatusAndSlot(t *testing.T) {
 	b.exec("ALTER PUBLICATION " + b.publication() + " ADD TABLE forecasts")
 	b.prints(1, "data_loss: table public.forecasts was taken out of the publication and put in again", "status", "-c", "walbridge.yaml")
 	b.prints(2, "the slot of this configuration is "+b.slot(), "slot", "drop", "another", "-c", "walbridge.yaml")
-	b.prints(0, "dropped slot "+b.slot(), "slot", "drop", b.slot(), "-c", "walbridge.yaml")
+	b.prints(0, "run DROP PUBLICATION "+b.publication(), "slot", "drop", b.slot(), "-c", "walbridge.yaml")
 	b.prints(0, "there is no slot", "slot", "drop", b.slot(), "-c", "walbridge.yaml")
 	b.prints(1, "data_loss: slot "+b.slot()+" is gone", "status", "-c", "walbridge.yaml")
 	b.apps.reopen()
