@@ -38,6 +38,18 @@ func (m *memory) draw(n int) int {
 	return m.rng.IntN(n)
 }
 
+// state is what lies there.
+func (m *memory) state(t *testing.T) *account {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, err := parse(m.text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 func (m *memory) Swap(_ context.Context, former, text string, at time.Time) (string, time.Time, bool, error) {
 	time.Sleep(time.Duration(m.draw(2000)) * time.Microsecond) // the bubble's time
 	fail := m.draw(100)

@@ -70,9 +70,8 @@ func TestMoreUsesUpTheBudget(t *testing.T) {
 			if most := 900 + 3*10*2; len(made) > most || m.fails == 0 && len(made) < 900 || len(made) < 250 {
 				t.Fatalf("seed %d: %d requests, at most %d", seed, len(made), most)
 			}
-			a, err := parse(m.text)
-			if left, _ := a.left(time.Now().UnixMicro(), s); err != nil || m.fails == 0 && left != 1000-int64(len(made)) {
-				t.Fatalf("seed %d: %d left after %d requests (%v)", seed, left, len(made), err)
+			if left, _ := m.state(t).left(time.Now().UnixMicro(), s); m.fails == 0 && left != 1000-int64(len(made)) {
+				t.Fatalf("seed %d: %d left after %d requests", seed, left, len(made))
 			}
 		})
 	}
@@ -124,9 +123,9 @@ func TestFreeKeeperTells(t *testing.T) {
 			}
 			time.Sleep(tellEvery / 10)
 			left := func() int64 {
-				a, err := parse(m.text)
-				if err != nil || a.Said == nil {
-					t.Fatalf("%s, %v", m.text, err)
+				a := m.state(t)
+				if a.Said == nil {
+					t.Fatalf("nothing was said: %s", a)
 				}
 				return a.Said.Left
 			}
@@ -171,9 +170,8 @@ func TestMoreWhileCalling(t *testing.T) {
 		time.Sleep(3 * tellEvery / 2)
 		k.More(queue.Normal)
 		time.Sleep(5 * tellEvery)
-		a, err := parse(m.text)
-		if left, _ := a.left(time.Now().UnixMicro(), s); err != nil || left != 1000-3 {
-			t.Errorf("%d left (%v)", left, err)
+		if left, _ := m.state(t).left(time.Now().UnixMicro(), s); left != 1000-3 {
+			t.Errorf("%d left", left)
 		}
 	})
 }
@@ -199,9 +197,8 @@ func TestMoreIsToldLater(t *testing.T) {
 		m.fails = 0
 		m.mu.Unlock()
 		time.Sleep(retryWaits.max + tellEvery + time.Second)
-		a, err := parse(m.text)
-		if left, _ := a.left(time.Now().UnixMicro(), s); err != nil || left != 1000-21 {
-			t.Errorf("%d left (%v)", left, err)
+		if left, _ := m.state(t).left(time.Now().UnixMicro(), s); left != 1000-21 {
+			t.Errorf("%d left", left)
 		}
 	})
 }
