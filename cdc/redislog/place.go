@@ -89,6 +89,10 @@ func (l *Log) From(ctx context.Context, p Place) (b Bound, err error) {
 		b.Position = p.at.Prev()
 	case placeTime:
 		b.Time = p.time
+		if p.time.After(time.Now().Add(endSlack)) { // nothing was committed from then on
+			b.Position, err = l.Tail(ctx)
+			break
+		}
 		b.Position, _, err = l.PositionAt(ctx, p.time) // zero where it is not known
 	}
 	return b, err

@@ -29,6 +29,7 @@ func TestReplayCommands(t *testing.T) {
 	b.prints(1, "there is no mapping nope", "replay", "--target", "crm", "--mapping", "nope", "--from", "beginning", c)
 	b.prints(1, "no place in the log", "replay", "--target", "crm", "--from", "last week", c)
 	b.prints(1, "nothing of the log lies", "replay", "--target", "crm", "--from", "now", c)
+	b.prints(1, "nothing of the log lies", "replay", "--target", "crm", "--from", "2999-01-01T00:00:00Z", c)
 	b.prints(1, "no such replay", "replay", "stop", "zz", c)
 	b.prints(0, "no replay was asked for", "replay", "list", c)
 	b.prints(0, "4000 changes of 3000 records, in at most 15 full batches", "replay", "--target", "crm", "--mapping", "deals-to-crm", "--from", "beginning", "--dry-run", c)
