@@ -40,8 +40,8 @@ type ColumnDetail struct {
 // An index that is partial, over expressions, or deferrable is no replica identity, nor
 // is one over a column that can be null.
 const describeQuery = `
-SELECT c.oid, CASE c.relkind WHEN 'p' THEN (SELECT sum(greatest(l.reltuples, 0)) FROM pg_catalog.pg_partition_tree(c.oid) t
-         JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE t.isleaf) ELSE c.reltuples END::bigint,
+SELECT c.oid, CASE c.relkind WHEN 'p' THEN (SELECT CASE WHEN max(l.reltuples) < 0 THEN -1 ELSE COALESCE(sum(greatest(l.reltuples, 0)), 0) END
+         FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE t.isleaf AND l.relkind <> 'p') ELSE c.reltuples END::bigint,
        COALESCE(CASE WHEN c.relispartition THEN rn.nspname END, ''), COALESCE(CASE WHEN c.relispartition THEN r.relname END, ''),
        COALESCE((SELECT ic.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
          WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL

@@ -31,7 +31,10 @@ CREATE UNIQUE INDEX notes_code ON notes (code);
 CREATE UNLOGGED TABLE scratch (id int PRIMARY KEY);
 CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);
-INSERT INTO parts SELECT generate_series(1, 50); ANALYZE`); err != nil {
+INSERT INTO parts SELECT generate_series(1, 50); ANALYZE;
+CREATE TABLE empty_parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE new_parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE new_parts_1 PARTITION OF new_parts FOR VALUES FROM (0) TO (100)`); err != nil {
 		t.Fatal(err)
 	}
 	src, err := New(Options{URL: url, Logger: slog.New(slog.DiscardHandler)})
@@ -51,6 +54,9 @@ INSERT INTO parts SELECT generate_series(1, 50); ANALYZE`); err != nil {
 		got = append(got, fmt.Sprintf("%s %d rows, root %q, index %q, %d details; %s", d.Table, d.Rows, d.Root.Name, d.UniqueIndex, len(d.Details), wrong))
 	}
 	want := `public.deals 20 rows, root "", index "deals_pkey", 5 details; 
+public.empty_parts 0 rows, root "", index "empty_parts_pkey", 1 details; 
+public.new_parts -1 rows, root "", index "new_parts_pkey", 1 details; 
+public.new_parts_1 -1 rows, root "new_parts", index "new_parts_1_pkey", 1 details; 
 public.notes 0 rows, root "", index "notes_code", 2 details; table public.notes has no primary key, so its rows cannot be told apart
 public.parts 50 rows, root "", index "parts_pkey", 1 details; 
 public.parts_1 50 rows, root "parts", index "parts_1_pkey", 1 details; 

@@ -131,7 +131,7 @@ func weighed(err error) error {
 	case errors.Is(err, errTableGone):
 		return &fatalError{err}
 	case c == forbidden:
-		return &fatalError{fmt.Errorf("%w; grant it to the role of postgres.url: SELECT on the table, USAGE on the schemas of its types, BYPASSRLS where it has row level security", err)}
+		return &fatalError{fmt.Errorf("%w; grant it to the role of postgres.url: SELECT on the table, USAGE on its schema and on those of its types, BYPASSRLS where it has row level security", err)}
 	case strings.HasPrefix(c, "42"), strings.HasPrefix(c, "22"), strings.HasPrefix(c, "23"):
 		return &fatalError{withoutValues(err)}
 	}
