@@ -218,6 +218,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"no number for a version", Options{URL: k.Server.URL(), Name: ofVersion("x"), Partitions: 4}, []string{"is of version x"}},
 		{"an evicting policy", Options{URL: evicting.URL(), Name: "a", Partitions: 4}, []string{"maxmemory-policy allkeys-lru", "CONFIG SET maxmemory-policy noeviction"}},
 		{"another number of partitions", Options{URL: k.Server.URL(), Name: k.Name, Partitions: 8}, []string{"made with 4 partitions, the configuration says 8", "set redis.partitions: 4"}},
+		{"a server that is not there, with TLS", Options{URL: "rediss://127.0.0.1:1/0", Name: "a", Partitions: 4}, []string{"127.0.0.1:1 cannot be used", "that the server speaks TLS at this port"}},
 		{"a server that is not there", Options{URL: "redis://127.0.0.1:1/0", Name: "a", Partitions: 4}, []string{"127.0.0.1:1 cannot be used", "check that the server runs"}},
 		{"sentinels that are not there", Options{Sentinel: &Sentinel{Master: "sales", Addresses: []string{"127.0.0.1:1"}}, Name: "a", Partitions: 4},
 			[]string{"master sales of the sentinels 127.0.0.1:1 cannot be used", "check that the sentinels run"}},

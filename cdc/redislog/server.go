@@ -87,6 +87,9 @@ func connect(o *Options) (c redis.UniversalClient, from whence, err error) {
 	default:
 		c = redis.NewClient(ro)
 		from = whence{ro.Addr, "check that the server runs and that redis.url has the right address and password"}
+		if ro.TLSConfig != nil {
+			from.hint += ", and that the server speaks TLS at this port (redis:// is without)"
+		}
 	}
 	return c, from, nil
 }
