@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/walbridge/walbridge/sinks/deliver"
 )
@@ -151,10 +152,17 @@ func (v *verifier) report() *Verified {
 // Write writes it for people. Keys are shown, values of other columns are not.
 func (v *Verified) Write(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "mapping\ttarget\trows\tright\tmissing\tstale\tdifferent\torphans\tunmapped\tin flight\t")
+	mappings, objects := []string{"mapping"}, []string{"target"}
 	for i := range v.Mappings {
 		m := &v.Mappings[i]
-		fmt.Fprintf(w, "%s\t%s/%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", m.Mapping, m.Target, m.Object, m.Rows, m.Right+m.Unmeant+m.Unsure+m.Mended, m.Missing, m.Stale, m.Different, m.Orphans, m.Unmapped, m.InFlight)
+		mappings, objects = append(mappings, m.Mapping), append(objects, m.Target+"/"+m.Object)
+	}
+	alike(mappings) // names stand to the left, numbers to the right
+	alike(objects)
+	fmt.Fprintf(w, "%s\t%s\trows\tright\tmissing\tstale\tdifferent\torphans\tunmapped\tin flight\t\n", mappings[0], objects[0])
+	for i := range v.Mappings {
+		m := &v.Mappings[i]
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", mappings[i+1], objects[i+1], m.Rows, m.Right+m.Unmeant+m.Unsure+m.Mended, m.Missing, m.Stale, m.Different, m.Orphans, m.Unmapped, m.InFlight)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -167,6 +175,17 @@ func (v *Verified) Write(out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// alike fills texts up to the length of the longest.
+func alike(texts []string) {
+	most := 0
+	for _, t := range texts {
+		most = max(most, utf8.RuneCountInString(t))
+	}
+	for i, t := range texts {
+		texts[i] = t + strings.Repeat(" ", most-utf8.RuneCountInString(t))
+	}
 }
 
 // lines say what there is to say of a mapping beside its numbers.
