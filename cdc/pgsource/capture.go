@@ -151,7 +151,10 @@ func (c *Capture) Prepare(ctx context.Context) error {
 		return err
 	}
 	if l.Described && l.Marked {
-		return c.source.checkSlot(ctx, conn)
+		if err := c.source.checkSlot(ctx, conn); err != nil {
+			return err
+		}
+		return c.alone(ctx)
 	}
 	f, err := c.source.Facts(ctx, conn)
 	for told := false; err == nil && f.Making; f, err = c.source.Facts(ctx, conn) {

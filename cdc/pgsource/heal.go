@@ -15,6 +15,11 @@ import (
 // settle is what comes of a loss: the end, or, where the setting says so, going on
 // without what is lost, or filling the log again (I13).
 func (c *Capture) settle(ctx context.Context, loss *Loss) error {
+	if len(loss.Tables) == 0 {
+		if err := c.alone(ctx); err != nil {
+			return err
+		}
+	}
 	again := c.unsettled == loss.Reason
 	c.unsettled = loss.Reason
 	if !again { // what could not be settled at once is one loss

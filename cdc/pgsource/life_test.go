@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/walbridge/walbridge/cdc"
+	"github.com/walbridge/walbridge/test/servers"
 	"github.com/walbridge/walbridge/test/servers/servertest"
 )
 
@@ -81,11 +82,13 @@ func TestNameTwice(t *testing.T) {
 	b.exec(`INSERT INTO deals VALUES (1)`)
 	b.wait(c)
 	other := newBench(t, servertest.SharedPostgres(t).URL, deals, "deals") // with a log and a database of its own
+	server := newBench(t, servertest.Postgres(t, servers.PostgresOptions{}).URL("postgres"), deals, "deals")
 	for name, tc := range map[string]struct {
 		url, want string
 		log       cdc.Log
 	}{
 		"another log":      {b.options.URL, "fills another log than the one that redis.url leads to", other.log},
+		"another server":   {server.options.URL, "is being filled by another capture now, from slot " + b.options.Slot, b.log},
 		"another database": {other.options.URL, "is not a pgoutput slot of database", b.log},
 	} {
 		t.Run(name, func(t *testing.T) {

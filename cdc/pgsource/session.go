@@ -47,6 +47,7 @@ func (c *Capture) session(ctx context.Context) error {
 	c.source.logger.Info("capture started", "slot", c.source.options.Slot, "from", st.confirmed.String())
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return st.app.Run(gctx) })
+	g.Go(func() error { return c.tellAtWork(gctx, st.systemID) })
 	g.Go(func() error { return c.attend(gctx, st) })
 	g.Go(func() error { return c.fill(gctx, st) })
 	g.Go(func() error { return st.run(gctx) })
@@ -120,7 +121,7 @@ func (c *Capture) open(ctx context.Context, repl *pgconn.PgConn) (*stream, *Loss
 	}
 	c.names = r.now
 	c.stats.confirmed.Store(uint64(f.Confirmed))
-	return newStream(c, repl, app, streamStart{base: l.Epoch.Base, xid: f.XID, confirmed: f.Confirmed, router: r, tables: tables, starter: starts}), nil, nil
+	return newStream(c, repl, app, streamStart{base: l.Epoch.Base, xid: f.XID, confirmed: f.Confirmed, systemID: f.SystemID, router: r, tables: tables, starter: starts}), nil, nil
 }
 
 // follow goes on with tables that were renamed since a session of this process began

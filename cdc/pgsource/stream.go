@@ -50,6 +50,7 @@ type stream struct {
 
 	partitions int
 	confirmed  cdc.LSN
+	systemID   string // of the server
 	nextStatus time.Time
 	heard      time.Time // when a message last arrived, as told at status updates
 	messages   uint64    // how many did
@@ -61,6 +62,7 @@ type streamStart struct {
 	base      cdc.LSN
 	xid       uint64
 	confirmed cdc.LSN
+	systemID  string
 	router    *router
 	tables    map[cdc.Table]uint32
 	starter   *starter
@@ -68,7 +70,7 @@ type streamStart struct {
 
 func newStream(c *Capture, conn *pgconn.PgConn, app cdc.Appender, from streamStart) *stream {
 	return &stream{
-		capture: c, conn: conn, app: app, confirmed: from.confirmed, router: from.router, keyless: map[uint32]bool{},
+		capture: c, conn: conn, app: app, confirmed: from.confirmed, systemID: from.systemID, router: from.router, keyless: map[uint32]bool{},
 		injector: newInjector(newExchange()), tables: from.tables, starter: from.starter,
 		decoder: pgoutput.NewDecoder(pgoutput.Options{
 			Catalog: &catalog{source: c.source, router: from.router}, Base: from.base, XID: from.xid, Misfit: c.misfit}),
