@@ -101,6 +101,7 @@ var badFiles = map[string]string{
 	"nested-list":          `m.yml:6:6: fields.X: want an expression, not a list; write it as text; quote it if it has a colon, # or braces`,
 	"no-argument":          `m.yml:6:6: fields.X: wrong number of arguments, 0, for "trim"; write trim(x)`,
 	"number-in-text":       `m.yml:6:7: name: want a text, not a number "5"; put it in quotes`,
+	"open-bracket":         `m.yml:6:15: fields.X: unexpected token EOF; something is missing at the end; within braces { } a comma ends a value that is not in quotes`,
 	"open-quote":           `m.yml:6:16: fields.X: literal not terminated; close the quote`,
 	"phone-country":        `m.yml:6:18: fields.P: not a country's code of two letters: "Austria"; write a code of ISO 3166, such as 'DE'`,
 	"ref-alone":            `m.yml:6:21: fields.Account: a reference stands alone, not within another expression: "ref"; make it a field of its own; a key that is null gives null`,

@@ -137,7 +137,7 @@ var beyondForm = []string{
 	"currency", "date-arithmetic", "date-compare", "date-format", "date-needs-no-clock", "delete-set-column", "delete-set-key", "different-types",
 	"division-by-zero", "double-from", "empty-field", "environment-in-lane", "fiscal-month", "json-compare", "json-key", "key-in-fields",
 	"lane-constant", "lane-early", "lane-rule-type", "list-compare", "map-default", "map-key-type", "map-twice", "no-argument", "no-identity",
-	"open-quote", "other-schema", "phone-country", "quiet-longer", "ref-alone", "ref-unknown", "ref-without-key", "round-mode", "round-scale",
+	"open-bracket", "open-quote", "other-schema", "phone-country", "quiet-longer", "ref-alone", "ref-unknown", "ref-without-key", "round-mode", "round-scale",
 	"slo-quiet", "slo-zero", "sql-and", "sql-is-null", "sql-not-equal", "tag", "text-function", "text-without-quotes", "truncate-literal",
 	"two-documents", "type-mismatch", "unknown-column", "unknown-function", "unknown-table", "unknown-target", "use-missing", "view", "when-not-bool",
 	"when-syntax", "whole-number",

@@ -94,7 +94,7 @@ func parseHint(src string, fe *file.Error) string {
 	case strings.Contains(fe.Message, "not terminated"):
 		return "close the quote"
 	case strings.Contains(fe.Message, "EOF"):
-		return "something is missing at the end"
+		return "something is missing at the end; within braces { } a comma ends a value that is not in quotes"
 	}
 	return "check operators, quotes and brackets here"
 }

@@ -32,10 +32,19 @@ func (d *Doc) Section(n *Node, keys ...string) *Section {
 	}
 	for _, k := range n.Keys {
 		if !contains(keys, k.Text) {
-			d.Fail(k, "unknown key", k.Text, nearest.Hint(k.Text, keys, "known keys are "+nearest.List(keys)))
+			d.Fail(k, "unknown key", k.Text, hintOf(k.Text, keys))
 		}
 	}
 	return s
+}
+
+// hintOf says what to write in place of a key that is not known. One with a bracket or a quote
+// is the rest of a value that a comma cut off.
+func hintOf(key string, keys []string) string {
+	if strings.ContainsAny(key, "()'\"") {
+		return "put a value that has a comma in it in quotes as a whole: within braces a comma ends it"
+	}
+	return nearest.Hint(key, keys, "known keys are "+nearest.List(keys))
 }
 
 func contains(list []string, s string) bool {

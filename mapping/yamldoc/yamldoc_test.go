@@ -77,7 +77,7 @@ func TestKinds(t *testing.T) {
 }
 
 func TestSection(t *testing.T) {
-	d := parseText(t, "text: a\nint: 1_000\ndur: 1m30s\nlist: [a, b]\nempty:\nbadint: 1.5\nbaddur: 10\nminus: -1s\nbadlist: a\nbadtext: true\nbaditem: [1]\ntextt: 1\nbool: true\nbadbool: 1\n")
+	d := parseText(t, "text: a\nint: 1_000\ndur: 1m30s\nlist: [a, b]\nempty:\nbadint: 1.5\nbaddur: 10\nminus: -1s\nbadlist: a\nbadtext: true\nbaditem: [1]\ntextt: 1\nbool: true\nbadbool: 1\n80): 1\n")
 	s := d.Section(d.Root, "text", "int", "dur", "list", "empty", "badint", "baddur", "minus", "badlist", "badtext", "baditem", "wanted", "bool", "badbool")
 	text, n, dur, list, yes := "", 0, time.Duration(0), []string(nil), false
 	s.Bool("bool", &yes)
@@ -111,7 +111,8 @@ f.yml:9:10: badlist: want a list of texts, not a text "a"; write [a]
 f.yml:10:10: badtext: want a text, not a boolean "true"; put it in quotes
 f.yml:11:11: baditem[0]: want a text, not a number "1"; put it in quotes
 f.yml:12:1: textt: unknown key "textt"; did you mean text?
-f.yml:14:10: badbool: want true or false, not a number "1"; write true or false, without quotes`
+f.yml:14:10: badbool: want true or false, not a number "1"; write true or false, without quotes
+f.yml:15:1: 80): unknown key "80)"; put a value that has a comma in it in quotes as a whole: within braces a comma ends it`
 	if got := d.Err().Error(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
