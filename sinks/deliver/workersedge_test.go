@@ -76,7 +76,7 @@ func TestAgreedIsBegunOnce(t *testing.T) {
 	run(t, func(w *world) {
 		w.start()
 		rest(time.Second)
-		told := map[int]int{}
+		var told [partitions]int // each by its own worker
 		leads := &fakeMapper{name: "leads", coalesce: w.mapper.coalesce, filtered: map[string]bool{}}
 		for i := range partitions {
 			w.join(func(o *Options) {

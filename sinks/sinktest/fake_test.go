@@ -29,7 +29,26 @@ type core struct {
 	mu     sync.Mutex // covers what follows
 	token  string
 	known  map[string]bool
-	shared sinks.Batch
+	inside []chan sinks.Batch // of those that wait for the others
+}
+
+// lastOfAll gives to all goroutines of the check what the last of them has come with.
+func (c *core) lastOfAll(ctx context.Context, b sinks.Batch) (sinks.Batch, error) {
+	mine := make(chan sinks.Batch, 1)
+	c.mu.Lock()
+	if c.inside = append(c.inside, mine); len(c.inside) == goroutines {
+		for _, ch := range c.inside {
+			ch <- b
+		}
+		c.inside = nil
+	}
+	c.mu.Unlock()
+	select {
+	case last := <-mine:
+		return last, nil
+	case <-ctx.Done():
+		return b, ctx.Err()
+	}
 }
 
 // fake hides what core holds.
@@ -100,15 +119,10 @@ func (c *core) FoldKey(_ string, key sinks.Field) string {
 
 func (c *core) Deliver(ctx context.Context, b sinks.Batch) ([]sinks.Result, error) {
 	if c.flaw == "one batch for all" {
-		c.mu.Lock()
-		c.shared = b
-		c.mu.Unlock()
-		if _, err := c.Describe(ctx, "Deal"); err != nil {
+		var err error
+		if b, err = c.lastOfAll(ctx, b); err != nil {
 			return nil, err
 		}
-		c.mu.Lock()
-		b = c.shared
-		c.mu.Unlock()
 	}
 	if c.flaw == "deaf" {
 		ctx = context.WithoutCancel(ctx)

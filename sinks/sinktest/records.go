@@ -139,9 +139,12 @@ func checkNumber(st *stage) {
 	}
 }
 
+// goroutines is how many of them deliver at once.
+const goroutines = 8
+
 // checkGoroutines delivers from several goroutines at once.
 func checkGoroutines(st *stage) {
-	const goroutines, rounds, each = 8, 5, 4
+	const rounds, each = 5, 4
 	var all [goroutines][rounds][]sinks.Record
 	for g := range all {
 		for round := range all[g] {
