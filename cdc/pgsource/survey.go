@@ -17,6 +17,8 @@ import (
 type Survey struct {
 	// User is the role that walbridge connects as.
 	User string
+	// SystemID names the server; empty where it does not tell.
+	SystemID string
 	// Needs are what a start checks, and what it would run into.
 	Needs []Aspect
 	// HasSlot tells that the slot is made, Active that somebody reads it.
@@ -77,7 +79,9 @@ func (s *Source) Survey(ctx context.Context) (*Survey, error) {
 		v.Needs = append(v.Needs, Aspect{Trouble: &cdc.SetupError{What: errStandbyServer.Error(), Hint: "write the address of the primary into postgres.url"}})
 	}
 	if may {
-		v.Needs = append(v.Needs, s.replicationAspect(ctx))
+		var a Aspect
+		a, v.SystemID = s.replicationAspect(ctx)
+		v.Needs = append(v.Needs, a)
 	}
 	if v.Tables, err = s.surveyTables(ctx, conn); err != nil {
 		return nil, err
@@ -100,17 +104,17 @@ func (s *Source) Survey(ctx context.Context) (*Survey, error) {
 
 // replicationAspect makes the connection that the capture reads from: another line of
 // pg_hba.conf may be about it, or a pooler in between that passes it not on.
-func (s *Source) replicationAspect(ctx context.Context) Aspect {
-	_, err := s.identify(ctx)
+func (s *Source) replicationAspect(ctx context.Context) (a Aspect, systemID string) {
+	sys, err := s.identify(ctx)
 	if err == nil {
-		return Aspect{Good: "a replication connection can be made"}
+		return Aspect{Good: "a replication connection can be made"}, sys.SystemID
 	}
 	var se *cdc.SetupError
 	if errors.As(err, &se) {
-		return Aspect{Trouble: se}
+		return Aspect{Trouble: se}, ""
 	}
 	return Aspect{Trouble: &cdc.SetupError{What: "a replication connection cannot be made", Err: err,
-		Hint: "allow it to the role in pg_hba.conf, and connect to the server itself: a pooler does not pass replication on"}}
+		Hint: "allow it to the role in pg_hba.conf, and connect to the server itself: a pooler does not pass replication on"}}, ""
 }
 
 // slotAspect looks at the slot; none if it is not made yet.

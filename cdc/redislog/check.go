@@ -26,6 +26,8 @@ type Inspection struct {
 	Why        string
 	// Troubles are what a start refuses.
 	Troubles []*cdc.SetupError
+	// SystemID is the server that the log was filled from; empty before the first capture.
+	SystemID string
 	// Began tells how those of the targets began that did.
 	Began map[string]Beginning
 }
@@ -81,6 +83,11 @@ func Inspect(ctx context.Context, o Options, targets ...string) (out *Inspection
 			return out, nil
 		}
 	}
+	epoch, _, err := l.Epoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out.SystemID = epoch.SystemID
 	out.Began = map[string]Beginning{}
 	for _, t := range targets {
 		b, ok, err := l.Began(ctx, t)

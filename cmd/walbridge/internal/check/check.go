@@ -27,6 +27,7 @@ func Run(f *Facts) *Report {
 	case f.Offline:
 		r.ok(aboutRedis, "not looked at: offline")
 	}
+	r.source(f)
 	for i := range f.Targets {
 		r.target(&f.Targets[i], f)
 	}
@@ -40,6 +41,15 @@ func Run(f *Facts) *Report {
 	}
 	r.siblings(f.Mappings)
 	return r
+}
+
+// source holds the server against the log, where both tell.
+func (r *Report) source(f *Facts) {
+	if f.Postgres == nil || f.Redis == nil || f.Postgres.SystemID == "" || f.Redis.SystemID == "" || f.Postgres.SystemID == f.Redis.SystemID {
+		return
+	}
+	r.warn(aboutPostgres, fmt.Sprintf("the log in Redis was filled from another server (system %s, this is %s): a start takes this one for its restore, reads the tables anew and deletes at the targets what is not in them",
+		f.Redis.SystemID, f.Postgres.SystemID), "nothing, if this server took the place of the other one; else correct postgres.url or redis.url, or give this bridge a name of its own")
 }
 
 // mapping looks at one file with its table and target. Where it has mistakes, which are

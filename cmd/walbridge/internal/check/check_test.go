@@ -143,6 +143,23 @@ func TestPostgres(t *testing.T) {
 	wantFindings(t, Run(quoted), `| GRANT SELECT ON public.deals TO "Wal Bridge";`)
 }
 
+// A log that another server filled may be that of another bridge.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		server, log string
+		want        []string
+	}{
+		{"7", "7", nil}, {"7", "", nil}, {"", "7", nil},
+		{"8", "7", []string{"warn | postgres | the log in Redis was filled from another server (system 7, this is 8): a start takes this one for its restore"}},
+	} {
+		f := compiled(t, plain)
+		f.Postgres, f.Redis = healthy(), &Redis{Durability: "waitaof", SystemID: c.log}
+		f.Postgres.SystemID = c.server
+		wantFindings(t, Run(f), c.want...)
+	}
+}
+
 func TestRedis(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

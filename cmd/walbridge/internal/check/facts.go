@@ -46,6 +46,8 @@ type Postgres struct {
 	Err   error
 	User  string
 	Needs []Aspect
+	// SystemID names the server; empty where it does not tell.
+	SystemID string
 	// Slot tells that ours is made, Active that it is read.
 	Slot, Active                         bool
 	Slots, MaxSlots, Senders, MaxSenders int
@@ -75,6 +77,8 @@ type Redis struct {
 	// restart. Why says what keeps it from being more.
 	Durability, Why string
 	Troubles        []*cdc.SetupError
+	// SystemID is the server that the log was filled from; empty for a new log.
+	SystemID string
 	// Retention is redis.retention.bytes, HighMark redis.high_mark in per cent; zero where
 	// there is no bound.
 	Retention int64

@@ -168,7 +168,7 @@ func (c *checker) postgres(ctx context.Context, cfg *config.Config) *check.Postg
 		out.Err = err
 		return out
 	}
-	out.User, out.Slot, out.Active = v.User, v.HasSlot, v.Active
+	out.User, out.SystemID, out.Slot, out.Active = v.User, v.SystemID, v.HasSlot, v.Active
 	out.Slots, out.MaxSlots, out.Senders, out.MaxSenders = v.Slots, v.MaxSlots, v.Senders, v.MaxSenders
 	out.MaxKeep, out.SenderTimeout = v.MaxKeep, v.SenderTimeout
 	for _, a := range v.Needs {
@@ -187,7 +187,7 @@ func (c *checker) redis(ctx context.Context, cfg *config.Config) *check.Redis {
 		out.Err = err
 		return out
 	}
-	out.Durability, out.Why, out.Troubles = string(v.Durability), v.Why, v.Troubles
+	out.Durability, out.Why, out.Troubles, out.SystemID = string(v.Durability), v.Why, v.Troubles, v.SystemID
 	out.Began = map[string]string{}
 	for target, b := range v.Began {
 		if b.Served || b.From == "" {
