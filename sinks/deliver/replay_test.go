@@ -56,6 +56,21 @@ func (w *world) replayed(spec cdc.Replay) (p cdc.ReplayProgress, requests int) {
 	return p, w.sent() - before
 }
 
+// longReplay delivers so many rows more, and asks for a replay that sends all of them again and
+// lasts a while.
+func (w *world) longReplay(rows int) (id string) {
+	for id := range rows {
+		w.put(cdc.LaneBulk, 1000+id, "a=1 b=2 note=3 c=4 d=5")
+	}
+	rest(10 * time.Minute)
+	w.giveAtMost(50)
+	w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
+		time.Sleep(200 * time.Millisecond) // the bubble's time
+		return acceptAll(ctx, b)
+	})
+	return w.replays.ask(cdc.Replay{To: at(w.last), Force: true})
+}
+
 func (w *world) sent() int {
 	w.target.mu.Lock()
 	defer w.target.mu.Unlock()
@@ -301,16 +316,7 @@ func TestReplayIsOvertaken(t *testing.T) {
 // A replay goes on where it was after a stop, and after a crash; stopped it does nothing.
 func TestReplayGoesOn(t *testing.T) {
 	replaying(t, func(w *world) {
-		for id := 1000; id < 5000; id++ {
-			w.put(cdc.LaneBulk, id, "a=1 b=2 note=3 c=4 d=5")
-		}
-		rest(10 * time.Minute)
-		w.giveAtMost(50)
-		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
-			time.Sleep(200 * time.Millisecond) // the bubble's time
-			return acceptAll(ctx, b)
-		})
-		id := w.replays.ask(cdc.Replay{To: at(w.last), Force: true})
+		id := w.longReplay(4000)
 		rest(3 * time.Second)
 		w.replays.wish(id, false)
 		rest(time.Minute)

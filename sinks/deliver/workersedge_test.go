@@ -100,17 +100,8 @@ func TestAgreedIsBegunOnce(t *testing.T) {
 // A replay goes on with whom its partition has gone to, and nobody else does anything of it there.
 func TestReplayIsHandedOver(t *testing.T) {
 	replaying(t, func(w *world) {
-		for id := 1000; id < 2000; id++ {
-			w.put(cdc.LaneBulk, id, "a=1 b=2 note=3 c=4 d=5")
-		}
-		rest(10 * time.Minute)
-		w.giveAtMost(50)
-		w.answers(func(ctx context.Context, b sinks.Batch) ([]bool, []sinks.Result, error) {
-			time.Sleep(200 * time.Millisecond) // the bubble's time
-			return acceptAll(ctx, b)
-		})
+		id := w.longReplay(1000)
 		before := w.sent()
-		id := w.replays.ask(cdc.Replay{To: at(w.last), Force: true})
 		rest(3 * time.Second)
 		second := w.join()
 		rest(3 * time.Second)

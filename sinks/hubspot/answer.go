@@ -41,6 +41,20 @@ type answer struct {
 // complete is the status of a batch that was carried out.
 const complete = "COMPLETE"
 
+// readWhole tells, as an error, that a batch read did not tell of all that was asked for. What
+// is not there is among its errors too.
+func readWhole(what, status string, errs []refusal) error {
+	for i := range errs {
+		if errs[i].Category != notFound {
+			return errs[i].one()
+		}
+	}
+	if status != complete {
+		return &sinks.Retryable{Err: errors.New(what + ": HubSpot did not complete it")}
+	}
+	return nil
+}
+
 // result is a record, or an association: a default one names its ends by from and to, one
 // with a type by their ids.
 type result struct {

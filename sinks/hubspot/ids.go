@@ -159,13 +159,8 @@ func (c *Client) read(ctx context.Context, object, property string, keys, proper
 	if err != nil {
 		return nil, err
 	}
-	for i := range said.Errors {
-		if said.Errors[i].Category != notFound {
-			return nil, said.Errors[i].one()
-		}
-	}
-	if said.Status != complete {
-		return nil, &sinks.Retryable{Err: errors.New("read records: HubSpot did not complete it")}
+	if err := readWhole("read records", said.Status, said.Errors); err != nil {
+		return nil, err
 	}
 	for i := range said.Results {
 		if said.Results[i].ID == "" {

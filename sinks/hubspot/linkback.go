@@ -2,7 +2,6 @@ package hubspot
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -182,13 +181,8 @@ func (c *Client) linked(ctx context.Context, from, to string, ids []string) (ass
 			if err != nil {
 				return nil, err
 			}
-			for i := range said.Errors {
-				if said.Errors[i].Category != notFound {
-					return nil, said.Errors[i].one()
-				}
-			}
-			if said.Status != complete {
-				return nil, &sinks.Retryable{Err: errors.New("read associations: HubSpot did not complete it")}
+			if err := readWhole("read associations", said.Status, said.Errors); err != nil {
+				return nil, err
 			}
 			pages = nil
 			for _, r := range said.Results {

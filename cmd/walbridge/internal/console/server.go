@@ -143,7 +143,7 @@ func listen(address string) (net.Listener, error) {
 func listenHint(err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return `another process, perhaps another walbridge, listens there; stop it, or set listen to another port, or to "" to run without the console`
+		return `another process, perhaps another walbridge, listens there; stop it, or set listen (of walbridge demo: --listen) to another port, or to "" to run without the console`
 	case errors.Is(err, syscall.EACCES):
 		return "ports below 1024 need a privilege; set listen to a higher port, such as 127.0.0.1:8642"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
